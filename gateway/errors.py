@@ -1,0 +1,141 @@
+"""Every error that the gateway raises on purpose.
+
+GatewayError
+├── SettingsError            a setting or region.toml is wrong; the process does not start
+├── BadRequest               the caller's words are wrong; names the field
+│   ├── NotAcceptable        no representation that the caller accepts
+│   ├── UnsupportedMediaType the body is of a kind that we do not take
+│   └── PayloadTooLarge      a limit is exceeded
+├── NotFound                 every site that may know was asked, and none has it
+├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+└── SiteError                one site failed; `transient` tells whether a later try may work
+    ├── SiteUnreachable      refused, reset, DNS, TLS
+    ├── SiteTimeout          too slow for the deadline that it was given
+    ├── SiteBusy             our own limit of parallel calls to that site is used up
+    ├── SiteRefused          answered with an HTTP error status
+    ├── SiteUntrusted        its certificate or our password is not accepted
+    ├── SiteSpeaksGarbage    answered something that is not what was asked
+    └── SiteStreamCut        its answer broke off before its end
+
+Status codes are chosen only in web/errors.py and dicom/store_response.py.
+"""
+
+from collections.abc import Mapping, Sequence
+
+
+class GatewayError(Exception):
+    """Root of the tree. `transient` decides whether a job may try again."""
+
+    transient = False
+
+
+class SettingsError(GatewayError):
+    """One or more mistakes in settings or region.toml, each a full sentence."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class BadRequest(GatewayError):
+    """The request is wrong in `field`; `problem` says how. Never echoes the value."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class NotAcceptable(BadRequest):
+    """Nothing that we (or the site) can produce matches Accept (PS3.18 8.7)."""
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body's media type or coding is not one that we take."""
+
+
+class PayloadTooLarge(BadRequest):
+    """A body, part or answer is larger than its limit."""
+
+
+class NotFound(GatewayError):
+    """All sites that may hold it answered, and none has it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class NoSiteAnswered(GatewayError):
+    """Nobody can say: silent sites stand in the way of an answer."""
+
+    transient = True
+
+    def __init__(self, silent: Mapping[str, str], retry_after_s: int = 10) -> None:
+        super().__init__("no answer from " + ", ".join(silent) if silent else "no site configured")
+        self.silent = dict(silent)
+        self.retry_after_s = retry_after_s
+
+
+class SiteError(GatewayError):
+    """One site failed. `code` is the short word that callers and logs see."""
+
+    transient = True
+    code = "failed"
+
+    def __init__(self, site_id: str, detail: str = "") -> None:
+        super().__init__(f"{site_id}: {self.code}" + (f" ({detail})" if detail else ""))
+        self.site_id = site_id
+        self.detail = detail
+
+
+class SiteUnreachable(SiteError):
+    """Connection refused or reset, name not resolved, TLS handshake failed."""
+
+    code = "unreachable"
+
+
+class SiteTimeout(SiteError):
+    """No complete answer within the deadline."""
+
+    code = "timeout"
+
+    def __init__(self, site_id: str, seconds: float) -> None:
+        super().__init__(site_id, f"{seconds:.1f} s")
+        self.seconds = seconds
+
+
+class SiteBusy(SiteError):
+    """All slots that we grant ourselves at this site are taken (bulkhead), or its breaker is open."""
+
+    code = "busy"
+
+
+class SiteRefused(SiteError):
+    """The site answered with an HTTP error status."""
+
+    code = "refused"
+
+    def __init__(self, site_id: str, status: int, detail: str = "") -> None:
+        super().__init__(site_id, f"HTTP {status}" + (f" {detail}" if detail else ""))
+        self.status = status
+        self.transient = status >= 500 or status in (408, 429)
+
+
+class SiteUntrusted(SiteError):
+    """The site does not accept our credentials, or we do not accept its certificate."""
+
+    code = "untrusted"
+    transient = False
+
+
+class SiteSpeaksGarbage(SiteError):
+    """A 200 that is not DICOMweb: HTML, broken JSON, too large."""
+
+    code = "garbage"
+
+
+class SiteStreamCut(SiteError):
+    """The body ended before its length, last chunk or closing boundary."""
+
+    code = "cut"

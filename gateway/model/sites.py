@@ -1,0 +1,295 @@
+"""Sites of the region and how each of them behaves. Pure: parsing takes a dict, not a file.
+
+A site is one DICOMweb server: a hospital's Orthanc, the regional archive, or any other server
+(kind `dicomweb`). region.toml lists them; README has the table of keys.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from gateway.errors import SettingsError
+
+SITE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
+AE_TITLE = re.compile(r"[A-Za-z0-9_ .-]{1,16}", re.ASCII)
+WINDOW = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
+
+ReadSecret = Callable[[str, str], str]
+"""(kind, reference) -> secret; kind is "file" or "env"; raises LookupError with a sentence."""
+
+
+class Secret(str):
+    """A password that does not show itself in repr, logs or tracebacks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds for each transaction with one site."""
+
+    connect_s: float = 1.0
+    search_s: float = 2.0
+    metadata_s: float = 30.0
+    first_byte_s: float = 15.0
+    idle_s: float = 30.0
+    store_s: float = 60.0
+    probe_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """One DICOMweb server of the region; all values are checked."""
+
+    site_id: str
+    name_ru: str
+    name_en: str
+    url: str
+    kind: Literal["orthanc", "dicomweb"] = "orthanc"
+    role: Literal["hospital", "archive"] = "hospital"
+    dicomweb_root: str = "/dicom-web"
+    username: str = ""
+    password: Secret = Secret("")
+    ca_file: str = ""
+    time_zone: str = "Europe/Moscow"
+    patient_id_issuer: str = ""
+    ae_title: str = ""
+    window: str = "00:00-24:00"
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    @property
+    def dicomweb_url(self) -> str:
+        return self.url + self.dicomweb_root
+
+
+@dataclass(frozen=True)
+class Region:
+    """All sites, and the one that stores what names no other site."""
+
+    name_ru: str
+    name_en: str
+    home_site: str
+    sites: tuple[Site, ...]
+
+    def site(self, site_id: str) -> Site | None:
+        return next((site for site in self.sites if site.site_id == site_id), None)
+
+
+@dataclass(frozen=True)
+class QuirkProfile:
+    """What one site was seen to do; the default is the oldest server that we support.
+
+    decodes_query      percent-encoded search arguments are decoded (Orthanc 1.10: no)
+    pages              `limit` and `offset` are obeyed
+    has_thumbnail      /thumbnail exists (Orthanc's plugin: from 1.19)
+    single_part        an instance comes as plain application/dicom
+    forwarded          RetrieveURL and BulkDataURI follow our `Forwarded` header
+    decodes            transfer syntax families that it can decode ("jpeg2000", ...)
+    """
+
+    software: str = ""
+    version: str = ""
+    dicomweb_version: str = ""
+    plugins: tuple[str, ...] = ()
+    decodes_query: bool = False
+    pages: bool = False
+    has_thumbnail: bool = False
+    single_part: bool = False
+    forwarded: bool = False
+    decodes: tuple[str, ...] = ()
+    probed_at: datetime | None = None
+    problem: str = ""
+
+
+def parse_region(document: Mapping[str, Any], read_secret: ReadSecret) -> Region:
+    """Turn the parsed region.toml into a Region.
+
+    raises  SettingsError with every mistake: where it is, what is wrong, what to write instead
+    """
+    reader = _Reader()
+    head = reader.table(document, "region")
+    reader.unknown_keys("top level", document, {"region", "site"})
+    reader.unknown_keys("[region]", head, {"name_ru", "name_en", "home_site"})
+    tables = document.get("site")
+    if not isinstance(tables, list) or not tables:
+        reader.mistake("[[site]]", "no site is listed", "at least one [[site]] table")
+        tables = []
+    sites = tuple(_parse_site(reader, n, table, read_secret) for n, table in enumerate(tables, 1))
+    ids = [site.site_id for site in sites]
+    for n, site in enumerate(sites, 1):
+        if ids.count(site.site_id) > 1:
+            reader.mistake(
+                f"[[site]] {n}: id", f'"{site.site_id}" is used twice', "another id for each site"
+            )
+    home = reader.text(head, "[region]", "home_site", ids[0] if ids else "")
+    if ids and home not in ids:
+        reader.mistake("[region] home_site", f'no site has the id "{home}"', f"one of {ids}")
+    region = Region(
+        name_ru=reader.text(head, "[region]", "name_ru", required=True),
+        name_en=reader.text(head, "[region]", "name_en", required=True),
+        home_site=home,
+        sites=sites,
+    )
+    if reader.mistakes:
+        raise SettingsError(reader.mistakes)
+    return region
+
+
+_SITE_KEYS = {f.name for f in fields(Site)} - {"site_id", "password"} | {
+    "id",
+    "password_file",
+    "password_env",
+}
+
+
+def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) -> Site:
+    if not isinstance(table, Mapping):
+        reader.mistake(f"[[site]] {n}", "is not a table", "[[site]] and its keys below it")
+        table = {}
+    where = f"[[site]] {n}" + (f" ({table['id']})" if isinstance(table.get("id"), str) else "")
+    reader.unknown_keys(where, table, _SITE_KEYS)
+    site_id = reader.text(table, where, "id", required=True)
+    if site_id and not SITE_ID.fullmatch(site_id):
+        reader.mistake(
+            f"{where}: id",
+            "has letters that an id may not have",
+            'small Latin letters, digits and "-", at most 32, like "north"',
+        )
+    url = reader.text(table, where, "url", required=True).rstrip("/")
+    reader.check_url(where, url)
+    root = "/" + reader.text(table, where, "dicomweb_root", "/dicom-web").strip("/")
+    zone = reader.text(table, where, "time_zone", "Europe/Moscow")
+    try:
+        ZoneInfo(zone)
+    except (LookupError, ValueError, OSError):
+        reader.mistake(f"{where}: time_zone", "is no time zone", '"Asia/Yekaterinburg"')
+    ae_title = reader.text(table, where, "ae_title", site_id.upper()[:16])
+    if ae_title and not AE_TITLE.fullmatch(ae_title):
+        reader.mistake(f"{where}: ae_title", "is no AE title", "1 to 16 Latin letters or digits")
+    window = reader.text(table, where, "window", "00:00-24:00")
+    if not WINDOW.fullmatch(window):
+        reader.mistake(f"{where}: window", "is no time window", '"20:00-06:00"')
+    return Site(
+        site_id=site_id,
+        name_ru=reader.text(table, where, "name_ru", required=True),
+        name_en=reader.text(table, where, "name_en", required=True),
+        url=url,
+        kind=reader.choice(table, where, "kind", ("orthanc", "dicomweb")),
+        role=reader.choice(table, where, "role", ("hospital", "archive")),
+        dicomweb_root="" if root == "/" else root,
+        username=reader.text(table, where, "username", ""),
+        password=_password(reader, where, table, read_secret),
+        ca_file=reader.text(table, where, "ca_file", ""),
+        time_zone=zone,
+        patient_id_issuer=reader.text(table, where, "patient_id_issuer", site_id.upper()),
+        ae_title=ae_title,
+        window=window,
+        timeouts=_timeouts(reader, where, table.get("timeouts", {})),
+    )
+
+
+def _password(
+    reader: "_Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
+) -> Secret:
+    given = [(kind, f"password_{kind}") for kind in ("file", "env") if f"password_{kind}" in table]
+    if len(given) > 1:
+        reader.mistake(f"{where}: password_env", "stands beside password_file", "one of the two")
+    if not given and table.get("username"):
+        reader.mistake(
+            f"{where}: password_file", "is missing beside username", '"secrets/SITE" or password_env'
+        )
+    for kind, key in given[:1]:
+        try:
+            return Secret(read_secret(kind, reader.text(table, where, key)))
+        except LookupError as error:
+            reader.mistake(f"{where}: {key}", str(error.args[0]), "one that the gateway can read")
+    return Secret("")
+
+
+def _timeouts(reader: "_Reader", where: str, table: Any) -> Timeouts:
+    if not isinstance(table, Mapping):
+        reader.mistake(f"{where}: timeouts", "is not a table", "[site.timeouts] and its keys")
+        return Timeouts()
+    names = {f.name for f in fields(Timeouts)}
+    reader.unknown_keys(f"{where} timeouts", table, names)
+    values: dict[str, float] = {}
+    for name in names & set(table):
+        value = table[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and 0 < value <= 3600:
+            values[name] = float(value)
+        else:
+            reader.mistake(f"{where}: timeouts.{name}", "is no span", "seconds, above 0 to 3600")
+    return Timeouts(**values)
+
+
+class _Reader:
+    """Collects mistakes so that all of them are told at once."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[str] = []
+
+    def mistake(self, where: str, problem: str, instead: str) -> None:
+        self.mistakes.append(f"{where} {problem}; write {instead}")
+
+    def table(self, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        value = document.get(key)
+        if isinstance(value, Mapping):
+            return value
+        self.mistake(f"[{key}]", "is missing", f"a table [{key}]")
+        return {}
+
+    def unknown_keys(self, where: str, table: Mapping[str, Any], known: set[str]) -> None:
+        for key in sorted(set(table) - known):
+            self.mistake(f"{where}: {key}", "is no known key", "one of " + ", ".join(sorted(known)))
+
+    def text(
+        self,
+        table: Mapping[str, Any],
+        where: str,
+        key: str,
+        default: str = "",
+        *,
+        required: bool = False,
+    ) -> str:
+        value = table.get(key)
+        if value is None:
+            if required:
+                self.mistake(f"{where}: {key}", "is missing", f'{key} = "..."')
+            return default
+        if not isinstance(value, str) or (required and not value.strip()):
+            self.mistake(f"{where}: {key}", "is not a text", f'{key} = "..."')
+            return default
+        return value
+
+    def choice(
+        self, table: Mapping[str, Any], where: str, key: str, allowed: tuple[str, ...]
+    ) -> Any:
+        value = self.text(table, where, key, allowed[0])
+        if value not in allowed:
+            self.mistake(f"{where}: {key}", "is not one of the choices", " or ".join(allowed))
+            return allowed[0]
+        return value
+
+    def check_url(self, where: str, url: str) -> None:
+        if not url:
+            return
+        try:
+            parts = urlsplit(url)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+            fine = fine and (parts.port is None or parts.port > 0)
+            fine = fine and not (parts.query or parts.fragment)
+            inside = "@" in parts.netloc
+        except ValueError:
+            fine, inside = False, False
+        if inside:
+            self.mistake(f"{where}: url", "holds a password", "username and password_file instead")
+        elif not fine:
+            self.mistake(f"{where}: url", "is no http(s) address", '"https://pacs.hospital:8042"')

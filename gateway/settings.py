@@ -1,0 +1,125 @@
+"""Settings of one process: environment variables GATEWAY_*, read and checked once at start.
+
+The table in README lists every one of them; a test keeps table and dataclass equal. Sites do not
+stand here but in region.toml (model/sites.py).
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.errors import SettingsError
+
+PREFIX = "GATEWAY_"
+LOOPBACK_ONLY = (
+    "{name}={value}: the gateway has no login yet, so it listens on loopback only. "
+    "Use 127.0.0.1 or ::1 and let a proxy on the same host stand in front."
+)
+
+
+def _setting(default: object, meaning: str) -> object:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one process needs to know. Names here are the variables' names in lower case."""
+
+    region: Path = _setting(Path("region.toml"), "file that lists the sites (`--region`)")  # type: ignore[assignment]
+    bind: str = _setting("127.0.0.1", "address to listen on; only loopback is accepted")  # type: ignore[assignment]
+    port: int = _setting(8080, "port to listen on")  # type: ignore[assignment]
+    public_url: str = _setting("", "address that viewers use; empty: `http://BIND:PORT`")  # type: ignore[assignment]
+    state_dir: Path = _setting(Path(".gateway"), "folder for the SQLite database")  # type: ignore[assignment]
+    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in STATE_DIR")  # type: ignore[assignment]
+    redis_url: str = _setting("redis://127.0.0.1:6379/0", "Redis of the work queues")  # type: ignore[assignment]
+    viewer_dir: Path = _setting(Path(".viewer"), "folder with the built OHIF viewer")  # type: ignore[assignment]
+    web_workers: int = _setting(2, "web processes; one per core")  # type: ignore[assignment]
+    search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")  # type: ignore[assignment]
+    probe_every_s: float = _setting(180.0, "seconds between two probes of a site")  # type: ignore[assignment]
+    max_results: int = _setting(1000, "most rows in one answer; also the default of `limit`")  # type: ignore[assignment]
+    max_store_bytes: int = _setting(16 * 2**30, "largest store request")  # type: ignore[assignment]
+    cors_origins: str = _setting("", "origins that may call from a browser, comma-separated")  # type: ignore[assignment]
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")  # type: ignore[assignment]
+    log_form: str = _setting("text", "`text` for people, `json` for machines")  # type: ignore[assignment]
+
+    @property
+    def base_url(self) -> str:
+        """Public address without a trailing slash."""
+        host = f"[{self.bind}]" if ":" in self.bind else self.bind
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL that is really used."""
+        return self.database_url or f"sqlite:///{(self.state_dir / 'gateway.db').absolute()}"
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        return frozenset(part.strip() for part in self.cors_origins.split(",") if part.strip())
+
+
+def meanings() -> dict[str, tuple[str, str]]:
+    """Every variable with its default and meaning, for the README and `gateway settings`."""
+    return {
+        PREFIX + f.name.upper(): (str(f.default), str(f.metadata["meaning"]))
+        for f in fields(Settings)
+    }
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read GATEWAY_* and return checked settings.
+
+    overrides  values from the command line; None means "not given"
+    raises     SettingsError with every mistake, each naming its variable
+    """
+    env = os.environ if environ is None else environ
+    known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
+    mistakes = [
+        f"{name}: no such setting; see the table in README"
+        for name in env
+        if name.startswith(PREFIX) and name not in known
+    ]
+    values: dict[str, object] = {}
+    for name, f in known.items():
+        raw = env.get(name)
+        if raw is None:
+            continue
+        kind = type(f.default)
+        try:
+            values[f.name] = kind(raw)
+        except ValueError:
+            mistakes.append(f"{name}: must be of the kind {kind.__name__}")
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    if mistakes:
+        raise SettingsError(mistakes)
+    settings = Settings(**values)  # type: ignore[arg-type]
+    mistakes = _check(settings)
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def _check(settings: Settings) -> list[str]:
+    mistakes = []
+    try:
+        loopback = ipaddress.ip_address(settings.bind).is_loopback
+    except ValueError:
+        loopback = settings.bind == "localhost"
+    if not loopback:
+        mistakes.append(LOOPBACK_ONLY.format(name=PREFIX + "BIND", value=settings.bind))
+    if not 1 <= settings.port <= 65535:
+        mistakes.append("GATEWAY_PORT: must be from 1 to 65535")
+    public = urlsplit(settings.base_url)
+    if public.scheme not in ("http", "https") or not public.netloc or public.query:
+        mistakes.append("GATEWAY_PUBLIC_URL: must look like https://images.region.example")
+    for name in ("web_workers", "search_deadline_s", "probe_every_s", "max_results"):
+        if getattr(settings, name) <= 0:
+            mistakes.append(f"{PREFIX}{name.upper()}: must be greater than 0")
+    if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
+    if settings.log_form not in ("text", "json"):
+        mistakes.append("GATEWAY_LOG_FORM: must be text or json")
+    return mistakes
