@@ -110,7 +110,7 @@ def test_event_at_the_edge_of_the_window_is_taken():
 
 def test_site_cannot_speak_for_another():
     body = _body(site="zlat")
-    with pytest.raises(BadRequest, match="^site: "):
+    with pytest.raises(BadRequest, match=r"^site: "):
         read_event(REGION, _headers(body), body, NOW)
 
 
