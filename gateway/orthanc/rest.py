@@ -139,10 +139,10 @@ def _open_orthanc(site: Site, deadline: Deadline) -> pyorthanc.Orthanc:
     )
 
 
-def _trust(site: Site) -> ssl.SSLContext | bool:
+def _trust(site: Site) -> ssl.SSLContext | None:
     """Certificates that we accept; reading them costs 20 ms, so not for plain HTTP."""
     if not site.url.startswith("https:"):
-        return False
+        return None
     return ssl.create_default_context(cafile=site.ca_file or None)
 
 
@@ -154,10 +154,10 @@ class _Transport(httpx.HTTPTransport):
 
     def __init__(self, site: Site, deadline: Deadline) -> None:
         context = _trust(site)
-        super().__init__(verify=context, trust_env=False)
+        super().__init__(verify=context or False, trust_env=False)
         self._site = site
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context or None, network_backend=_Backend(deadline)
+            ssl_context=context, network_backend=_Backend(deadline)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
