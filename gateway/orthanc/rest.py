@@ -55,27 +55,27 @@ class ChangePage:
     last: int
 
 
-def system(site: Site) -> dict[str, Any]:
+def system(site: Site, deadline: Deadline | None = None) -> dict[str, Any]:
     """`GET /system`: version, name, AE title. Raises SiteError."""
-    return _record(site, "/system", ask_site(site, lambda orthanc: orthanc.get_system()))
+    return _record(site, "/system", ask_site(site, lambda o: o.get_system(), deadline))
 
 
-def plugins(site: Site) -> tuple[str, ...]:
+def plugins(site: Site, deadline: Deadline | None = None) -> tuple[str, ...]:
     """`GET /plugins`: names of what is loaded, in alphabetical order. Raises SiteError."""
-    names = ask_site(site, lambda orthanc: orthanc.get_plugins())
+    names = ask_site(site, lambda o: o.get_plugins(), deadline)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SiteSpeaksGarbage(site.site_id, "/plugins is not a list of names")
     return tuple(sorted(names))
 
 
-def plugin(site: Site, name: str) -> dict[str, Any]:
+def plugin(site: Site, name: str, deadline: Deadline | None = None) -> dict[str, Any]:
     """`GET /plugins/{name}`: its version. Raises SiteError; SiteRefused 404 if it is not loaded."""
-    return _record(site, "/plugins", ask_site(site, lambda orthanc: orthanc.get_plugins_id(name)))
+    return _record(site, "/plugins", ask_site(site, lambda o: o.get_plugins_id(name), deadline))
 
 
 def statistics(site: Site) -> dict[str, Any]:
     """`GET /statistics`: CountStudies, CountInstances, TotalDiskSize (a text, in bytes)."""
-    return _record(site, "/statistics", ask_site(site, lambda orthanc: orthanc.get_statistics()))
+    return _record(site, "/statistics", ask_site(site, lambda o: o.get_statistics()))
 
 
 def changes(site: Site, since: int, limit: int) -> ChangePage:
@@ -101,12 +101,13 @@ def changes(site: Site, since: int, limit: int) -> ChangePage:
         raise SiteSpeaksGarbage(site.site_id, "/changes is not a change feed") from error
 
 
-def ask_site(site: Site, ask: Ask) -> Any:  # noqa: ANN401 - whatever the site's JSON holds
+def ask_site(site: Site, ask: Ask, deadline: Deadline | None = None) -> Any:  # noqa: ANN401 - whatever the site's JSON holds
     """Put one question to Orthanc and read the JSON of its answer.
 
-    raises  SiteTimeout after `site.timeouts.probe_s` in all, and every other SiteError
+    deadline  for several questions together; without it `site.timeouts.probe_s` for this one
+    raises    SiteTimeout when it has passed, and every other SiteError
     """
-    deadline = Deadline(site.timeouts.probe_s)
+    deadline = deadline or Deadline(site.timeouts.probe_s)
     with _translated(site, deadline), _open_orthanc(site, deadline) as orthanc:
         answer = ask(orthanc)
     if answer.status_code in (401, 403):

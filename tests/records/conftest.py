@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from gateway.records.engine import open_records
 from gateway.records.schema import migrate
-from tests.real_servers import postgres_bin, run_postgres
+from tests.postgres import postgres_bin, run_postgres
 
 
 @pytest.fixture(scope="session")

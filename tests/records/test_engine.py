@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
+from gateway.demo.servers import free_port
 from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
 from gateway.records.engine import open_records
 from gateway.records.leases import lease
-from tests.real_servers import free_port
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
