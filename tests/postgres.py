@@ -15,23 +15,20 @@ from tests.waiting import wait_until
 
 def _as_postgres() -> list[str]:
     """PostgreSQL refuses to run as root: Debian's package brings a user for it."""
-    return (
-        []
-        if os.geteuid()
-        else ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    )
+    to_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    return to_user if os.geteuid() == 0 else []
 
 
-def postgres_bin() -> Path | None:
+def _binaries() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
+    assert found, "install Debian's package postgresql"
+    return found[-1].parent
 
 
 @contextmanager
 def run_postgres() -> Iterator[str]:
     """A PostgreSQL cluster of its own; gives the URL of its database."""
-    binaries, port = postgres_bin(), free_port()
-    assert binaries is not None
+    binaries, port = _binaries(), free_port()
     with tempfile.TemporaryDirectory(prefix="gateway-pg-") as name:
         if os.geteuid() == 0:
             shutil.chown(name, "postgres", "postgres")

@@ -7,13 +7,11 @@ import sqlalchemy as sa
 
 from gateway.records.engine import open_records
 from gateway.records.schema import migrate
-from tests.postgres import postgres_bin, run_postgres
+from tests.postgres import run_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_url():
-    if postgres_bin() is None:
-        pytest.skip("Debian's package postgresql is not installed")
     with run_postgres() as url:
         yield url
 
