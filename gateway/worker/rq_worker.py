@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from types import FrameType
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -25,6 +26,7 @@ MAINTENANCE_S = 15
 AGAIN_S = 2.0
 TIMEOUT_S = 5.0
 PR_SET_PDEATHSIG = 1
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_worker(queue: str, redis_url: str, bench: Bench) -> int:
@@ -40,6 +42,9 @@ def run_worker(queue: str, redis_url: str, bench: Bench) -> int:
     while True:
         _wait_for_redis(redis)
         worker = _open_worker(queue, redis, bench)
+        # RQ makes itself known before it listens to signals: those that come between are kept.
+        for number in STOP_SIGNALS:
+            signal.signal(number, worker.keep_signal)
         try:
             worker.work(logging_level="WARNING")
         except RedisError as error:
@@ -108,12 +113,24 @@ class OneQueueWorker(Worker):
 
     max_connection_wait_time = 5.0  # RQ would sleep up to three minutes after a long outage
     met_a_stranger = False
+    _kept_signal = 0
     bench: Bench
 
     @property
     def asked_to_stop(self) -> bool:
         """Whether a signal ended the work."""
         return bool(self._stop_requested or self._shutdown_requested_date)
+
+    def keep_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Take note of a signal that RQ cannot obey yet."""
+        self._kept_signal = number
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """The first thing that RQ does once it can stop properly."""
+        if number := self._kept_signal:
+            self._kept_signal = 0
+            self.request_stop(number, None)
+        super().check_for_suspension(burst)
 
     def set_shutdown_requested_date(self) -> None:
         """A signal is obeyed whether or not Redis can be told of it."""
