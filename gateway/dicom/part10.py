@@ -14,7 +14,9 @@ from gateway.dicom.uids import is_uid
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
-LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})  # noqa: E501 - one table, PS3.5 7.1.2
+LONG_VRS = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
@@ -88,7 +90,8 @@ def _identify(data: bytes) -> Identity:
     else:
         if at > len(data) or STUDY not in found:
             raise IndexError
-    identity = Identity(*(found.get(tag, "") for tag in WANTED), transfer_syntax=syntax)
+    sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
+    identity = Identity(sop_class, instance, study, series, syntax)
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity

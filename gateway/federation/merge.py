@@ -12,7 +12,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
-from gateway.dicom.query import Query, fold_name, project, sort_key
+from gateway.dicom.matching import fold_name
+from gateway.dicom.query import Query, project, sort_key
 from gateway.model.answers import SitePage
 from gateway.model.sites import Site
 
@@ -62,13 +63,13 @@ def merge(
         merged = project(query, row)
         _describe(merged, site, row, records, query.level, service_url)
         _name_holders(merged, [sites[site_id] for site_id in holders[uid]])
-        rows.append(merged)
+        rows.append(dict(sorted(merged.items())))
     total = len(frozenset().union(*(page.uids for page in pages)))
     return Merged(tuple(rows), total, tuple(conflicts))
 
 
 def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:
-    """The fullest copy; a hospital's before the archive's; then by site id, so that it is stable."""
+    """The fullest copy, a hospital's before the archive's, then by site id."""
 
     def rank(record: tuple[Site, Dataset]) -> tuple[int, bool, str]:
         site, row = record

@@ -4,17 +4,19 @@ The next holder is tried only before the first byte. After it a failure is raise
 stream, and the door cuts the connection: a broken download never ends politely (trust.md R3).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.dicom.multipart import ClosingBoundary
+from gateway.dicom.multipart import ClosingBoundary, MultipartReader
 from gateway.errors import (
+    BadRequest,
     GatewayError,
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
     SiteError,
     SiteRefused,
+    SiteSpeaksGarbage,
     SiteStreamCut,
 )
 from gateway.model.answers import Location
@@ -33,9 +35,7 @@ class Opened:
     first: bytes
 
 
-def open_best(
-    location: Location, sites: Mapping[str, Site], open_at: OpenAt, what: str
-) -> Opened:
+def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, what: str) -> Opened:
     """Open the object at the first holder that gives it.
 
     open_at  sends the request; statuses are judged here
@@ -82,7 +82,7 @@ def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
     raise SiteRefused(site.site_id, answer.status)
 
 
-def checked_blocks(opened: Opened, boundary: bytes | None) -> Iterator[bytes]:
+def checked_blocks(opened: Opened, boundary: bytes | None) -> Generator[bytes, None, None]:
     """The bytes of an opened answer, untouched and checked to their end.
 
     boundary  of the multipart body; without a length its closing delimiter must have come
@@ -105,6 +105,38 @@ def checked_blocks(opened: Opened, boundary: bytes | None) -> Iterator[bytes]:
         answer.close()
 
 
-def representative(instances: Sequence[str]) -> str:
-    """The instance that stands for a series in a thumbnail: the middle one (PS3.18 10.4.1.1.5)."""
-    return instances[len(instances) // 2]
+def unwrapped(opened: Opened, boundary: bytes) -> tuple[Mapping[str, str], Iterator[bytes]]:
+    """Headers and bytes of the only part of a multipart answer (PS3.18 10.4.4: single part).
+
+    raises  SiteSpeaksGarbage if there is no part; out of the bytes: SiteStreamCut if the framing
+            breaks or a second part follows
+    """
+    site_id = opened.site.site_id
+    blocks = checked_blocks(opened, boundary)
+
+    def read(_size: int) -> bytes:
+        return next(blocks, b"")
+
+    parts = iter(MultipartReader(read, boundary))
+    try:
+        part = next(parts)
+    except (StopIteration, BadRequest) as error:
+        blocks.close()
+        raise SiteSpeaksGarbage(site_id, "no part in a multipart answer") from error
+
+    def body() -> Iterator[bytes]:
+        try:
+            yield from part.chunks
+            if next(parts, None) is not None:
+                raise SiteStreamCut(site_id, "more than one part")
+        except BadRequest as error:
+            raise SiteStreamCut(site_id, error.problem) from error
+        finally:
+            blocks.close()
+
+    return part.headers, body()
+
+
+def representative(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The (series, instance) that stands for all: the middle one (PS3.18 10.4.1.1.4)."""
+    return found[len(found) // 2]

@@ -203,7 +203,9 @@ def _password(
         reader.mistake(f"{where}: password_env", "stands beside password_file", "one of the two")
     if not given and table.get("username"):
         reader.mistake(
-            f"{where}: password_file", "is missing beside username", '"secrets/SITE" or password_env'
+            f"{where}: password_file",
+            "is missing beside username",
+            '"secrets/SITE" or password_env',
         )
     for kind, key in given[:1]:
         try:

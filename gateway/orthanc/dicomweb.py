@@ -1,4 +1,4 @@
-"""Speaks DICOMweb with one site, and knows what each kind of server does otherwise than the standard.
+"""Speaks DICOMweb with one site, and knows what each kind of server does differently.
 
 Orthanc is searched in two steps: POST /tools/find names the matches from its index (measured:
 0.08 ms each; QIDO needs 0.3-1 ms and, up to plugin 1.17, does not decode percent-encoded
@@ -14,7 +14,8 @@ import orjson
 
 from gateway.clock import Deadline, monotonic_s
 from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
-from gateway.dicom.query import Query, matches, sort_key, to_find
+from gateway.dicom.matching import has_wildcard
+from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage
@@ -22,7 +23,6 @@ from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
 SEARCH_LIMIT_BYTES = 32 * 2**20  # trust.md F7
-METADATA_LIMIT_BYTES = 256 * 2**20
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
@@ -37,13 +37,12 @@ FIND_LEVEL = {Level.STUDY: "Study", Level.SERIES: "Series", Level.INSTANCE: "Ins
 
 # What /tools/find shows of each level without opening a file (Orthanc's main DICOM tags): a key
 # among these is judged before any row is fetched.
+_STUDY_TAGS = """PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID
+    StudyDescription AccessionNumber StudyInstanceUID ReferringPhysicianName"""
 IN_INDEX = {
-    Level.STUDY: frozenset(
-        "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID "
-        "StudyDescription AccessionNumber StudyInstanceUID ReferringPhysicianName".split()
-    ),
-    Level.SERIES: frozenset("Modality SeriesInstanceUID SeriesNumber".split()),
-    Level.INSTANCE: frozenset("SOPInstanceUID InstanceNumber".split()),
+    Level.STUDY: frozenset(_STUDY_TAGS.split()),
+    Level.SERIES: frozenset({"Modality", "SeriesInstanceUID", "SeriesNumber"}),
+    Level.INSTANCE: frozenset({"SOPInstanceUID", "InstanceNumber"}),
 }
 # includefield=all adds nothing in Orthanc (measured), so `all` is spelt out here.
 ALL_FIELDS = (
@@ -81,6 +80,11 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
         return None
     count = integer(rows[0], "NumberOfStudyRelatedInstances") or 0
     return Holder(site.site_id, count, monotonic_s() - start)
+
+
+def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
+    """The cheapest question that a site answers through its DICOMweb door; raises SiteError."""
+    _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
 
 
 def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> frozenset[str]:
@@ -122,9 +126,9 @@ def open_object(
     )
 
 
-def read_metadata(answer: SiteAnswer) -> list[Dataset]:
+def read_metadata(site: Site, raw: bytes) -> list[Dataset]:
     """The datasets of a metadata answer (PS3.18 10.4.1.1.2); SiteSpeaksGarbage if they are none."""
-    return _datasets(answer.site, answer.read_all(METADATA_LIMIT_BYTES))
+    return _datasets(site, raw)
 
 
 def send_store(
@@ -146,6 +150,7 @@ def send_store(
             ("Accept", "application/dicom+json"),
         ],
         body=body,
+        answer_s=site.timeouts.store_s,
         carries_pixels=True,
     )
     raw = answer.read_all(SEARCH_LIMIT_BYTES)
@@ -190,15 +195,16 @@ def _judged_by_index(query: Query) -> bool:
         level = PARENT[level]
         shown |= IN_INDEX[level]
     return all(
-        (condition.keyword in shown and not condition.path)
-        or _exact_in_find(condition.keyword, condition.all_of, condition.empty)
+        (condition.keyword in shown and not condition.path) or _exact_in_find(condition)
         for condition in query.conditions
     )
 
 
-def _exact_in_find(keyword: str, all_of: bool, empty: bool) -> bool:
+def _exact_in_find(condition: Condition) -> bool:
     """Orthanc judges ModalitiesInStudy itself, any of a list, exactly (measured)."""
-    return keyword == "ModalitiesInStudy" and not all_of and not empty
+    plain = not (condition.all_of or condition.empty or condition.path)
+    wild = any(has_wildcard(value) for value in condition.values)
+    return condition.keyword == "ModalitiesInStudy" and plain and not wild
 
 
 def _trusting(query: Query, row: Dataset) -> Dataset:
@@ -219,7 +225,9 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
     for entry in found:
         tags = _main_tags(entry) | entry.get("PatientMainDicomTags", {})
         if query.level in PARENT:
-            tags = parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
+            tags = (
+                parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
+            )
         row = {
             tag: make(keyword, value)
             for keyword, value in tags.items()
@@ -229,9 +237,7 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
             yield row
 
 
-def _parents(
-    wire: Wire, site: Site, query: Query, deadline: Deadline
-) -> dict[str, dict[str, str]]:
+def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[str, dict[str, str]]:
     """Main tags of the levels above, by Orthanc's id of the parent."""
     scope = {}
     if query.study_uid is not None:
@@ -347,7 +353,7 @@ def _datasets(site: Site, raw: bytes) -> list[dict[str, Any]]:
 
 
 def public_uri(site: Site, uri: str, service_url: str) -> str:
-    """Our address of what a site calls by its own; "" if it does not lie below its DICOMweb root."""
+    """Our address of what a site calls by its own; "" if it lies outside its DICOMweb root."""
     parts = urlsplit(uri)
     if not parts.scheme and not parts.netloc:
         return uri

@@ -53,7 +53,7 @@ class _TimedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a buffer has no shorter name in 3.11
+    def readinto(self, buffer: Any) -> int:
         timeout = self.idle_s
         if self.deadline is not None:
             timeout = min(timeout, self.deadline.remaining_s())
@@ -105,6 +105,7 @@ class SiteAnswer:
         self.headers = {name.lower(): value for name, value in response.getheaders()}
         self.content_type = self.headers.get("content-type", "")
         self.length: int | None = response.length
+        self.length_of_body = self.length
         self.chunked = bool(response.chunked)
         self._response = response
         self._connection = connection
@@ -180,7 +181,10 @@ class SiteAnswer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -219,14 +223,16 @@ class Wire:
         deadline: Deadline,
         headers: Sequence[tuple[str, str]] = (),
         body: bytes | Iterable[bytes] | None = None,
+        answer_s: float | None = None,
         carries_pixels: bool = False,
     ) -> SiteAnswer:
         """Send one request and return as soon as the head of the answer is there.
 
         target    path and query below the site's URL, already encoded: ASCII without blanks
-        deadline  until the head has come (and for sending a body, however large)
+        deadline  until the head of the answer has come; sending a body is part of it
         body      bytes go with a length, an iterable goes chunked (Orthanc holds a body with a
                   length whole in memory)
+        answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
         raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
         """
         post = self._post(site.site_id)
@@ -237,7 +243,7 @@ class Wire:
         start = monotonic_s()
         try:
             connection, response = self._exchange(
-                site, post, method, target, headers, body, deadline
+                site, post, method, target, headers, body, deadline, answer_s
             )
         except SiteError as error:
             _give_back(slots)
@@ -276,12 +282,13 @@ class Wire:
         headers: Sequence[tuple[str, str]],
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
+        answer_s: float | None,
     ) -> tuple[_Connection, http.client.HTTPResponse]:
         head = _request_head(site, method, target, headers, body)
         pooled = self._pooled(post) if body is None or isinstance(body, bytes) else None
         if pooled is not None:
             try:
-                return pooled, self._send(site, pooled, method, head, body, deadline)
+                return pooled, self._send(site, pooled, method, head, body, deadline, None)
             except (SiteUnreachable, SiteStreamCut):
                 pooled.close()  # it was closed while idle; a fresh one tells the truth
             except BaseException:
@@ -289,7 +296,7 @@ class Wire:
                 raise
         connection = self._connect(site, deadline)
         try:
-            return connection, self._send(site, connection, method, head, body, deadline)
+            return connection, self._send(site, connection, method, head, body, deadline, answer_s)
         except BaseException:
             connection.close()
             raise
@@ -338,6 +345,7 @@ class Wire:
         head: bytes,
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
+        answer_s: float | None,
     ) -> http.client.HTTPResponse:
         connection.expect(deadline, deadline.total_s)
         response = http.client.HTTPResponse(connection, method=method)  # type: ignore[arg-type]
@@ -346,7 +354,9 @@ class Wire:
             if body is None or isinstance(body, bytes):
                 connection.sock.sendall(head + (body or b""))
             else:
-                _send_chunked(connection.sock, head, body, deadline)
+                _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
+                if answer_s is not None:
+                    connection.reader.deadline = Deadline(answer_s)
             response.begin()
         except TimeoutError as error:
             raise SiteTimeout(site.site_id, deadline.total_s) from error
@@ -384,13 +394,17 @@ def _request_head(
 
 
 def _send_chunked(
-    sock: socket.socket, head: bytes, blocks: Iterable[bytes], deadline: Deadline
+    sock: socket.socket,
+    head: bytes,
+    blocks: Iterable[bytes],
+    deadline: Deadline,
+    idle_s: float,
 ) -> None:
     """Send blocks as they come; the last chunk only if the iterable ends well."""
     sock.sendall(head)
     for block in blocks:
         if block:
-            sock.settimeout(max(deadline.remaining_s(), 0.001))
+            sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
     sock.sendall(b"0\r\n\r\n")
 

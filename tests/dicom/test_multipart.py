@@ -36,7 +36,8 @@ def read_all(body: bytes, step: int = 7, limits: Limits | None = None) -> list[b
 
 @given(
     parts=st.lists(
-        st.binary(max_size=200) | st.lists(
+        st.binary(max_size=200)
+        | st.lists(
             st.sampled_from([b"\r\n", b"--", BOUNDARY.encode()[:-1], b"\r", b"\n--b0un", b"x"]),
             max_size=30,
         ).map(b"".join),
@@ -98,7 +99,9 @@ def test_limits_are_kept(body: bytes, limits: Limits) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(b"--b0undary\r\n" + b"A: b\r\n" * 21 + b"\r\n\r\n--b0undary--", id="21 headers"),
+        pytest.param(
+            b"--b0undary\r\n" + b"A: b\r\n" * 21 + b"\r\n\r\n--b0undary--", id="21 headers"
+        ),
         pytest.param(b"--b0undary\r\nA: " + b"b" * 9000 + b"\r\n\r\n", id="a header of 9 KB"),
         pytest.param(b"--b0undary\r\nno colon\r\n\r\nx\r\n--b0undary--", id="no colon"),
         pytest.param(b"--b0undaryX\r\n\r\nx\r\n--b0undary--", id="text behind the boundary"),
