@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from gateway.dicom.attributes import (
@@ -38,7 +39,7 @@ FUZZY_UNSUPPORTED = (
 )
 _OTHER_SERVICES = frozenset({"accept", "charset"})  # PS3.18 8.3.3, read where Accept is read
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
-_ATTRIBUTE_LIKE = re.compile(r"[A-Z][A-Za-z0-9]*(\.|\Z)", re.ASCII)
+_ATTRIBUTE_LIKE = re.compile(r"[A-Z0-9][A-Za-z0-9]*(\.|\Z)", re.ASCII)
 _MODALITIES = "00080061"
 _MODALITY = "00080060"
 
@@ -76,9 +77,9 @@ class Query:
     series_uid: str | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """Tags that a row should carry, sorted: the level's own, what was asked, what is matched.
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Tags that a row should carry: the level's own, what was asked, what is matched.
 
         A search that names no study (or no series) answers with the attributes of the levels above
         too (PS3.18 10.6.3.3).
@@ -89,7 +90,7 @@ class Query:
         if self.level is Level.INSTANCE and self.series_uid is None:
             tags |= set(DEFAULT_ATTRIBUTES[Level.SERIES])
         tags |= {(*condition.path, condition.tag)[0] for condition in self.conditions}
-        return tuple(sorted(tags))
+        return frozenset(tags)
 
 
 def parse_query(
@@ -426,11 +427,10 @@ def project(query: Query, dataset: Dataset) -> Dataset:
 
     ModalitiesInStudy without a Value is left out: one such row breaks OHIF's whole list.
     """
-    wanted = None if query.include_all else frozenset(query.wanted)
     return {
         tag: element
         for tag, element in sorted(dataset.items())
-        if (belongs(tag, query.level) if wanted is None else tag in wanted)
+        if (tag in query.wanted or (query.include_all and belongs(tag, query.level)))
         and (tag != _MODALITIES or any(_values(dataset, tag)))
     }
 
