@@ -17,7 +17,7 @@ from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import SiteRefused, SiteSpeaksGarbage
+from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
@@ -94,6 +94,20 @@ def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -
         return frozenset(_main_tags(entry).get("SOPInstanceUID", "") for entry in found)
     query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
     return _search_paged(wire, site, query, deadline).uids
+
+
+def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int | None:
+    """Frames of the instance at `path`; None if the site does not have it or does not say."""
+    headers = [("Accept", "application/dicom+json")]
+    target = f"{site.dicomweb_root}{path}/metadata"
+    try:
+        with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
+            rows = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+    except SiteError:
+        return None
+    if answer.status != 200 or not rows:
+        return None
+    return integer(rows[0], "NumberOfFrames") or (1 if "00280010" in rows[0] else 0)
 
 
 def list_series_instances(

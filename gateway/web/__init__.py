@@ -4,6 +4,7 @@ from flask import Flask
 
 from gateway.bootstrap import Gateway
 from gateway.web import capabilities, errors, health, qido, stow, wado
+from gateway.web.scope import check_path
 
 
 def create_app(gateway: Gateway) -> Flask:
@@ -12,6 +13,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     errors.register(app)
+    app.before_request(check_path)
     for prefix, name in (("/dicom-web", "region"), ("/sites/<site_id>/dicom-web", "site")):
         for door in (qido, wado, stow):
             app.register_blueprint(door.create_blueprint(gateway, name), url_prefix=prefix)
