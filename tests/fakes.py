@@ -45,7 +45,9 @@ def _tag(keyword: str) -> str:
     return f"{tag_for_keyword(keyword):08X}"
 
 
-def site_answers(query: Query, rows: Iterable[Dataset]) -> tuple[tuple[Dataset, ...], frozenset[str]]:
+def site_answers(
+    query: Query, rows: Iterable[Dataset]
+) -> tuple[tuple[Dataset, ...], frozenset[str]]:
     """What an honest site says: its best rows in order, and every match's UID."""
     good = sorted(
         (row for row in rows if matches(query, row)), key=lambda row: sort_key(query.level, row)

@@ -31,9 +31,7 @@ def result(number: int, failure: int | None = None, study: str = "1.2") -> Insta
         pytest.param([], 400, id="nothing sent"),
     ],
 )
-def test_the_status_follows_from_every_instance(
-    results: list[InstanceResult], status: int
-) -> None:
+def test_the_status_follows_from_every_instance(results: list[InstanceResult], status: int) -> None:
     assert status_of(results) == status
 
 

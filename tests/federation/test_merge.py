@@ -36,7 +36,9 @@ def region_rows(draw: st.DrawFn) -> dict[str, list[Dataset]]:
                     PatientName=f"{name}^{number}",
                     PatientID=f"{name}-{number}",
                     StudyDescription=f"{name} {number}",
-                    ModalitiesInStudy=draw(st.lists(st.sampled_from(["CT", "MR", "SR"]), min_size=1)),
+                    ModalitiesInStudy=draw(
+                        st.lists(st.sampled_from(["CT", "MR", "SR"]), min_size=1)
+                    ),
                     NumberOfStudyRelatedSeries=draw(st.integers(1, 3)),
                     NumberOfStudyRelatedInstances=draw(st.integers(1, 300)),
                 )
@@ -125,9 +127,7 @@ def test_a_study_at_two_sites_names_both_and_takes_the_fuller_record() -> None:
         NumberOfStudyRelatedInstances=3,
     )
     query = study_query(limit=10)
-    merged = merge(
-        pages_of({"east": [part], "archive": [full]}, query), query, SITES, SERVICE
-    )
+    merged = merge(pages_of({"east": [part], "archive": [full]}, query), query, SITES, SERVICE)
     row = merged.rows[0]
     assert {
         "name": text(row, "PatientName"),

@@ -26,7 +26,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def run(pool: ThreadPoolExecutor, rows: dict, limit: int = 10, deadline_s: float = 5) -> SearchResult:
+def run(
+    pool: ThreadPoolExecutor, rows: dict, limit: int = 10, deadline_s: float = 5
+) -> SearchResult:
     query = Query(level=Level.STUDY, limit=limit)
     return search(query, SITES, asker(rows), pool, deadline_s, "https://gw.example/dicom-web")
 

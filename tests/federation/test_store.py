@@ -31,9 +31,11 @@ class FakeArchive:
         return {}
 
     def holds(self, _study_uid: str) -> frozenset[str]:
-        return frozenset(uid for uid in ("1.2.3.4", "1.2.3.5") if any(
-            uid.encode() in data for data in self.files
-        ))
+        return frozenset(
+            uid
+            for uid in ("1.2.3.4", "1.2.3.5")
+            if any(uid.encode() in data for data in self.files)
+        )
 
 
 def parts_of(*files: bytes, end: bytes | None = None) -> MultipartReader:
