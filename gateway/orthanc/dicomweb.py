@@ -296,7 +296,7 @@ def _describe(
 ) -> Iterator[Dataset]:
     """Full rows of these UIDs by QIDO; a UID holds nothing that would need encoding."""
     path = site.dicomweb_root + _path(query)
-    fields = ",".join(query.wanted) + ("," + ALL_FIELDS if query.include_all else "")
+    fields = ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
     seen: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_REQUEST):
         some = uids[start : start + UIDS_PER_REQUEST]
@@ -313,7 +313,7 @@ def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> S
     path = site.dicomweb_root + _path(query)
     keys = [(c.tag, ",".join(c.values)) for c in query.conditions if not c.path and not c.empty]
     keys = [(tag, value) for tag, value in keys if value]
-    keys.append(("includefield", "all" if query.include_all else ",".join(query.wanted)))
+    keys.append(("includefield", "all" if query.include_all else ",".join(sorted(query.wanted))))
     rows: dict[str, Dataset] = {}
     truncated = False
     while True:

@@ -9,7 +9,7 @@ from gateway.web.scope import check_path
 
 def create_app(gateway: Gateway) -> Flask:
     """The WSGI application of one web process."""
-    app = Flask("gateway")
+    app = Flask("gateway.web", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     errors.register(app)
