@@ -111,7 +111,7 @@ class SiteTimeout(SiteError):
 
 
 class SiteBusy(SiteError):
-    """All slots that we grant ourselves at this site are taken (bulkhead), or its breaker is open."""
+    """All slots that we grant ourselves at this site are taken (bulkhead)."""
 
     code = "busy"
 

@@ -1,0 +1,20 @@
+"""The Flask application: one blueprint for each kind of door."""
+
+from flask import Flask
+
+from gateway.bootstrap import Gateway
+from gateway.web import capabilities, errors, health, qido, stow, wado
+
+
+def create_app(gateway: Gateway) -> Flask:
+    """The WSGI application of one web process."""
+    app = Flask("gateway")
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    errors.register(app)
+    for prefix, name in (("/dicom-web", "region"), ("/sites/<site_id>/dicom-web", "site")):
+        for door in (qido, wado, stow):
+            app.register_blueprint(door.create_blueprint(gateway, name), url_prefix=prefix)
+    app.register_blueprint(health.create_blueprint(gateway))
+    capabilities.register(app, gateway)
+    return app

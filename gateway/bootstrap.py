@@ -1,0 +1,85 @@
+"""Builds the one Gateway object of a process: what the doors need, wired once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.dicom.query import Query
+from gateway.federation.locate import Locator
+from gateway.federation.search import search
+from gateway.log import log
+from gateway.model.answers import Holder, SearchResult, SitePage
+from gateway.model.sites import QuirkProfile, Region, Site
+from gateway.orthanc import dicomweb
+from gateway.orthanc.wire import Wire
+from gateway.region_file import RegionFile
+from gateway.settings import Settings
+
+LOOK_AGAIN_S = 2.0
+PARALLEL_CALLS = 512
+
+LoadProfiles = Callable[[], Mapping[str, QuirkProfile]]
+
+
+@dataclass
+class Gateway:
+    """Everything that a door of this process uses; safe to share between requests."""
+
+    settings: Settings
+    region_file: RegionFile
+    wire: Wire
+    pool: Executor
+    locator: Locator
+    load_profiles: LoadProfiles
+    checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    needed_checks: frozenset[str] = frozenset()
+    _looked_at: float = field(default=0.0, repr=False)
+    _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
+
+    @property
+    def region(self) -> Region:
+        """The sites as region.toml says now; a changed file is taken between two requests."""
+        now = monotonic_s()
+        if now - self._looked_at > LOOK_AGAIN_S:
+            self._looked_at = now
+            if self.region_file.refresh():
+                log.info("region taken", sites=len(self.region_file.region.sites))
+            elif self.region_file.problem:
+                log.error("region.toml refused, the old one stays", why=self.region_file.problem)
+                self.region_file.problem = ""
+            self._profiles = self.load_profiles()
+        return self.region_file.region
+
+    def profile(self, site_id: str) -> QuirkProfile:
+        """What the last probe saw; the oldest supported server if there was none."""
+        return self._profiles.get(site_id, QuirkProfile())
+
+    def search(self, query: Query, sites: Sequence[Site], service_url: str) -> SearchResult:
+        """One page over the given sites; see federation.search."""
+        deadline_s = self.settings.search_deadline_s
+        return search(query, sites, self._ask, self.pool, deadline_s, service_url)
+
+    def _ask(self, site: Site, query: Query, deadline: Deadline) -> SitePage:
+        return dicomweb.search(self.wire, site, query, deadline)
+
+
+def build_gateway(settings: Settings, load_profiles: LoadProfiles) -> Gateway:
+    """Wire a gateway for this process.
+
+    raises  SettingsError if region.toml is wrong
+    """
+    wire = Wire()
+    pool = ThreadPoolExecutor(PARALLEL_CALLS, thread_name_prefix="site")
+
+    def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
+        return dicomweb.find_study(wire, site, study_uid, deadline)
+
+    return Gateway(
+        settings=settings,
+        region_file=RegionFile(settings.region),
+        wire=wire,
+        pool=pool,
+        locator=Locator(find, pool),
+        load_profiles=load_profiles,
+    )

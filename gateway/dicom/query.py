@@ -1,0 +1,463 @@
+"""Search (QIDO-RS, PS3.18 8.3.4 and 10.6): parse the question, judge, trim and order its rows.
+
+Each row of each site is judged here again by `matches`, because sites differ in what they ignore,
+fold or misread. `to_find` is only a coarse filter that saves work. Pure: asks nobody.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from gateway.dicom.attributes import (
+    DEFAULT_ATTRIBUTES,
+    Dataset,
+    Level,
+    belongs,
+    integer,
+    keyword_of,
+    tag_of,
+    text,
+    values,
+    vr_of,
+)
+from gateway.dicom.matching import check_key, has_wildcard, key_holds, span_of_key
+from gateway.dicom.uids import check_uid
+from gateway.errors import BadRequest
+
+MAX_PARAMETERS = 1000
+MAX_KEYS = 100
+MAX_INCLUDED = 100
+MAX_OFFSET = 1_000_000
+MAX_NOTES = 10
+MAX_PATH = 4
+
+FUZZY_UNSUPPORTED = (
+    "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+)
+_OTHER_SERVICES = frozenset({"accept", "charset"})  # PS3.18 8.3.3, read where Accept is read
+_SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
+_ATTRIBUTE_LIKE = re.compile(r"[A-Z0-9][A-Za-z0-9]*(\.|\Z)", re.ASCII)
+_MODALITIES = "00080061"
+_MODALITY = "00080060"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One matching key; any of `values` is enough.
+
+    path    tags of the sequences that the attribute lies in, outermost first; () at the top
+    all_of  every value must be there (multiplevaluematching, PS3.18 8.3.4.6)
+    empty   the attribute must be absent or empty (emptyvaluematching, PS3.18 8.3.4.5)
+    """
+
+    tag: str
+    keyword: str
+    vr: str
+    values: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    all_of: bool = False
+    empty: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """One search, checked. `notes` are texts for Warning: 299, without code and service."""
+
+    level: Level
+    conditions: tuple[Condition, ...] = ()
+    include: tuple[str, ...] = ()
+    include_all: bool = False
+    limit: int = 1000
+    offset: int = 0
+    limit_given: bool = False
+    study_uid: str | None = None
+    series_uid: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Tags that a row should carry: the level's own, what was asked, what is matched.
+
+        A search that names no study (or no series) answers with the attributes of the levels above
+        too (PS3.18 10.6.3.3).
+        """
+        tags = set(DEFAULT_ATTRIBUTES[self.level]) | set(self.include)
+        if self.level is not Level.STUDY and self.study_uid is None:
+            tags |= set(DEFAULT_ATTRIBUTES[Level.STUDY])
+        if self.level is Level.INSTANCE and self.series_uid is None:
+            tags |= set(DEFAULT_ATTRIBUTES[Level.SERIES])
+        tags |= {(*condition.path, condition.tag)[0] for condition in self.conditions}
+        return frozenset(tags)
+
+
+def parse_query(
+    level: Level,
+    params: Sequence[tuple[str, str]],
+    *,
+    study_uid: str | None = None,
+    series_uid: str | None = None,
+    max_results: int,
+) -> Query:
+    """Turn percent-decoded parameters into a Query.
+
+    study_uid, series_uid  of the path
+    max_results            cap and default of `limit`. A larger limit is lowered, not refused: the
+                           remaining results are announced by Warning (PS3.18 8.3.4.4). limit=0 is
+                           refused: Orthanc's users mean "all" by it, the standard "none"
+    repeated keys          any of the values is enough, as for a list of UIDs
+    raises                 BadRequest with the parameter's name, never with its value
+    """
+    if len(params) > MAX_PARAMETERS:
+        raise BadRequest("query", f"has more than {MAX_PARAMETERS} parameters")
+    reader = _Reader(level, max_results)
+    for name, value in params:
+        if name:  # Weasis sends "studies?&includefield=..."
+            reader.read(name, value)
+    if study_uid is not None:
+        check_uid(study_uid, "StudyInstanceUID")
+    if series_uid is not None:
+        check_uid(series_uid, "SeriesInstanceUID")
+    return reader.query(study_uid, series_uid)
+
+
+class _Reader:
+    """Collects what the parameters say; their order does not matter."""
+
+    def __init__(self, level: Level, max_results: int) -> None:
+        self.level = level
+        self.max_results = max_results
+        self.controls: dict[str, str] = {}
+        self.keys: dict[tuple[str, ...], tuple[str, list[str]]] = {}
+        self.include: dict[str, None] = {}
+        self.include_all = False
+        self.notes: dict[str, None] = {}
+        self.unusable = ""
+
+    def read(self, name: str, value: str) -> None:
+        if name == "includefield":
+            self._read_include(value)
+        elif name in _CONTROLS:
+            if name in self.controls:
+                raise BadRequest(name, "is given more than once")
+            self.controls[name] = value.strip()
+        elif name not in _OTHER_SERVICES:
+            self._read_key(name, value)
+
+    def _read_include(self, value: str) -> None:
+        for name in value.split(","):
+            name = name.strip()
+            if name == "all":
+                self.include_all = True
+                continue
+            path = _path_of(name)
+            if path is None:
+                if name:
+                    self._note(f"The includefield {_shown(name)} is unknown and was ignored.")
+            elif belongs(path[0], self.level):
+                # An attribute of a lower level "shall not be returned" (10.6.3.3): no word of it,
+                # because OHIF asks each study for its Modality.
+                self.include[path[0]] = None
+            if len(self.include) > MAX_INCLUDED:
+                raise BadRequest("includefield", f"names more than {MAX_INCLUDED} attributes")
+
+    def _read_key(self, name: str, value: str) -> None:
+        path = _path_of(name)
+        if path is None:
+            if _SAFE_NAME.match(name) is None:
+                raise BadRequest("query", "has a parameter whose name is no attribute")
+            self._note(f"The parameter {_shown(name)} is unknown and was ignored.")
+            self._mark_unusable(name)
+            return
+        if path == (_MODALITY,) and self.level is Level.STUDY:
+            path = (_MODALITIES,)  # what everyone means who asks studies for a Modality
+        if not belongs(path[0], self.level):
+            if value.strip(" *"):
+                self._note(f"{name} does not belong to this level and was ignored.")
+                self._mark_unusable(name)
+            return
+        found = self.keys.setdefault(path, (name, []))[1]
+        found.extend(_split(vr_of(path[-1]), value))
+        if len(found) > MAX_KEYS:
+            raise BadRequest(name, f"has more than {MAX_KEYS} values")
+        if len(self.keys) > MAX_KEYS:
+            raise BadRequest("query", f"has more than {MAX_KEYS} matching keys")
+
+    def _note(self, note: str) -> None:
+        if len(self.notes) < MAX_NOTES:
+            self.notes[note] = None
+
+    def _mark_unusable(self, name: str) -> None:
+        if _ATTRIBUTE_LIKE.match(name):
+            self.unusable = self.unusable or name
+
+    def query(self, study_uid: str | None, series_uid: str | None) -> Query:
+        if self._flag("fuzzymatching"):
+            self._note(FUZZY_UNSUPPORTED)
+        empty, all_of = self._flag("emptyvaluematching"), self._flag("multiplevaluematching")
+        conditions = []
+        for path, (name, found) in self.keys.items():
+            condition = _condition(name, path, found, empty=empty, all_of=all_of)
+            if condition is None:
+                self.include.setdefault(path[0])
+            else:
+                conditions.append(condition)
+        if self.unusable and not conditions and study_uid is None:
+            # Nothing is left to match: the whole region would look like the answer.
+            raise BadRequest(self.unusable, "cannot be matched here, and no other key is given")
+        limit = self._number("limit", self.max_results, least=1)
+        offset = self._number("offset", 0, least=0)
+        if offset > MAX_OFFSET:
+            raise BadRequest("offset", f"is greater than {MAX_OFFSET}")
+        return Query(
+            level=self.level,
+            conditions=tuple(conditions),
+            include=tuple(self.include),
+            include_all=self.include_all,
+            limit=min(limit, self.max_results),
+            offset=offset,
+            limit_given="limit" in self.controls,
+            study_uid=study_uid,
+            series_uid=series_uid,
+            notes=tuple(self.notes),
+        )
+
+    def _flag(self, name: str) -> bool:
+        value = self.controls.get(name, "").lower()
+        if value not in ("", "true", "false"):
+            raise BadRequest(name, "must be true or false")
+        return value == "true"
+
+    def _number(self, name: str, default: int, least: int) -> int:
+        value = self.controls.get(name, "")
+        if not value:
+            return default
+        if re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) is None or int(value) < least:
+            raise BadRequest(name, f"must be a whole number, at least {least}")
+        return int(value)
+
+
+_CONTROLS = frozenset(
+    {"limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching"}
+)
+
+
+def _path_of(name: str) -> tuple[str, ...] | None:
+    """ "A.B" or one keyword or tag -> tags, outermost first; None if any part is unknown."""
+    parts = name.split(".", MAX_PATH + 1)
+    tags = tuple(tag for tag in map(tag_of, parts) if tag is not None)
+    if len(tags) != len(parts):
+        return None
+    if len(parts) > MAX_PATH or any(vr_of(tag) not in ("SQ", "UN") for tag in tags[:-1]):
+        raise BadRequest("query", "has a path that is too deep or leads through no sequence")
+    return tags
+
+
+def _shown(name: str) -> str:
+    return name if _SAFE_NAME.match(name) else "(not a name)"
+
+
+def _split(vr: str, value: str) -> list[str]:
+    r"""Values of one parameter: lists are made by `,` in UI (PS3.18 8.3.4.1) and CS only, by `\`
+    where DICOM separates values. OHIF doubles the backslash, so empty pieces are dropped.
+    """
+    if vr in ("ST", "LT", "UT", "UR"):
+        return [value.strip()]
+    if vr in ("UI", "CS"):  # a comma can stand in no CS value; in a name it can ("DOE, JR*")
+        value = value.replace(",", "\\")
+    return [piece.strip() for piece in value.split("\\")]
+
+
+def _condition(
+    name: str, path: tuple[str, ...], found: list[str], *, empty: bool, all_of: bool
+) -> Condition | None:
+    """None stands for universal matching: no value, or nothing but `*` (PS3.4 C.2.2.2.3-4)."""
+    vr = vr_of(path[-1])
+    keys = tuple(dict.fromkeys(key for key in found if key))
+    must_be_empty = empty and keys == ('""',)
+    if not must_be_empty:
+        if not keys or any(not key.strip("*") for key in keys):
+            return None
+        for key in keys:
+            if vr == "UI":
+                check_uid(key, name)
+            else:
+                check_key(name, vr, key)
+    return Condition(
+        tag=path[-1],
+        keyword=keyword_of(path[-1]),
+        vr=vr,
+        values=() if must_be_empty else keys,
+        path=path[:-1],
+        all_of=all_of and len(keys) > 1,
+        empty=must_be_empty,
+    )
+
+
+def matches(query: Query, dataset: Dataset) -> bool:
+    """Whether a row answers the query (PS3.4 C.2.2.2); never raises on dirty data.
+
+    A row without the attribute fails. Conditions inside one sequence must hold in one and the same
+    item. The caller adds ModalitiesInStudy and the like before: Orthanc does not store them.
+    """
+    if query.study_uid is not None and text(dataset, "0020000D") != query.study_uid:
+        return False
+    if query.series_uid is not None and text(dataset, "0020000E") != query.series_uid:
+        return False
+    groups: dict[tuple[str, ...], list[Condition]] = {}
+    for condition in query.conditions:
+        groups.setdefault(condition.path, []).append(condition)
+    return all(
+        any(all(_holds(condition, item) for condition in group) for item in _items(dataset, path))
+        for path, group in groups.items()
+    )
+
+
+def _items(dataset: Dataset, path: tuple[str, ...]) -> Iterator[Dataset]:
+    """Items of the sequence that path leads to; one empty item if there is none at all."""
+    here = [dataset]
+    for tag in path:
+        here = [
+            item for outer in here for item in _values(outer, tag) if isinstance(item, dict)
+        ] or [{}]
+    return iter(here)
+
+
+def _values(dataset: Dataset, tag: str) -> list[Any]:
+    return [value for value in values(dataset, tag) if value is not None]
+
+
+def _holds(condition: Condition, item: Dataset) -> bool:
+    found = _values(item, condition.tag)
+    if condition.empty:
+        return not any(found)
+    judge = all if condition.all_of else any
+    return judge(any(key_holds(condition.vr, key, v) for v in found) for key in condition.values)
+
+
+# What POST /tools/find may be asked, beside UIDs. Measured on Orthanc 1.10.1.
+_INDEXED = frozenset({"PatientID", "PatientName", "AccessionNumber", "StudyDescription"})
+_MAIN_TAGS: dict[Level, frozenset[str]] = {
+    Level.STUDY: _INDEXED
+    | {"StudyDate", "PatientBirthDate", "PatientSex", "StudyID", "ReferringPhysicianName"},
+    Level.SERIES: frozenset({"Modality", "SeriesDescription", "BodyPartExamined"}),
+    Level.INSTANCE: frozenset(),
+}
+_FOUND_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+def to_find(query: Query) -> dict[str, str]:
+    r"""The "Query" of Orthanc's POST /tools/find whose rows include all that `matches` accepts.
+
+    Measured on 1.10.1 (DefaultEncoding Utf8; CaseSensitive absent = false):
+    - `*` works on all letters. `?` stands for one byte: it misses a Cyrillic letter, and two of
+      them miss it too. So `?` becomes `*`.
+    - Letter case is folded for Cyrillic and accented Latin only in the indexed tags (PatientID,
+      PatientName, AccessionNumber, StudyDescription); ReferringPhysicianName folds ASCII only.
+      ё and е differ. Names: such letters, `^` and spaces become `*`.
+    - PN is one text with its groups and trailing `^` ("IVANOV^PETR" misses "IVANOV^PETR^^"), so a
+      name always has `*` at both ends.
+    - `\` makes lists of exact values (UI, DA, CS, ModalitiesInStudy); with wildcards or in names
+      the answer is empty. Lists of those are left to `matches`.
+    - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
+      nothing. Modality at Study finds nothing.
+    - Ranges compare texts: right for DA (`-b` also gives rows without a date); wrong for TM of
+      different precision ("1015-1016" is fine, "1015" misses "101530"): times are left out.
+    - IS compares texts ("01" misses "1"): numbers are left out.
+    - Wildcards in a UID: 400; unknown keyword: 500; tags outside the main ones: no row at Study,
+      a read of every file at Instance. All left out, as are sequences and empty matching.
+    - Leading spaces of stored values count. Exact keys keep the index, so a PatientID stored as
+      "  77" is found by `*77` only: the one row that `matches` takes and this does not ask for.
+    """
+    question: dict[str, str] = {}
+    for condition in query.conditions:
+        if not condition.path and not condition.empty:
+            key = _find_key(query.level, condition)
+            if key:
+                question[condition.keyword] = key
+    # The path wins over a key of the same name: it is narrower, and `matches` judges both.
+    if query.study_uid is not None:
+        question["StudyInstanceUID"] = query.study_uid
+    if query.series_uid is not None:
+        question["SeriesInstanceUID"] = query.series_uid
+    return question
+
+
+def _find_key(level: Level, condition: Condition) -> str:
+    """One value for /tools/find; "" leaves the condition to `matches`."""
+    name, vr, keys = condition.keyword, condition.vr, condition.values
+    if condition.all_of:
+        keys = keys[:1]  # a list means any-of there
+    if name in _FOUND_UIDS:
+        return "\\".join(keys)
+    known = any(name in _MAIN_TAGS[above] for above in Level) and belongs(condition.tag, level)
+    if not known and not (name == "ModalitiesInStudy" and level is Level.STUDY):
+        return ""
+    if len(keys) > 1 and (vr not in ("DA", "CS") or any(set(key) & set("*?-") for key in keys)):
+        return ""
+    if vr == "PN":
+        return _find_name(keys[0], ascii_only=name not in _INDEXED)
+    if has_wildcard(keys[0]):
+        return _stars("*" + keys[0].replace("?", "*"))
+    return "\\".join(key.replace(" ", "") if vr == "DA" else key for key in keys)
+
+
+def _find_name(key: str, *, ascii_only: bool) -> str:
+    kept = "".join(
+        letter if (letter.isascii() and letter.isalnum())
+        # Basic Russian letters but е (which may be ё): Orthanc folds their case as we do.
+        or (not ascii_only and "а" <= letter.lower() <= "я" and letter.lower() != "е")
+        or letter in "-'."
+        else "*"
+        for letter in key
+    )  # fmt: skip
+    found = _stars(f"*{kept}*")
+    return "" if found == "*" else found
+
+
+def _stars(pattern: str) -> str:
+    return re.sub(r"\*+", "*", pattern)
+
+
+def project(query: Query, dataset: Dataset) -> Dataset:
+    """The row as it is answered: attributes of `query.wanted`, or with includefield=all every one
+    of this level and above, in order of tags.
+
+    ModalitiesInStudy without a Value is left out: one such row breaks OHIF's whole list.
+    """
+    return {
+        tag: element
+        for tag, element in sorted(dataset.items())
+        if (tag in query.wanted or (query.include_all and belongs(tag, query.level)))
+        and (tag != _MODALITIES or any(_values(dataset, tag)))
+    }
+
+
+def sort_key(level: Level, dataset: Dataset) -> tuple[Any, ...]:
+    """Key of the one order of all answers (PS3.18 8.3.4.4: same question, same order).
+
+    Newest study first, then the study's UID; inside it the series by number and UID; inside these
+    the instances. Dates, times and numbers that are absent or dirty come last in their rank.
+    """
+    key = [
+        _newest_first("DA", text(dataset, "StudyDate")),
+        _newest_first("TM", text(dataset, "StudyTime")),
+        text(dataset, "StudyInstanceUID"),
+    ]
+    if level is not Level.STUDY:
+        key += [_smallest_first(dataset, "SeriesNumber"), text(dataset, "SeriesInstanceUID")]
+    if level is Level.INSTANCE:
+        key += [_smallest_first(dataset, "InstanceNumber"), text(dataset, "SOPInstanceUID")]
+    return tuple(key)
+
+
+def _newest_first(vr: str, value: str) -> tuple[int, int]:
+    span = None if "-" in value else span_of_key(vr, value)
+    return (1, 0) if span is None else (0, (datetime.min - span[0]) // timedelta(microseconds=1))
+
+
+def _smallest_first(dataset: Dataset, name: str) -> tuple[int, int]:
+    number = integer(dataset, name)
+    return (1, 0) if number is None else (0, number)

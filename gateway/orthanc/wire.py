@@ -1,0 +1,421 @@
+"""The thin upstream client: one HTTP/1.1 exchange with a site, streamed both ways.
+
+requests stays for control traffic (probe.py); here a call must end by a total deadline (requests'
+timeouts are for each read), bytes must pass without being decoded, and a search over many sites
+must not cost a millisecond for each (performance.md 2, 4). The head is parsed by http.client.
+
+The user's headers never reach a site: the caller names each header that is sent.
+"""
+
+import base64
+import http.client
+import io
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.errors import (
+    SiteBusy,
+    SiteError,
+    SiteSpeaksGarbage,
+    SiteStreamCut,
+    SiteTimeout,
+    SiteUnreachable,
+    SiteUntrusted,
+)
+from gateway.model.sites import Site
+from gateway.model.standing import Standing
+
+BLOCK = 256 * 1024
+IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
+SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
+SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (performance.md 5.9)
+SLOTS_FOR_BODIES = 16
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads a socket under a total deadline, an idle limit and a lowest rate."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline | None, idle_s: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self.idle_s = idle_s
+        self._waited_s = 0.0
+        self._got = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        timeout = self.idle_s
+        if self.deadline is not None:
+            timeout = min(timeout, self.deadline.remaining_s())
+        if timeout <= 0:
+            raise TimeoutError("deadline")
+        self.sock.settimeout(timeout)
+        start = monotonic_s()
+        count = self.sock.recv_into(buffer)
+        self._waited_s += monotonic_s() - start
+        self._got += count
+        if self._waited_s > SLOWEST_WINDOW_S:
+            if self._got < SLOWEST_BYTES:
+                raise TimeoutError("too slow")
+            self._waited_s, self._got = 0.0, 0
+        return count
+
+
+class _Connection:
+    """A socket to one site; `makefile` is all that HTTPResponse asks of it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.idle_since = monotonic_s()
+        self.expect(None, 1.0)
+
+    def expect(self, deadline: Deadline | None, idle_s: float) -> None:
+        """Start a new exchange: closing an answer closes its reader but not the socket."""
+        self.reader = _TimedReader(self.sock, deadline, idle_s)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self.reader, 16 * 1024)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class SiteAnswer:
+    """A site's answer: status and headers are here, the body is read once, block by block."""
+
+    def __init__(
+        self,
+        site: Site,
+        response: http.client.HTTPResponse,
+        connection: _Connection,
+        release: Callable[[_Connection | None], None],
+    ) -> None:
+        self.site = site
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.content_type = self.headers.get("content-type", "")
+        self.length: int | None = response.length
+        self.length_of_body = self.length
+        self.chunked = bool(response.chunked)
+        self._response = response
+        self._connection = connection
+        self._release: Callable[[_Connection | None], None] | None = release
+
+    @property
+    def ends_by_closing(self) -> bool:
+        """Neither length nor chunks: the end of the body cannot be told from a cut."""
+        return self.length is None and not self.chunked
+
+    def allow(self, deadline: Deadline | None, idle_s: float) -> None:
+        """Give the body its own limits of time, after the head was read under the first ones."""
+        self._connection.reader.deadline = deadline
+        self._connection.reader.idle_s = idle_s
+
+    def read(self, size: int = BLOCK) -> bytes:
+        """Up to `size` bytes, b"" at the end.
+
+        raises  SiteTimeout, SiteStreamCut (shorter than its length), SiteUnreachable (reset)
+        """
+        if self._release is None:
+            return b""
+        before = self.length
+        try:
+            block = self._response.read1(size)
+        except TimeoutError as error:
+            self.close()
+            raise SiteTimeout(self.site.site_id, self._connection.reader.idle_s) from error
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            self.close()
+            raise SiteStreamCut(self.site.site_id, type(error).__name__) from error
+        if before is not None:
+            self.length = before - len(block)
+        if not block:
+            if self.length:
+                self.close()
+                raise SiteStreamCut(self.site.site_id, f"{self.length} bytes missing")
+            self._finish()
+        elif self.length == 0 or self._response.isclosed():
+            self._finish()
+        return block
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """The body block by block; closes itself at the end or when the consumer goes."""
+        try:
+            while block := self.read(size):
+                yield block
+        finally:
+            self.close()
+
+    def read_all(self, limit: int) -> bytes:
+        """The whole body; SiteSpeaksGarbage above `limit` bytes."""
+        body = bytearray()
+        for block in self.blocks():
+            body += block
+            if len(body) > limit:
+                self.close()
+                raise SiteSpeaksGarbage(self.site.site_id, f"more than {limit} bytes")
+        return bytes(body)
+
+    def _finish(self) -> None:
+        if self._release is not None:
+            release, self._release = self._release, None
+            release(None if self._response.will_close else self._connection)
+
+    def close(self) -> None:
+        """Give the connection back; an unread rest closes it. Safe to call twice."""
+        if self._release is not None:
+            release, self._release = self._release, None
+            release(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Post:
+    """What we keep for one site: its breaker, our slots there, its idle connections."""
+
+    def __init__(self) -> None:
+        self.standing = Standing()
+        self.slots = threading.BoundedSemaphore(SLOTS_PER_SITE)
+        self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
+        self.idle: deque[_Connection] = deque()
+
+
+class Wire:
+    """Opens exchanges with sites: pool, bulkhead and breaker for each site of this process."""
+
+    def __init__(self) -> None:
+        self._posts: dict[str, _Post] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def standing(self, site_id: str) -> Standing:
+        return self._post(site_id).standing
+
+    def note_failure(self, error: SiteError) -> None:
+        """Count an answer that was useless for a search (HTML, 5xx) as a failure."""
+        post = self._post(error.site_id)
+        post.standing.failed(monotonic_s(), error.code)
+
+    def open(
+        self,
+        site: Site,
+        method: str,
+        target: str,
+        *,
+        deadline: Deadline,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes | Iterable[bytes] | None = None,
+        answer_s: float | None = None,
+        carries_pixels: bool = False,
+    ) -> SiteAnswer:
+        """Send one request and return as soon as the head of the answer is there.
+
+        target    path and query below the site's URL, already encoded: ASCII without blanks
+        deadline  until the head of the answer has come; sending a body is part of it
+        body      bytes go with a length, an iterable goes chunked (Orthanc holds a body with a
+                  length whole in memory)
+        answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
+        raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
+        """
+        post = self._post(site.site_id)
+        if not post.standing.may_ask(monotonic_s()):
+            raise SiteUnreachable(site.site_id, f"not asked after {post.standing.last_failure}")
+        slots = [post.slots] + ([post.body_slots] if carries_pixels else [])
+        _take(slots, site.site_id, deadline)
+        start = monotonic_s()
+        try:
+            connection, response = self._exchange(
+                site, post, method, target, headers, body, deadline, answer_s
+            )
+        except SiteError as error:
+            _give_back(slots)
+            at_once = isinstance(error, SiteUntrusted)
+            post.standing.failed(monotonic_s(), error.code, at_once=at_once)
+            raise
+        except BaseException:
+            _give_back(slots)
+            raise
+
+        def release(reusable: _Connection | None) -> None:
+            if reusable is None:
+                connection.close()
+            else:
+                reusable.idle_since = monotonic_s()
+                post.idle.append(reusable)
+            _give_back(slots)
+
+        answer = SiteAnswer(site, response, connection, release)
+        if answer.status in (401, 403):
+            answer.close()
+            post.standing.failed(monotonic_s(), SiteUntrusted.code, at_once=True)
+            raise SiteUntrusted(site.site_id, f"HTTP {answer.status}")
+        post.standing.answered(monotonic_s(), monotonic_s() - start)
+        return answer
+
+    def _post(self, site_id: str) -> _Post:
+        return self._posts.setdefault(site_id, _Post())
+
+    def _exchange(
+        self,
+        site: Site,
+        post: _Post,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | Iterable[bytes] | None,
+        deadline: Deadline,
+        answer_s: float | None,
+    ) -> tuple[_Connection, http.client.HTTPResponse]:
+        head = _request_head(site, method, target, headers, body)
+        pooled = self._pooled(post) if body is None or isinstance(body, bytes) else None
+        if pooled is not None:
+            try:
+                return pooled, self._send(site, pooled, method, head, body, deadline, None)
+            except (SiteUnreachable, SiteStreamCut):
+                pooled.close()  # it was closed while idle; a fresh one tells the truth
+            except BaseException:
+                pooled.close()
+                raise
+        connection = self._connect(site, deadline)
+        try:
+            return connection, self._send(site, connection, method, head, body, deadline, answer_s)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _pooled(self, post: _Post) -> _Connection | None:
+        while post.idle:
+            connection = post.idle.pop()
+            if monotonic_s() - connection.idle_since < IDLE_LIMIT_S:
+                return connection
+            connection.close()
+        return None
+
+    def _connect(self, site: Site, deadline: Deadline) -> _Connection:
+        parts = urlsplit(site.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        timeout = min(site.timeouts.connect_s, deadline.remaining_s())
+        try:
+            if timeout <= 0:
+                raise TimeoutError
+            sock = socket.create_connection((parts.hostname or "", port), timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+            for option, value in KEEPALIVE:
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+            if parts.scheme == "https":
+                sock = self._context(site).wrap_socket(sock, server_hostname=parts.hostname)
+        except TimeoutError as error:
+            raise SiteTimeout(site.site_id, timeout) from error
+        except ssl.SSLError as error:
+            raise SiteUntrusted(site.site_id, error.reason or "TLS") from error
+        except OSError as error:
+            raise SiteUnreachable(site.site_id, type(error).__name__) from error
+        return _Connection(sock)
+
+    def _context(self, site: Site) -> ssl.SSLContext:
+        if site.ca_file not in self._contexts:
+            self._contexts[site.ca_file] = ssl.create_default_context(cafile=site.ca_file or None)
+        return self._contexts[site.ca_file]
+
+    def _send(
+        self,
+        site: Site,
+        connection: _Connection,
+        method: str,
+        head: bytes,
+        body: bytes | Iterable[bytes] | None,
+        deadline: Deadline,
+        answer_s: float | None,
+    ) -> http.client.HTTPResponse:
+        connection.expect(deadline, deadline.total_s)
+        response = http.client.HTTPResponse(connection, method=method)  # type: ignore[arg-type]
+        try:
+            connection.sock.settimeout(max(deadline.remaining_s(), 0.001))
+            if body is None or isinstance(body, bytes):
+                connection.sock.sendall(head + (body or b""))
+            else:
+                _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
+                if answer_s is not None:
+                    connection.reader.deadline = Deadline(answer_s)
+            response.begin()
+        except TimeoutError as error:
+            raise SiteTimeout(site.site_id, deadline.total_s) from error
+        except http.client.RemoteDisconnected as error:
+            raise SiteUnreachable(site.site_id, "closed without an answer") from error
+        except (http.client.HTTPException, ValueError) as error:
+            raise SiteSpeaksGarbage(site.site_id, type(error).__name__) from error
+        except OSError as error:
+            raise SiteUnreachable(site.site_id, type(error).__name__) from error
+        return response
+
+
+def _request_head(
+    site: Site,
+    method: str,
+    target: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes | Iterable[bytes] | None,
+) -> bytes:
+    parts = urlsplit(site.url)
+    path = parts.path.rstrip("/") + target
+    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity"), *headers]
+    if site.username:
+        pair = f"{site.username}:{site.password}".encode()
+        lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    if isinstance(body, bytes):
+        lines.append(("Content-Length", str(len(body))))
+    elif body is not None:
+        lines.append(("Transfer-Encoding", "chunked"))
+    text = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in lines)])
+    clean = text.isascii() and text.count("\r\n") == len(lines) and "\n" not in path
+    if not clean or any(c <= " " for c in path):
+        raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
+    return text.encode("ascii") + b"\r\n\r\n"
+
+
+def _send_chunked(
+    sock: socket.socket,
+    head: bytes,
+    blocks: Iterable[bytes],
+    deadline: Deadline,
+    idle_s: float,
+) -> None:
+    """Send blocks as they come; the last chunk only if the iterable ends well."""
+    sock.sendall(head)
+    for block in blocks:
+        if block:
+            sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
+            sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
+    sock.sendall(b"0\r\n\r\n")
+
+
+def _take(slots: Sequence[threading.BoundedSemaphore], site_id: str, deadline: Deadline) -> None:
+    for n, slot in enumerate(slots):
+        if not slot.acquire(timeout=deadline.remaining_s()):
+            _give_back(slots[:n])
+            raise SiteBusy(site_id, "all our slots there are taken")
+
+
+def _give_back(slots: Sequence[threading.BoundedSemaphore]) -> None:
+    for slot in slots:
+        slot.release()

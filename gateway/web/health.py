@@ -1,0 +1,97 @@
+"""Is the process alive, can it serve, and how does each site stand: three different questions."""
+
+from flask import Blueprint, Response, jsonify
+
+from gateway.bootstrap import Gateway
+from gateway.clock import Deadline, monotonic_s, utc_now
+from gateway.errors import GatewayError
+from gateway.federation.fanout import ask_all
+from gateway.model.sites import Site
+from gateway.orthanc.dicomweb import ping
+
+FRESH_S = 5.0
+PING_DEADLINE_S = 2.0
+
+
+def create_blueprint(gateway: Gateway) -> Blueprint:
+    """/healthz, /readyz and /status/sites."""
+    door = Blueprint("health", __name__)
+
+    @door.get("/healthz")
+    def alive() -> Response:
+        return jsonify(status="alive", means="this process answers; it has asked nobody else")
+
+    @door.get("/readyz")
+    def ready() -> tuple[Response, int]:
+        found = {}
+        for name, check in gateway.checks.items():
+            try:
+                check()
+                found[name] = "ok"
+            except GatewayError as error:
+                found[name] = str(error)
+        _ask_stale(gateway, gateway.region.sites)
+        for site in gateway.region.sites:
+            answers = gateway.wire.standing(site.site_id).state == "closed"
+            found[f"site {site.site_id}"] = "ok" if answers else "no answer"
+        sites_ok = any(v == "ok" for k, v in found.items() if k.startswith("site "))
+        needed_ok = all(found[name] == "ok" for name in gateway.needed_checks)
+        status = "ready" if sites_ok and needed_ok else "not ready"
+        if status == "ready" and set(found.values()) != {"ok"}:
+            status = "degraded"
+        return jsonify(status=status, checks=found), 503 if status == "not ready" else 200
+
+    @door.get("/status/sites")
+    def sites() -> Response:
+        region = gateway.region
+        _ask_stale(gateway, region.sites)
+        return jsonify(
+            at=utc_now().isoformat(),
+            sites=[_describe(gateway, site) for site in region.sites],
+        )
+
+    return door
+
+
+def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:
+    """Ask every site that nobody has heard of for FRESH_S, in parallel."""
+    now = monotonic_s()
+    stale = []
+    for site in sites:
+        heard = gateway.wire.standing(site.site_id).last_answer_at
+        if heard is None or now - heard > FRESH_S:
+            stale.append(site)
+
+    def ask(site: Site, deadline: Deadline) -> None:
+        ping(gateway.wire, site, deadline)
+
+    ask_all(stale, ask, gateway.pool, PING_DEADLINE_S)
+
+
+def _describe(gateway: Gateway, site: Site) -> dict[str, object]:
+    standing = gateway.wire.standing(site.site_id)
+    profile = gateway.profile(site.site_id)
+    now = monotonic_s()
+    failed_last = (standing.last_failure_at or 0.0) > (standing.last_answer_at or 0.0)
+    return {
+        "id": site.site_id,
+        "name_ru": site.name_ru,
+        "name_en": site.name_en,
+        "role": site.role,
+        "answers": standing.last_answer_at is not None and not failed_last,
+        "last_answer_s_ago": _ago(now, standing.last_answer_at),
+        "last_answer_ms": round(standing.last_answer_s * 1000, 1)
+        if standing.last_answer_s is not None
+        else None,
+        "last_failure": standing.last_failure or None,
+        "last_failure_s_ago": _ago(now, standing.last_failure_at),
+        "breaker": standing.state,
+        "software": profile.software,
+        "version": profile.version,
+        "dicomweb_version": profile.dicomweb_version,
+        "probed_at": profile.probed_at.isoformat() if profile.probed_at else None,
+    }
+
+
+def _ago(now: float, then: float | None) -> float | None:
+    return None if then is None else round(now - then, 1)
