@@ -35,6 +35,11 @@ class DemoSite:
     def ae_title(self) -> str:
         return self.site_id.upper()
 
+    @property
+    def event_key(self) -> str:
+        """Name of the secret with which its plugin signs (plugins/gateway_bell.py)."""
+        return f"{self.site_id}-events"
+
 
 SITES = (
     DemoSite(
@@ -100,6 +105,13 @@ class Layout:
     def samples(self) -> Path:
         return self.folder / "samples"
 
+    @property
+    def dicom_addresses(self) -> dict[str, tuple[str, int]]:
+        return {site.site_id: ("127.0.0.1", self.dicom_port(site)) for site in SITES}
+
+    def secret_file(self, name: str) -> Path:
+        return self.folder / "secrets" / name
+
     def log_file(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
 
@@ -108,11 +120,9 @@ class Layout:
 
 
 def load_secrets(folder: Path) -> dict[str, str]:
-    """The password of every site and of Redis, made once and kept in folder/secrets."""
-    return {
-        name: _load_secret(folder / "secrets" / name)
-        for name in ("redis", *(site.site_id for site in SITES))
-    }
+    """Every password and every key of events, made once and kept in folder/secrets."""
+    names = ["redis", *(site.site_id for site in SITES), *(site.event_key for site in SITES)]
+    return {name: _load_secret(folder / "secrets" / name) for name in names}
 
 
 def _load_secret(file: Path) -> str:
@@ -139,6 +149,7 @@ def region_toml(site_urls: Mapping[str, str], secrets_folder: str) -> str:
             "url": site_urls[site.site_id],
             "username": site.site_id,
             "password_file": f"{secrets_folder}{site.site_id}",
+            "event_key_file": f"{secrets_folder}{site.event_key}",
             "time_zone": TIME_ZONE,
             "patient_id_issuer": site.ae_title,
             "ae_title": site.ae_title,
@@ -153,16 +164,23 @@ def _table(title: str, values: Mapping[str, str]) -> str:
     return "\n".join([title, *lines, ""])
 
 
-def site_settings(layout: Layout, site: DemoSite) -> dict[str, Any]:
-    """What one Orthanc must know about the others: who may send to it by DICOM, and where to."""
+def site_settings(
+    site: DemoSite, dicom_addresses: Mapping[str, tuple[str, int]], gateway_url: str, key_file: str
+) -> dict[str, Any]:
+    """What one Orthanc must know about the others and about the gateway.
+
+    dicom_addresses  host and DICOM port of every site, by site id
+    key_file         where this Orthanc finds the key for the events of its plugin
+    """
     known = {
-        other.site_id: [other.ae_title, "127.0.0.1", layout.dicom_port(other)]
+        other.site_id: [other.ae_title, *dicom_addresses[other.site_id]]
         for other in SITES
         if other is not site
     }
     # Nobody listens there: it is only allowed to send.
     known["demo"] = [DEMO_AE_TITLE, "127.0.0.1", 104]
-    return {"DicomModalities": known}
+    bell = {"Url": f"{gateway_url}/events", "Site": site.site_id, "KeyFile": key_file}
+    return {"DicomModalities": known, "GatewayBell": bell}
 
 
 def gateway_environment(layout: Layout, redis_url: str, viewer: Path) -> dict[str, str]:
@@ -234,7 +252,7 @@ def table(document: Mapping[str, Any]) -> str:
 
 
 def write_compose_files(folder: Path) -> None:
-    """The files that compose.yaml mounts: region.toml, passwords, users, redis.conf, gateway.env.
+    """The files that compose.yaml mounts: region.toml, secrets, sites, redis.conf, gateway.env.
 
     The folder is closed to other users of the machine; the files are open, because the programs
     inside the containers run as users of their own. Passwords stay when it runs again.
@@ -244,17 +262,22 @@ def write_compose_files(folder: Path) -> None:
     passwords = load_secrets(folder)
     database = _load_secret(folder / "secrets" / "database")
     urls = {site.site_id: f"http://{site.site_id}:8042" for site in SITES}
+    dicom = {site.site_id: (site.site_id, 4242) for site in SITES}
     files = {
         "region.toml": region_toml(urls, ""),
-        "redis.conf": redis_conf(passwords["redis"]),
+        "redis.conf": redis_conf(passwords["redis"], {"dir": "/data"}),
         "gateway.env": (
             f"GATEWAY_REDIS_URL=redis://:{passwords['redis']}@redis:6379/0\n"
             f"GATEWAY_DATABASE_URL=postgresql+psycopg://gateway:{database}@database/gateway\n"
         ),
     }
     for site in SITES:
-        users = {"RegisteredUsers": {site.site_id: passwords[site.site_id]}}
-        files[f"{site.site_id}-users.json"] = json.dumps(users) + "\n"
+        settings = site_settings(site, dicom, "http://web", f"/run/secrets/{site.event_key}")
+        # A container's address is not known beforehand; ports are published to loopback only.
+        settings |= {"DicomCheckModalityHost": False, "RemoteAccessAllowed": True}
+        settings |= {"RegisteredUsers": {site.site_id: passwords[site.site_id]}}
+        settings |= {"PythonScript": "/plugins/gateway_bell.py"}
+        files[f"{site.site_id}.json"] = json.dumps(settings, indent=2) + "\n"
     for name, text in files.items():
         write_private(folder / name, text)
     for file in (*(folder / name for name in files), *(folder / "secrets").iterdir()):

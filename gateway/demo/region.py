@@ -242,7 +242,12 @@ class Supervisor:
             self.layout.dicom_port(site),
             username=site.site_id,
             password=self.passwords[site.site_id],
-            settings=site_settings(self.layout, site),
+            settings=site_settings(
+                site,
+                self.layout.dicom_addresses,
+                self.layout.gateway_url,
+                str(self.layout.secret_file(site.event_key)),
+            ),
             log_file=self.layout.log_file(site.site_id),
         )
 

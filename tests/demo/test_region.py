@@ -140,7 +140,7 @@ def test_region_toml_is_what_the_gateway_reads(tmp_path):
 
 def test_passwords_are_random_kept_and_closed_to_others(tmp_path):
     first = load_secrets(tmp_path / "a")
-    assert len(set(first.values())) == 5
+    assert len(set(first.values())) == 1 + 2 * len(SITES)
     assert load_secrets(tmp_path / "a") == first
     assert load_secrets(tmp_path / "b") != first
     modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "a" / "secrets").iterdir()}
@@ -255,7 +255,10 @@ def test_compose_files_are_open_inside_a_closed_folder(tmp_path):
     write_compose_files(tmp_path / "compose")
     assert {file.name: file.read_text() for file in (tmp_path / "compose").glob("*.*")} == first
     assert (tmp_path / "compose").stat().st_mode & 0o777 == 0o700
-    assert json.loads(first["zlat-users.json"])["RegisteredUsers"].keys() == {"zlat"}
+    zlat = json.loads(first["zlat.json"])
+    assert zlat["RegisteredUsers"].keys() == {"zlat"}
+    assert zlat["DicomModalities"]["archive"] == ["ARCHIVE", "archive", 4242]
+    assert zlat["GatewayBell"]["Url"] == "http://web/events"
 
 
 @real
