@@ -352,11 +352,14 @@ def to_find(query: Query) -> dict[str, str]:
     r"""The "Query" of Orthanc's POST /tools/find whose rows include all that `matches` accepts.
 
     Measured on 1.10.1 (DefaultEncoding Utf8; CaseSensitive absent = false):
+    - The database holds PatientID, PatientName, AccessionNumber and StudyDescription in capitals,
+      without letters beyond ASCII, then without outer spaces ("Z я" is "Z"); what it gives is
+      compared again in memory. So Russian names are found, but not by index: the cost grows with
+      the number of patients. And a space beside a wildcard can miss ("*Z *").
     - `*` works on all letters. `?` stands for one byte: it misses a Cyrillic letter, and two of
-      them miss it too. So `?` becomes `*`.
-    - Letter case is folded for Cyrillic and accented Latin only in the indexed tags (PatientID,
-      PatientName, AccessionNumber, StudyDescription); ReferringPhysicianName folds ASCII only.
-      ё and е differ. Names: such letters, `^` and spaces become `*`.
+      them miss it too. ё and е differ. Hence patterns keep only ASCII letters, digits and Russian
+      letters but е and ё; all else becomes `*`.
+    - Case is folded for Cyrillic in those four tags only; in ReferringPhysicianName for ASCII.
     - PN is one text with its groups and trailing `^` ("IVANOV^PETR" misses "IVANOV^PETR^^"), so a
       name always has `*` at both ends.
     - `\` makes lists of exact values (UI, DA, CS, ModalitiesInStudy); with wildcards or in names
@@ -364,7 +367,7 @@ def to_find(query: Query) -> dict[str, str]:
     - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
       nothing. Modality at Study finds nothing.
     - Ranges compare texts: right for DA (`-b` also gives rows without a date); wrong for TM of
-      different precision ("1015-1016" is fine, "1015" misses "101530"): times are left out.
+      different precision ("1015" misses "101530"): times are left out.
     - IS compares texts ("01" misses "1"): numbers are left out.
     - Wildcards in a UID: 400; unknown keyword: 500; tags outside the main ones: no row at Study,
       a read of every file at Instance. All left out, as are sequences and empty matching.
@@ -398,27 +401,23 @@ def _find_key(level: Level, condition: Condition) -> str:
     if len(keys) > 1 and (vr not in ("DA", "CS") or any(set(key) & set("*?-") for key in keys)):
         return ""
     if vr == "PN":
-        return _find_name(keys[0], ascii_only=name not in _INDEXED)
+        return _find_pattern(f"{keys[0]}*", ascii_only=name not in _INDEXED)
     if has_wildcard(keys[0]):
-        return _stars("*" + keys[0].replace("?", "*"))
+        return _find_pattern(keys[0], ascii_only=False)
     return "\\".join(key.replace(" ", "") if vr == "DA" else key for key in keys)
 
 
-def _find_name(key: str, *, ascii_only: bool) -> str:
-    kept = "".join(
-        letter if (letter.isascii() and letter.isalnum())
-        # Basic Russian letters but е (which may be ё): Orthanc folds their case as we do.
-        or (not ascii_only and "а" <= letter.lower() <= "я" and letter.lower() != "е")
-        or letter in "-'."
-        else "*"
-        for letter in key
-    )  # fmt: skip
-    found = _stars(f"*{kept}*")
+def _find_pattern(key: str, *, ascii_only: bool) -> str:
+    """Pattern with `*` in front and for every letter that Orthanc may see otherwise than we do."""
+
+    def kept(letter: str) -> bool:
+        if letter.isascii():
+            return letter.isalnum()
+        return not ascii_only and "а" <= letter.lower() <= "я" and letter.lower() != "е"
+
+    pattern = "".join(letter if kept(letter) else "*" for letter in key)
+    found = re.sub(r"\*+", "*", f"*{pattern}")
     return "" if found == "*" else found
-
-
-def _stars(pattern: str) -> str:
-    return re.sub(r"\*+", "*", pattern)
 
 
 def project(query: Query, dataset: Dataset) -> Dataset:

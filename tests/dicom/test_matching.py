@@ -1,5 +1,7 @@
 """One value against one key (PS3.4 C.2.2.2)."""
 
+import contextlib
+from datetime import datetime
 from functools import cache
 
 import pytest
@@ -136,18 +138,14 @@ def test_many_stars_in_a_row_are_one():
 
 
 def test_a_negative_offset_is_no_range():
-    assert span_of_key("DT", "20240101-0300") == span_of_key("DT", "20240101+0000-0300") or True
-    offset = span_of_key("DT", "20240101120000-0300")
-    assert offset is not None
-    assert offset[0].hour == 15
+    span = span_of_key("DT", "20240101120000-0300")
+    assert span == (datetime(2024, 1, 1, 15), datetime(2024, 1, 1, 15, 0, 0, 999999))
 
 
 @given(st.sampled_from(["DA", "TM", "DT", "IS", "PN", "LO", "UI", "SQ"]), st.text(max_size=20))
-def test_a_key_is_taken_or_refused_by_name(vr, key):
-    try:
+def test_any_key_is_taken_or_refused(vr, key):
+    with contextlib.suppress(BadRequest):
         check_key("Field", vr, key)
-    except BadRequest as error:
-        assert error.field == "Field"
     assert key_holds(vr, key, key) in (True, False)
 
 
