@@ -149,9 +149,10 @@ def test_printed_table_names_every_address_and_login(tmp_path):
     for words in ("http://127.0.0.1:9000/viewer/", "http://127.0.0.1:9000/dicom-web"):
         assert words in text
     for site in document["sites"]:
-        row = next(line for line in text.splitlines() if site["name_ru"] in line)
-        for words in (site["name_en"], site["url"], site["user"], site["password"]):
-            assert words in row
+        rows = text[text.index(site["name_ru"]) :].splitlines()
+        assert rows[1].strip() == site["name_en"]
+        title = f"{site['ae_title']}:{site['dicom_port']}"
+        assert rows[2].split() == [site["url"], site["user"], site["password"], title]
     assert document["archive"]["url"] == "http://127.0.0.1:9004"
 
 
