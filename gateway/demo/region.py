@@ -112,7 +112,7 @@ def run_region(
         with folder_lock(layout.folder):
             check_ports(layout)
             return Supervisor(layout, gateway, fill, say).run()
-    except DemoError as error:
+    except (DemoError, OSError) as error:  # OSError: the folder is another user's, the disk is full
         say(str(error))
         return 1
 

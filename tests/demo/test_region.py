@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from pydicom.data import get_testdata_file
 
 from gateway.demo import region as region_module
 from gateway.demo.layout import (
@@ -38,6 +39,7 @@ from gateway.region_file import load_region
 from tests.waiting import wait_until
 
 real = pytest.mark.real
+CT_SMALL = str(get_testdata_file("CT_small.dcm", download=False))
 STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 
 
@@ -101,6 +103,12 @@ class RunningRegion:
 
 def wait_gone(pids) -> None:
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20, "their end")
+
+
+def send(file: str, ae_title: str, port: int) -> int:
+    """C-STORE with DCMTK; the exit code."""
+    command = ["storescu", "-aet", ae_title, "127.0.0.1", str(port), file]
+    return subprocess.run(command, capture_output=True).returncode
 
 
 def test_sites_are_those_of_orthanc_config():
@@ -269,6 +277,8 @@ def test_region_starts_answers_and_ends_by_ctrl_c(tmp_path):
             assert (system["Name"], system["DicomPort"]) == (site["name_ru"], site["dicom_port"])
             found = requests.get(site["dicomweb"] + "/studies", auth=login, timeout=5)
             assert found.json() == []
+        assert send(CT_SMALL, "DEMO", layout.dicom_port(SITES[0])) == 0
+        assert send(CT_SMALL, "STRANGER", layout.dicom_port(SITES[0])) != 0
         children = run.children()
         assert len(children) == 1 + len(SITES) + len(PROGRAMS)
         run.wait_for("worker-bulk      │ started: worker --queue bulk --region")
