@@ -253,7 +253,7 @@ def _many_searches(many: ManySites) -> list[Work]:
     away = f" {many.delay_ms} ms away" if many.delay_ms else ""
     direct = [Client(port) for port in many.ports]
     works = []
-    for name, requests, path, judges in (
+    for name, times, path, judges in (
         (
             "PatientID",
             10,
@@ -271,7 +271,7 @@ def _many_searches(many: ManySites) -> list[Work]:
             Work(
                 f"search {name}, {count} stand-ins{away}",
                 "ms",
-                requests,
+                times,
                 [Get(direct, ["/dicom-web" + path], JSON, judges[0])],
                 [Get([Client(many.gateway.port)], ["/dicom-web" + path], JSON, judges[1])],
                 many.gateway,
