@@ -64,9 +64,11 @@ class Program:
         self.folder = folder
         self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked_to_stop = False
 
     def launch(self) -> None:
         """Start the process without waiting for its readiness; its log is appended to."""
+        self._asked_to_stop = False
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             try:
@@ -121,8 +123,10 @@ class Program:
         return self._process.poll() if self._process else None
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM and return at once."""
-        self._signal(signal.SIGTERM)
+        """Send SIGTERM, once (a worker takes a second one as "drop your job"), and return."""
+        if not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._signal(signal.SIGTERM)
 
     def stop(self, deadline_s: float = STOP_S) -> None:
         """Ask it to end and wait until it has: a second Orthanc on the same files would break."""
