@@ -2,7 +2,7 @@
 
 requests stays for control traffic (probe.py); here a call must end by a total deadline (requests'
 timeouts are for each read), bytes must pass without being decoded, and a search over many sites
-must not cost a millisecond for each (performance.md 2, 4). The head is parsed by http.client.
+must not cost a millisecond for each (performance.md 2, 4). The head is read by heads.py.
 
 The user's headers never reach a site: the caller names each header that is sent.
 """
@@ -31,6 +31,7 @@ from gateway.errors import (
 )
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
+from gateway.orthanc.heads import HeadParsed
 
 BLOCK = 256 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
@@ -96,13 +97,13 @@ class SiteAnswer:
     def __init__(
         self,
         site: Site,
-        response: http.client.HTTPResponse,
+        response: HeadParsed,
         connection: _Connection,
         release: Callable[[_Connection | None], None],
     ) -> None:
         self.site = site
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.headers = response.fields
         self.content_type = self.headers.get("content-type", "")
         self.length: int | None = response.length
         self.length_of_body = self.length
@@ -271,7 +272,8 @@ class Wire:
         return answer
 
     def _post(self, site_id: str) -> _Post:
-        return self._posts.setdefault(site_id, _Post())
+        post = self._posts.get(site_id)
+        return self._posts.setdefault(site_id, _Post()) if post is None else post
 
     def _exchange(
         self,
@@ -283,7 +285,7 @@ class Wire:
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
         answer_s: float | None,
-    ) -> tuple[_Connection, http.client.HTTPResponse]:
+    ) -> tuple[_Connection, HeadParsed]:
         head = _request_head(site, method, target, headers, body)
         pooled = self._pooled(post) if body is None or isinstance(body, bytes) else None
         if pooled is not None:
@@ -346,9 +348,9 @@ class Wire:
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
         answer_s: float | None,
-    ) -> http.client.HTTPResponse:
+    ) -> HeadParsed:
         connection.expect(deadline, deadline.total_s)
-        response = http.client.HTTPResponse(connection, method=method)  # type: ignore[arg-type]
+        response = HeadParsed(connection, method=method)  # type: ignore[arg-type]
         try:
             connection.sock.settimeout(max(deadline.remaining_s(), 0.001))
             if body is None or isinstance(body, bytes):
