@@ -6,6 +6,7 @@ GatewayError
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
 │   └── PayloadTooLarge      a limit is exceeded
+├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
 └── SiteError                one site failed; `transient` tells whether a later try may work
@@ -35,6 +36,10 @@ class SettingsError(GatewayError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+
+
+class DemoError(GatewayError):
+    """A server or program that we started as a child does not start or died; has its log's end."""
 
 
 class BadRequest(GatewayError):

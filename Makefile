@@ -1,0 +1,48 @@
+# Works from any folder: make -C PATH run. The targets are named after what they do, not files.
+.PHONY: help run test bench demo-reset lint lock
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help:
+	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=)'
+	@echo 'make demo-reset  empty the data folder of that region'
+	@echo 'make test        style, types, floors and all tests, on real servers'
+	@echo 'make bench       how fast, as ratios to a direct question'
+	@echo 'make lint        style, types and floors only'
+	@echo 'make lock        write .ci/requirements.lock anew from pyproject.toml'
+
+# Two lines, so that make starts the region itself and hands a signal on to it.
+run:
+	@.ci/install run
+	@$(BIN)/gateway demo run
+
+demo-reset:
+	@.ci/install run
+	@$(BIN)/gateway demo reset
+
+# Every check runs, whatever the one before found; the last line is that of pytest.
+test:
+	@.ci/install test
+	@$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	$(BIN)/lint-imports || failed=1; \
+	$(BIN)/python -m pytest || failed=1; \
+	exit $${failed:-0}
+
+lint:
+	@.ci/install run
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench:
+	@.ci/install test
+	@$(BIN)/python -m tests.bench
+
+lock:
+	@.ci/install run
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --all-extras pyproject.toml -o .ci/requirements.lock

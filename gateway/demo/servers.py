@@ -1,0 +1,360 @@
+"""Real servers as child processes: Orthanc (of Debian 12 or 13) and Redis, and any other program.
+
+Used by the demo region and by the tests. A child writes its own log file, dies with the process
+that started it (even when that one is killed), and is only ever stopped by its process id.
+"""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from gateway.clock import Deadline
+from gateway.errors import DemoError
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG_DIR = REPOSITORY / "orthanc-config"
+PLUGIN_SCRIPT = REPOSITORY / "plugins" / "gateway_bell.py"
+GENERATIONS = ("1.10.1", "1.12.7")
+PLUGINS = ("OrthancDicomWeb", "OrthancGdcm", "OrthancPython")
+POLL_S = 0.05
+START_S = 60.0
+STOP_S = 30.0
+LOG_TAIL_LINES = 15
+# The kernel kills the child when the thread that started it ends: start from a thread that stays.
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Program:
+    """One child process and its log file; start it once, stop it once, or start it again."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log_file: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.command = tuple(command)
+        self.log_file = log_file
+        self.environ = dict(environ or {})
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self) -> None:
+        """Start the process without waiting for its readiness; its log is appended to."""
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            try:
+                self._process = subprocess.Popen(
+                    [*DIE_WITH_PARENT, *self.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **self.environ},
+                    cwd=self.folder,
+                    # Ctrl-C reaches the whole group of a terminal; the order of stopping is ours.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise DemoError(f"{self.name}: cannot be started: {error}") from error
+
+    def start(self, deadline_s: float = START_S) -> Self:
+        """Start and wait until it answers. Raises DemoError with the end of its log."""
+        self.launch()
+        self.wait_ready(deadline_s)
+        return self
+
+    def wait_ready(self, deadline_s: float = START_S) -> None:
+        """Wait until it answers; it is stopped again if it does not.
+
+        raises  DemoError with the end of its log: it died, or it was not ready in time
+        """
+        deadline = Deadline(deadline_s)
+        while not self.is_ready():
+            if not self.alive:
+                raise DemoError(f"{self.name}: died while starting\n{self.log_tail()}")
+            if deadline.passed:
+                self.kill()
+                raise DemoError(f"{self.name}: not ready in {deadline_s:.0f} s\n{self.log_tail()}")
+            time.sleep(POLL_S)
+
+    def is_ready(self) -> bool:
+        """Whether it serves; a plain program is ready as soon as it lives."""
+        return self.alive
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it lives or before it was started; negative: ended by that signal."""
+        return self._process.poll() if self._process else None
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and return at once."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self, deadline_s: float = STOP_S) -> None:
+        """Ask it to end and wait until it has: a second Orthanc on the same files would break."""
+        if self._process is None:
+            return
+        self.ask_to_stop()
+        self.resume()
+        try:
+            self._process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it as a power failure would, and wait for the process to be gone."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def pause(self) -> None:
+        """Freeze it: connections are accepted by the kernel, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen one go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.alive and self._process is not None:
+            self._process.send_signal(number)
+
+    def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
+        """The last lines that it wrote."""
+        try:
+            text = self.log_file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def __enter__(self) -> Self:
+        return self if self.alive else self.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+
+class OrthancServer(Program):
+    """One site's Orthanc with its DICOMweb, GDCM and Python plugins, on loopback.
+
+    generation  "1.10.1" (installed by Debian 12) or "1.12.7" (a folder made by .ci/orthanc-next)
+    settings    values that win over common.json and SITE.json
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        site_id: str,
+        http_port: int,
+        dicom_port: int,
+        *,
+        username: str,
+        password: str,
+        generation: str = GENERATIONS[0],
+        config_dir: Path = CONFIG_DIR,
+        settings: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+        log_file: Path | None = None,
+    ) -> None:
+        self.site_id = site_id
+        self.http_port = http_port
+        self.dicom_port = dicom_port
+        self.username = username
+        self.password = password
+        self.generation = generation
+        self.config_dir = config_dir
+        self.storage = folder.absolute()
+        self.settings = dict(settings or {})
+        command, needed = orthanc_command(generation)
+        super().__init__(
+            site_id,
+            [*command, str(self.config_file)],
+            log_file or self.storage / "orthanc.log",
+            environ={**needed, **(environ or {})},
+            folder=self.storage,
+        )
+
+    @property
+    def config_file(self) -> Path:
+        return self.storage / "orthanc.json"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def dicomweb_url(self) -> str:
+        return self.url + "/dicom-web"
+
+    @property
+    def auth(self) -> tuple[str, str]:
+        return (self.username, self.password)
+
+    def configuration(self) -> dict[str, Any]:
+        """What its configuration file says: common.json, SITE.json, this machine, `settings`."""
+        root = generation_root(self.generation)
+        machine: dict[str, Any] = {
+            "HttpPort": self.http_port,
+            "DicomPort": self.dicom_port,
+            "StorageDirectory": str(self.storage / "storage"),
+            "IndexDirectory": str(self.storage / "storage"),
+            "TemporaryDirectory": str(self.storage / "temporary"),
+            "RegisteredUsers": {self.username: self.password},
+            "Plugins": [str(root / f"usr/share/orthanc/plugins/lib{name}.so") for name in PLUGINS],
+        }
+        if PLUGIN_SCRIPT.exists():
+            machine["PythonScript"] = str(PLUGIN_SCRIPT)
+        return {**read_configuration(self.site_id, self.config_dir), **machine, **self.settings}
+
+    def launch(self) -> None:
+        """Write the configuration (readable by its owner only) and start."""
+        for folder in (self.storage, self.storage / "storage", self.storage / "temporary"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_private(self.config_file, json.dumps(self.configuration(), ensure_ascii=False))
+        super().launch()
+
+    def is_ready(self) -> bool:
+        """Whether /system answers to our password; another server on this port does not count."""
+        return self.alive and self._system_status() == http.client.OK
+
+    def _system_status(self) -> int:
+        token = base64.b64encode(":".join(self.auth).encode()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=2)
+        try:
+            connection.request("GET", "/system", headers={"Authorization": f"Basic {token}"})
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+
+class RedisServer(Program):
+    """A Redis on loopback that keeps every write and never evicts a key."""
+
+    def __init__(
+        self, folder: Path, port: int, *, password: str = "", log_file: Path | None = None
+    ) -> None:
+        self.storage = folder.absolute()
+        self.port = port
+        self.password = password
+        super().__init__(
+            "redis",
+            ["redis-server", str(self.storage / "redis.conf")],
+            log_file or self.storage / "redis.log",
+        )
+
+    @property
+    def url(self) -> str:
+        secret = f":{self.password}@" if self.password else ""
+        return f"redis://{secret}127.0.0.1:{self.port}/0"
+
+    def launch(self) -> None:
+        """Write redis.conf and start."""
+        self.storage.mkdir(parents=True, exist_ok=True)
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "dir": f'"{self.storage}"',
+            "daemonize": "no",
+            **REDIS_OPTIONS,
+        }
+        if self.password:
+            options["requirepass"] = self.password
+        lines = [f"{key} {value}" for key, value in options.items()]
+        write_private(self.storage / "redis.conf", "\n".join(lines) + "\n")
+        super().launch()
+
+    def is_ready(self) -> bool:
+        """Whether it answers PING (and has read its file: before that it says LOADING)."""
+        client = redis.Redis(port=self.port, password=self.password or None, socket_timeout=2)
+        try:
+            return self.alive and bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+
+REDIS_OPTIONS = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "maxmemory-policy": "noeviction",
+    "save": '""',
+}
+
+
+def read_configuration(site_id: str, config_dir: Path = CONFIG_DIR) -> dict[str, Any]:
+    """common.json with SITE.json over it, key by key; tables are not blended."""
+    merged: dict[str, Any] = {}
+    for name in ("common", site_id):
+        merged |= json.loads((config_dir / f"{name}.json").read_text(encoding="utf-8"))
+    return merged
+
+
+def generation_root(generation: str) -> Path:
+    """Folder that stands for "/" to that Orthanc. GATEWAY's tests share one by ORTHANC_NEXT_DIR."""
+    if generation == GENERATIONS[0]:
+        return Path("/")
+    return Path(os.environ.get("ORTHANC_NEXT_DIR") or REPOSITORY / ".orthanc-next").absolute()
+
+
+def orthanc_command(generation: str) -> tuple[list[str], dict[str, str]]:
+    """How that Orthanc is started: (command before the configuration file, environment).
+
+    The newer one runs out of its own folder through its own loader, so it needs no root and no
+    chroot; it must be told where its dictionary and its Python library are.
+    raises  DemoError if that folder does not exist
+    """
+    if generation == GENERATIONS[0]:
+        return ["/usr/sbin/Orthanc"], {}
+    root = generation_root(generation)
+    loader = next(iter(sorted(root.glob("usr/lib/*/ld-linux-*.so.*"))), None)
+    if loader is None or not (root / "usr/sbin/Orthanc").exists():
+        raise DemoError(f"Orthanc {generation} is not in {root}: run .ci/orthanc-next")
+    command = [str(loader), "--library-path", str(loader.parent), str(root / "usr/sbin/Orthanc")]
+    dictionary = root / "usr/share/dcmtk"
+    return command, {
+        "DCMDICTPATH": f"{dictionary / 'dicom.dic'}:{dictionary / 'private.dic'}",
+        "PYTHONHOME": str(root / "usr"),
+    }
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, in one step: it is never half written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(file.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    draft.replace(file)

@@ -1,0 +1,65 @@
+"""Fixtures with real servers: Orthanc in both generations and Redis.
+
+They start on first use, on free ports, in temporary folders, and are stopped by process id. A
+server dies with the thread that started it, so tests start servers in the main thread only.
+Everything here skips nothing: a missing server is a failure, `make test` installs them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.data import get_testdata_file
+
+from gateway.demo.servers import GENERATIONS, OrthancServer, RedisServer, free_port
+
+StartOrthanc = Callable[..., OrthancServer]
+
+
+@pytest.fixture(scope="session", params=GENERATIONS, ids=lambda version: f"Orthanc {version}")
+def orthanc_generation(request: pytest.FixtureRequest) -> str:
+    """The Orthanc of Debian 12, then the one of Debian 13: whoever asks for it runs twice."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOrthanc]:
+    """start_orthanc("gkb1", generation=..., settings={...}) -> a running, empty OrthancServer.
+
+    Each call starts another one; all of them end with the session. Tests that break their server
+    stop it themselves.
+    """
+    with ExitStack() as running:
+
+        def start(
+            site_id: str = "gkb1", *, folder: Path | None = None, **options: Any
+        ) -> OrthancServer:
+            server = OrthancServer(
+                folder or tmp_path_factory.mktemp(site_id),
+                site_id,
+                free_port(),
+                free_port(),
+                username="tests",
+                password=f"secret-of-{site_id}",
+                **options,
+            )
+            return running.enter_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis with a password for the whole session."""
+    with RedisServer(
+        tmp_path_factory.mktemp("redis"), free_port(), password="secret-of-redis"
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dicom_file() -> bytes:
+    """One small CT image that ships inside pydicom's package."""
+    return Path(str(get_testdata_file("CT_small.dcm", download=False))).read_bytes()
