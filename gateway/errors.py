@@ -9,6 +9,9 @@ GatewayError
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+├── BadSignature             a site's event is not signed by that site, or not now
+├── RecordsUnavailable       the database does not answer; a later try may work
+├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
     ├── SiteUnreachable      refused, reset, DNS, TLS
     ├── SiteTimeout          too slow for the deadline that it was given
@@ -80,6 +83,20 @@ class NoSiteAnswered(GatewayError):
         super().__init__("no answer from " + ", ".join(silent) if silent else "no site configured")
         self.silent = dict(silent)
         self.retry_after_s = retry_after_s
+
+
+class BadSignature(GatewayError):
+    """An event is not signed with its site's key, or its time is not now. Never says which key."""
+
+
+class RecordsUnavailable(GatewayError):
+    """The database cannot be reached, is locked for too long, or is full."""
+
+    transient = True
+
+
+class RecordsRefused(GatewayError):
+    """The database refused a statement (a constraint, a missing table): trying again is no use."""
 
 
 class SiteError(GatewayError):

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +42,10 @@ def free_port() -> int:
 
 
 class Program:
-    """One child process and its log file; start it once, stop it once, or start it again."""
+    """One child process and its log file; it may be started again after its end.
+
+    ready  asks the running program whether it serves; never raises
+    """
 
     def __init__(
         self,
@@ -52,12 +55,14 @@ class Program:
         *,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        ready: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
         self.command = tuple(command)
         self.log_file = log_file
         self.environ = dict(environ or {})
         self.folder = folder
+        self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> None:
@@ -99,8 +104,8 @@ class Program:
             time.sleep(POLL_S)
 
     def is_ready(self) -> bool:
-        """Whether it serves; a plain program is ready as soon as it lives."""
-        return self.alive
+        """Whether it serves; without a `ready` test it does as soon as it lives."""
+        return self.alive and (self._ready is None or self._ready())
 
     @property
     def alive(self) -> bool:
@@ -201,6 +206,7 @@ class OrthancServer(Program):
             log_file or self.storage / "orthanc.log",
             environ={**needed, **(environ or {})},
             folder=self.storage,
+            ready=self._answers,
         )
 
     @property
@@ -242,20 +248,9 @@ class OrthancServer(Program):
         write_private(self.config_file, json.dumps(self.configuration(), ensure_ascii=False))
         super().launch()
 
-    def is_ready(self) -> bool:
-        """Whether /system answers to our password; another server on this port does not count."""
-        return self.alive and self._system_status() == http.client.OK
-
-    def _system_status(self) -> int:
-        token = base64.b64encode(":".join(self.auth).encode()).decode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=2)
-        try:
-            connection.request("GET", "/system", headers={"Authorization": f"Basic {token}"})
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return 0
-        finally:
-            connection.close()
+    def _answers(self) -> bool:
+        # Another server on this port does not know our password.
+        return answers(self.http_port, "/system", self.auth)
 
 
 class RedisServer(Program):
@@ -271,6 +266,7 @@ class RedisServer(Program):
             "redis",
             ["redis-server", str(self.storage / "redis.conf")],
             log_file or self.storage / "redis.log",
+            ready=self._answers,
         )
 
     @property
@@ -281,28 +277,24 @@ class RedisServer(Program):
     def launch(self) -> None:
         """Write redis.conf and start."""
         self.storage.mkdir(parents=True, exist_ok=True)
-        options = {
-            "bind": "127.0.0.1",
-            "port": str(self.port),
-            "dir": f'"{self.storage}"',
-            "daemonize": "no",
-            **REDIS_OPTIONS,
-        }
-        if self.password:
-            options["requirepass"] = self.password
-        lines = [f"{key} {value}" for key, value in options.items()]
-        write_private(self.storage / "redis.conf", "\n".join(lines) + "\n")
+        here = {"bind": "127.0.0.1", "port": str(self.port), "dir": f'"{self.storage}"'}
+        write_private(self.storage / "redis.conf", redis_conf(self.password, here))
         super().launch()
 
-    def is_ready(self) -> bool:
-        """Whether it answers PING (and has read its file: before that it says LOADING)."""
+    def _answers(self) -> bool:
         client = redis.Redis(port=self.port, password=self.password or None, socket_timeout=2)
         try:
-            return self.alive and bool(client.ping())
+            return bool(client.ping())
         except redis.RedisError:
             return False
         finally:
             client.close()
+
+
+def redis_conf(password: str, more: Mapping[str, str] | None = None) -> str:
+    """The text of redis.conf: every write is kept, nothing is evicted (routing.md E4, E9)."""
+    options = dict(more or {}) | REDIS_OPTIONS | ({"requirepass": password} if password else {})
+    return "".join(f"{key} {value}\n" for key, value in options.items())
 
 
 REDIS_OPTIONS = {
@@ -311,6 +303,20 @@ REDIS_OPTIONS = {
     "maxmemory-policy": "noeviction",
     "save": '""',
 }
+
+
+def answers(port: int, path: str, auth: tuple[str, str] | None = None) -> bool:
+    """Whether the server on this port of 127.0.0.1 answers 200 to that path."""
+    token = base64.b64encode(":".join(auth).encode()).decode() if auth else ""
+    headers = {"Authorization": f"Basic {token}"} if token else {}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def read_configuration(site_id: str, config_dir: Path = CONFIG_DIR) -> dict[str, Any]:
@@ -322,7 +328,7 @@ def read_configuration(site_id: str, config_dir: Path = CONFIG_DIR) -> dict[str,
 
 
 def generation_root(generation: str) -> Path:
-    """Folder that stands for "/" to that Orthanc. GATEWAY's tests share one by ORTHANC_NEXT_DIR."""
+    """Folder that stands for "/" to that Orthanc; several clones share one by ORTHANC_NEXT_DIR."""
     if generation == GENERATIONS[0]:
         return Path("/")
     return Path(os.environ.get("ORTHANC_NEXT_DIR") or REPOSITORY / ".orthanc-next").absolute()

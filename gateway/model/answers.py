@@ -1,7 +1,7 @@
 """What sites say, in the words that the services and the doors share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.dicom.attributes import Dataset
 
@@ -54,3 +54,8 @@ class Location:
     study_uid: str
     holders: tuple[Holder, ...]
     silent: Mapping[str, str]
+
+    def without(self, site_id: str, code: str) -> "Location":
+        """The same, after that holder has failed with the code of a SiteError."""
+        rest = tuple(holder for holder in self.holders if holder.site_id != site_id)
+        return replace(self, holders=rest, silent={**self.silent, site_id: code})

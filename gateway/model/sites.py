@@ -17,6 +17,7 @@ from gateway.errors import SettingsError
 SITE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 AE_TITLE = re.compile(r"[A-Za-z0-9_ .-]{1,16}", re.ASCII)
 WINDOW = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
+EVENT_KEY_LENGTH = 16
 
 ReadSecret = Callable[[str, str], str]
 """(kind, reference) -> secret; kind is "file" or "env"; raises LookupError with a sentence."""
@@ -46,7 +47,10 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Site:
-    """One DICOMweb server of the region; all values are checked."""
+    """One DICOMweb server of the region; all values are checked.
+
+    event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
+    """
 
     site_id: str
     name_ru: str
@@ -62,6 +66,7 @@ class Site:
     patient_id_issuer: str = ""
     ae_title: str = ""
     window: str = "00:00-24:00"
+    event_key: Secret = Secret("")
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     @property
@@ -87,7 +92,8 @@ class QuirkProfile:
     """What one site was seen to do; the default is the oldest server that we support.
 
     decodes_query      percent-encoded search arguments are decoded (Orthanc 1.10: no)
-    pages              `limit` and `offset` are obeyed
+    pages              `limit` and `offset` are obeyed; None: a site with fewer than two studies
+                       cannot show it
     has_thumbnail      /thumbnail exists (Orthanc's plugin: from 1.19)
     single_part        an instance comes as plain application/dicom
     forwarded          RetrieveURL and BulkDataURI follow our `Forwarded` header
@@ -99,7 +105,7 @@ class QuirkProfile:
     dicomweb_version: str = ""
     plugins: tuple[str, ...] = ()
     decodes_query: bool = False
-    pages: bool = False
+    pages: bool | None = None
     has_thumbnail: bool = False
     single_part: bool = False
     forwarded: bool = False
@@ -142,10 +148,12 @@ def parse_region(document: Mapping[str, Any], read_secret: ReadSecret) -> Region
     return region
 
 
-_SITE_KEYS = {f.name for f in fields(Site)} - {"site_id", "password"} | {
+_SITE_KEYS = {f.name for f in fields(Site)} - {"site_id", "password", "event_key"} | {
     "id",
     "password_file",
     "password_env",
+    "event_key_file",
+    "event_key_env",
 }
 
 
@@ -186,6 +194,7 @@ def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) 
         dicomweb_root="" if root == "/" else root,
         username=reader.text(table, where, "username", ""),
         password=_password(reader, where, table, read_secret),
+        event_key=_event_key(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
         time_zone=zone,
         patient_id_issuer=reader.text(table, where, "patient_id_issuer", site_id.upper()),
@@ -198,15 +207,32 @@ def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) 
 def _password(
     reader: "_Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
 ) -> Secret:
-    given = [(kind, f"password_{kind}") for kind in ("file", "env") if f"password_{kind}" in table]
-    if len(given) > 1:
-        reader.mistake(f"{where}: password_env", "stands beside password_file", "one of the two")
-    if not given and table.get("username"):
+    if table.get("username") and not {"password_file", "password_env"} & set(table):
         reader.mistake(
             f"{where}: password_file",
             "is missing beside username",
             '"secrets/SITE" or password_env',
         )
+    return _secret(reader, where, table, "password", read_secret)
+
+
+def _event_key(
+    reader: "_Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
+) -> Secret:
+    key = _secret(reader, where, table, "event_key", read_secret)
+    if key and len(key) < EVENT_KEY_LENGTH:
+        reader.mistake(
+            f"{where}: event_key", "is too short", f"a key of at least {EVENT_KEY_LENGTH} letters"
+        )
+    return key
+
+
+def _secret(
+    reader: "_Reader", where: str, table: Mapping[str, Any], name: str, read_secret: ReadSecret
+) -> Secret:
+    given = [(kind, f"{name}_{kind}") for kind in ("file", "env") if f"{name}_{kind}" in table]
+    if len(given) > 1:
+        reader.mistake(f"{where}: {name}_env", f"stands beside {name}_file", "one of the two")
     for kind, key in given[:1]:
         try:
             return Secret(read_secret(kind, reader.text(table, where, key)))

@@ -17,7 +17,7 @@ from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import SiteRefused, SiteSpeaksGarbage
+from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
@@ -94,6 +94,20 @@ def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -
         return frozenset(_main_tags(entry).get("SOPInstanceUID", "") for entry in found)
     query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
     return _search_paged(wire, site, query, deadline).uids
+
+
+def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int | None:
+    """Frames of the instance at `path`; None if the site does not have it or does not say."""
+    headers = [("Accept", "application/dicom+json")]
+    target = f"{site.dicomweb_root}{path}/metadata"
+    try:
+        with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
+            rows = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+    except SiteError:
+        return None
+    if answer.status != 200 or not rows:
+        return None
+    return integer(rows[0], "NumberOfFrames") or (1 if "00280010" in rows[0] else 0)
 
 
 def list_series_instances(
@@ -282,7 +296,7 @@ def _describe(
 ) -> Iterator[Dataset]:
     """Full rows of these UIDs by QIDO; a UID holds nothing that would need encoding."""
     path = site.dicomweb_root + _path(query)
-    fields = ",".join(query.wanted) + ("," + ALL_FIELDS if query.include_all else "")
+    fields = ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
     seen: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_REQUEST):
         some = uids[start : start + UIDS_PER_REQUEST]
@@ -299,7 +313,7 @@ def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> S
     path = site.dicomweb_root + _path(query)
     keys = [(c.tag, ",".join(c.values)) for c in query.conditions if not c.path and not c.empty]
     keys = [(tag, value) for tag, value in keys if value]
-    keys.append(("includefield", "all" if query.include_all else ",".join(query.wanted)))
+    keys.append(("includefield", "all" if query.include_all else ",".join(sorted(query.wanted))))
     rows: dict[str, Dataset] = {}
     truncated = False
     while True:

@@ -43,14 +43,16 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
 
     @door.get("/status/sites")
     def sites() -> Response:
-        region = gateway.region
-        _ask_stale(gateway, region.sites)
-        return jsonify(
-            at=utc_now().isoformat(),
-            sites=[_describe(gateway, site) for site in region.sites],
-        )
+        return jsonify(at=utc_now().isoformat(), sites=describe_sites(gateway))
 
     return door
+
+
+def describe_sites(gateway: Gateway) -> list[dict[str, object]]:
+    """How each site stands, asked now if nobody has asked it for FRESH_S."""
+    sites = gateway.region.sites
+    _ask_stale(gateway, sites)
+    return [_describe(gateway, site) for site in sites]
 
 
 def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:

@@ -34,6 +34,7 @@ from gateway.errors import (
     BadRequest,
     GatewayError,
     NoSiteAnswered,
+    NotAcceptable,
     NotFound,
     SiteError,
     SiteSpeaksGarbage,
@@ -126,8 +127,12 @@ class _Retriever:
     def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
         numbers = _frame_list(frames)
         choice = choose_frames(_accept(), one_frame=len(numbers) == 1)
-        below = "/frames/" + ",".join(numbers)
-        return self._stream(site_id, _target(uids, below), choice, "frame")
+        target = _target(uids, "/frames/" + ",".join(numbers))
+        try:
+            return self._stream(site_id, target, choice, "frame")
+        except NotAcceptable:
+            self._check_frames(site_id, target, numbers)
+            raise
 
     def bulkdata(self, bulk: str, site_id: str | None = None, **uids: str) -> Response:
         if not BULK_PATH.fullmatch(bulk) or ".." in bulk:
@@ -154,6 +159,22 @@ class _Retriever:
         datasets = dicomweb.read_metadata(opened.site, b"".join(checked_blocks(opened, None)))
         rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, scope.service_url))
         return Response(orjson.dumps(datasets), content_type=choice.media_type)
+
+    def _check_frames(self, site_id: str | None, target: Target, numbers: list[str]) -> None:
+        """Tell a frame that does not exist from one that cannot be given: Orthanc says 400 to both.
+
+        raises  NotFound if the instance has fewer frames
+        """
+        scope = scope_of(self.gateway, site_id)
+        for holder in self._locate(scope, target.study).holders:
+            site = scope.by_id[holder.site_id]
+            deadline = Deadline(site.timeouts.metadata_s)
+            where = replace(target, below="").path
+            count = dicomweb.count_frames(self.gateway.wire, site, where, deadline)
+            if count is not None:
+                if max(map(int, numbers)) > count:
+                    raise NotFound("frame")
+                return
 
     def _rendering(
         self,
@@ -216,16 +237,28 @@ class _Retriever:
         deadline_s = self.gateway.settings.search_deadline_s
         return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
 
-    def _open(self, scope: Scope, target: Target, accept: str, what: str) -> Opened:
+    def _open(
+        self,
+        scope: Scope,
+        target: Target,
+        accept: str,
+        what: str,
+        location: Location | None = None,
+    ) -> Opened:
         def open_at(site: Site) -> SiteAnswer:
             return self._ask(site, target.path, accept)
 
-        return self._open_at(scope, target.study, open_at, what)
+        return self._open_at(scope, target.study, open_at, what, location)
 
     def _open_at(
-        self, scope: Scope, study_uid: str, open_at: Callable[[Site], SiteAnswer], what: str
+        self,
+        scope: Scope,
+        study_uid: str,
+        open_at: Callable[[Site], SiteAnswer],
+        what: str,
+        location: Location | None = None,
     ) -> Opened:
-        location = self._locate(scope, study_uid)
+        location = location or self._locate(scope, study_uid)
         try:
             return open_best(location, scope.by_id, open_at, what)
         except (NotFound, NoSiteAnswered):

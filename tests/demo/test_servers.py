@@ -61,22 +61,15 @@ def test_a_secret_file_is_readable_by_its_owner_only(tmp_path):
 
 
 def test_a_program_that_dies_while_starting_shows_the_end_of_its_log(tmp_path):
-    class NeverReady(Program):
-        def is_ready(self):
-            return False
-
-    program = NeverReady("short", ["sh", "-c", "echo no disk left; exit 3"], tmp_path / "log")
+    script = "echo no disk left; exit 3"
+    program = Program("short", ["sh", "-c", script], tmp_path / "log", ready=lambda: False)
     with pytest.raises(DemoError, match="died while starting\nno disk left"):
         program.start()
     assert program.exit_code == 3
 
 
 def test_a_program_that_never_gets_ready_is_ended(tmp_path):
-    class NeverReady(Program):
-        def is_ready(self):
-            return False
-
-    program = NeverReady("slow", ["sleep", "600"], tmp_path / "log")
+    program = Program("slow", ["sleep", "600"], tmp_path / "log", ready=lambda: False)
     with pytest.raises(DemoError, match="not ready in 0 s"):
         program.start(deadline_s=0)
     assert program.exit_code == -signal.SIGKILL

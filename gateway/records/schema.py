@@ -1,0 +1,42 @@
+"""Brings the database to the tables that this version of the gateway uses.
+
+Migrations (gateway/records/migrations) are numbered and go forward only.
+"""
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from gateway.errors import RecordsRefused
+from gateway.records import events, leases, probes
+from gateway.records.engine import Records
+
+TABLES = (events.site_event, probes.site_probe, leases.lease)
+SCRIPTS = "gateway.records:migrations"
+ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
+
+
+def migrate(records: Records) -> bool:
+    """Bring the tables up to date; any number of processes may call this at the same time.
+
+    returns  whether there was anything to do
+    raises   RecordsRefused if the database was written by a newer gateway
+    """
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    # SQLite: the transaction itself is the lock (BEGIN IMMEDIATE), and DDL is undone with it.
+    with records.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current == head:
+            return False
+        if current and current not in {script.revision for script in scripts.walk_revisions()}:
+            raise RecordsRefused(f"the database is of a newer gateway (migration {current})")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return True
