@@ -1,11 +1,12 @@
 """Builds the one Gateway object of a process: what the doors need, wired once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gateway.clock import Deadline, monotonic_s
 from gateway.dicom.query import Query
+from gateway.errors import RecordsUnavailable
 from gateway.federation.locate import Locator
 from gateway.federation.search import search
 from gateway.log import log
@@ -13,13 +14,14 @@ from gateway.model.answers import Holder, SearchResult, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import Wire
+from gateway.records.engine import Records, open_records
+from gateway.records.probes import load_profiles
+from gateway.records.schema import migrate
 from gateway.region_file import RegionFile
 from gateway.settings import Settings
 
 LOOK_AGAIN_S = 2.0
 PARALLEL_CALLS = 512
-
-LoadProfiles = Callable[[], Mapping[str, QuirkProfile]]
 
 
 @dataclass
@@ -31,9 +33,7 @@ class Gateway:
     wire: Wire
     pool: Executor
     locator: Locator
-    load_profiles: LoadProfiles
-    checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)
-    needed_checks: frozenset[str] = frozenset()
+    records: Records
     _looked_at: float = field(default=0.0, repr=False)
     _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
 
@@ -48,7 +48,10 @@ class Gateway:
             elif self.region_file.problem:
                 log.error("region.toml refused, the old one stays", why=self.region_file.problem)
                 self.region_file.problem = ""
-            self._profiles = self.load_profiles()
+            try:
+                self._profiles = load_profiles(self.records)
+            except RecordsUnavailable as error:
+                log.warning("profiles not read, the last ones stay", why=str(error))
         return self.region_file.region
 
     def profile(self, site_id: str) -> QuirkProfile:
@@ -64,12 +67,15 @@ class Gateway:
         return dicomweb.search(self.wire, site, query, deadline)
 
 
-def build_gateway(settings: Settings, load_profiles: LoadProfiles) -> Gateway:
-    """Wire a gateway for this process.
+def build_gateway(settings: Settings) -> Gateway:
+    """Wire a gateway for this process, after a fork: the database connections are its own.
 
-    raises  SettingsError if region.toml is wrong
+    raises  SettingsError if region.toml or a setting is wrong; RecordsUnavailable
     """
     wire = Wire()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    records = open_records(settings.database)
+    migrate(records)
     pool = ThreadPoolExecutor(PARALLEL_CALLS, thread_name_prefix="site")
 
     def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
@@ -81,5 +87,5 @@ def build_gateway(settings: Settings, load_profiles: LoadProfiles) -> Gateway:
         wire=wire,
         pool=pool,
         locator=Locator(find, pool),
-        load_profiles=load_profiles,
+        records=records,
     )

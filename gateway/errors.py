@@ -11,6 +11,7 @@ GatewayError
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
+├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
     ├── SiteUnreachable      refused, reset, DNS, TLS
@@ -97,6 +98,12 @@ class RecordsUnavailable(GatewayError):
 
 class RecordsRefused(GatewayError):
     """The database refused a statement (a constraint, a missing table): trying again is no use."""
+
+
+class QueueUnavailable(GatewayError):
+    """Redis cannot be reached; nothing is lost, the bell just does not ring."""
+
+    transient = True
 
 
 class SiteError(GatewayError):

@@ -12,4 +12,4 @@ def create() -> Flask:
     """The application of this process, by GATEWAY_* settings."""
     settings = load_settings()
     log.configure(settings.log_level, settings.log_form)
-    return create_app(build_gateway(settings, dict))
+    return create_app(build_gateway(settings))

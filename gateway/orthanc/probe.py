@@ -231,7 +231,7 @@ class _DeadlineAdapter(HTTPAdapter):
         self._timer.daemon = True
         self._timer.start()
 
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         plain, sockets = type(pool).ConnectionCls, self._sockets
 

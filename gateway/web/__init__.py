@@ -3,7 +3,7 @@
 from flask import Flask
 
 from gateway.bootstrap import Gateway
-from gateway.web import capabilities, errors, health, home, qido, stow, wado
+from gateway.web import capabilities, errors, events, health, home, qido, stow, wado
 from gateway.web.scope import check_path
 
 
@@ -18,6 +18,7 @@ def create_app(gateway: Gateway) -> Flask:
         for door in (qido, wado, stow):
             app.register_blueprint(door.create_blueprint(gateway, name), url_prefix=prefix)
     app.register_blueprint(health.create_blueprint(gateway))
+    app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
     capabilities.register(app, gateway)
     return app

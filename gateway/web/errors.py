@@ -9,11 +9,13 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.errors import (
     BadRequest,
+    BadSignature,
     GatewayError,
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
     PayloadTooLarge,
+    RecordsUnavailable,
     SiteBusy,
     SiteError,
     SiteTimeout,
@@ -27,6 +29,8 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (PayloadTooLarge, 413, "Too large"),
     (BadRequest, 400, "Bad request"),
     (NotFound, 404, "Not found"),
+    (BadSignature, 401, "Not signed"),
+    (RecordsUnavailable, 503, "Database is away"),
     (NoSiteAnswered, 503, "No site could answer"),
     (SiteBusy, 503, "Site is busy"),
     (SiteTimeout, 504, "Site did not answer in time"),
@@ -48,6 +52,8 @@ def answer_of(error: GatewayError) -> Response:
     status, title = next((s, t) for kind, s, t in STATUS if isinstance(error, kind))
     if isinstance(error, BadRequest):
         return problem(status, title, field=error.field, detail=error.problem)
+    if isinstance(error, BadSignature):
+        return problem(status, title, detail=str(error))
     if isinstance(error, NotFound):
         return problem(status, title, detail=f"All sites answered, and none has this {error.what}.")
     if isinstance(error, NoSiteAnswered):

@@ -14,7 +14,7 @@ PLUGIN = Path(__file__).parents[2] / "plugins" / "gateway_bell.py"
 class FakeOrthanc(types.ModuleType):
     """Answers as Orthanc does; instance "i7" belongs to study "s0", the study of i10 is s1, ..."""
 
-    class OrthancException(Exception):  # noqa: N818 - Orthanc's own name
+    class OrthancException(Exception):
         pass
 
     ChangeType = types.SimpleNamespace(
