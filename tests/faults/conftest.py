@@ -6,9 +6,11 @@ production but with short limits of time, so that no breaker is left open by the
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,6 @@ class Hospital:
 
     server: OrthancServer
     proxy: ChaosProxy
-    studies: list[Study] = field(default_factory=list)
 
     def load(self, study: Study) -> None:
         """Store a study, past the proxy."""
@@ -49,7 +50,6 @@ class Hospital:
                 f"{self.server.url}/instances", instance, auth=self.server.auth, timeout=60
             )
             answer.raise_for_status()
-        self.studies.append(study)
 
     def instances_of(self, study_uid: str) -> int:
         """How many instances of a study it holds, asked past the proxy."""
@@ -180,23 +180,44 @@ def start_gateway(region: Region, tmp_path: Path) -> Iterator[StartGateway]:
 
     yield start
     for process in started:
-        log = process.log_text()
-        if process.alive:
-            # A polite end waits for idle connections; here nobody is left to wait for.
-            worker = process.worker
-            process.kill()
-            with_pid_gone(worker)
-        assert "Traceback" not in log, log
+        end(process)
 
 
-def with_pid_gone(pid: int) -> None:
-    """End a worker whose master is gone; it would notice by itself within a second."""
-    try:
-        os.kill(pid, 9)
-    except ProcessLookupError:
-        return
+def end(process: GatewayProcess) -> None:
+    """End it at once, master and worker; no fault of a site may have been one of the gateway."""
+    if process.alive:
+        worker = process.worker
+        process.kill()
+        with suppress(ProcessLookupError):  # it ends by itself within a second
+            os.kill(worker, signal.SIGKILL)
+    log = process.log_text()
+    assert "Traceback" not in log, log
 
 
 @pytest.fixture
 def gateway(start_gateway: StartGateway) -> GatewayProcess:
+    """A gateway of this test alone, which has heard of no fault yet."""
     return start_gateway()
+
+
+@pytest.fixture(scope="session")
+def lasting_gateway(
+    built_region: Region, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    folder = tmp_path_factory.mktemp("gateway")
+    write_region(folder / "region.toml", built_region)
+    process = GatewayProcess(folder, folder / "region.toml")
+    process.start()
+    yield process
+    end(process)
+
+
+@pytest.fixture
+def shared(region: Region, lasting_gateway: GatewayProcess) -> Iterator[GatewayProcess]:
+    """One gateway for many tests whose faults are few: each ends with every site well again."""
+    yield lasting_gateway
+    for hospital in region.values():
+        hospital.proxy.reset()
+    for _ in range(2):  # answers that outweigh the failures, so that no breaker opens
+        answer = lasting_gateway.get("/dicom-web/instances")
+        assert answer.headers["X-Gateway-Sites"] == "ok=3;failed=0", "a breaker has opened"

@@ -50,7 +50,6 @@ FAULTS = {
     "cuts its answer by FIN": (cut(0.5), "cut"),
     "cuts its answer by RST": (cut(0.5, reset=True), ("cut", "unreachable")),
     "cuts its answer without length": (cut(0.5, without_length=True), "garbage"),
-    "refuses our password": (says(http("401 Unauthorized", b"")), "untrusted"),
 }
 
 
@@ -65,7 +64,8 @@ def uids_of(answer) -> set[str]:
     return {row["0020000D"]["Value"][0] for row in answer.json()}
 
 
-def test_without_a_fault_every_site_is_in_the_answer(gateway):
+def test_without_a_fault_every_site_is_in_the_answer(shared):
+    gateway = shared
     answer = gateway.get("/dicom-web/studies")
     assert (answer.status_code, answer.headers.get("Warning")) == (200, None)
     assert uids_of(answer) == {COPIED.uid, BESIDE.uid, ALONE.uid}
@@ -74,7 +74,8 @@ def test_without_a_fault_every_site_is_in_the_answer(gateway):
 
 
 @pytest.mark.parametrize(("fault", "code"), FAULTS.values(), ids=list(FAULTS))
-def test_a_fault_of_one_site_never_hides_the_others(gateway, region, fault, code):
+def test_a_fault_of_one_site_never_hides_the_others(shared, region, fault, code):
+    gateway = shared
     break_site(region["zlat"], fault)
 
     start = time.monotonic()
@@ -106,9 +107,9 @@ def test_a_fault_of_one_site_never_hides_the_others(gateway, region, fault, code
         "/instances?PatientID=alone",
     ],
 )
-def test_nothing_found_while_a_site_is_silent_is_said(gateway, region, resource):
+def test_nothing_found_while_a_site_is_silent_is_said(shared, region, resource):
     region["zlat"].proxy.fault = hangs
-    answer = gateway.get("/dicom-web" + resource)
+    answer = shared.get("/dicom-web" + resource)
     assert (answer.status_code, answer.json()) == (200, [])
     assert "no answer from zlat" in answer.headers["Warning"]
 
@@ -129,12 +130,12 @@ def test_nobody_answers_is_503_and_never_an_empty_list(gateway, region):
     assert gateway.get("/healthz").status_code == 200
 
 
-def test_cookies_of_a_site_stay_there(gateway, region):
+def test_cookies_of_a_site_stay_there(shared, region):
     region["zlat"].proxy.fault = with_headers("Set-Cookie: a=b", "Server: x", "X-Powered-By: y")
-    answer = gateway.get("/dicom-web/studies")
+    answer = shared.get("/dicom-web/studies")
     assert ALONE.uid in uids_of(answer)
     assert {"Set-Cookie", "X-Powered-By"}.isdisjoint(answer.headers)
-    assert gateway.get(ALONE.path).headers.get("Set-Cookie") is None
+    assert shared.get(ALONE.path).headers.get("Set-Cookie") is None
 
 
 def test_a_broken_site_is_left_alone_and_taken_back(gateway, region):
@@ -162,20 +163,30 @@ def test_a_broken_site_is_left_alone_and_taken_back(gateway, region):
     assert ALONE.uid in uids_of(gateway.get("/dicom-web/studies"))
 
 
+def test_a_refused_password_is_not_tried_again(gateway, region):
+    """F16: many systems lock an account after some tries."""
+    proxy = region["zlat"].proxy
+    proxy.fault = says(http("401 Unauthorized", b""))
+    for _ in range(5):
+        answer = gateway.get("/dicom-web/studies")
+        assert "no answer from zlat" in answer.headers["Warning"]
+    assert len(proxy.seen) == 1
+
+
 def test_a_hung_site_costs_the_others_nothing_under_load(gateway, region):
-    """F2, F3: 60 searches while one site hangs; none waits past the deadline."""
+    """F2, F3: 40 searches while one site hangs; none waits past the deadline."""
     region["zlat"].proxy.fault = hangs
     took = []
-    for _ in range(60):
+    for _ in range(40):
         start = time.monotonic()
         answer = gateway.get("/dicom-web/studies")
         took.append(time.monotonic() - start)
         assert uids_of(answer) == {COPIED.uid, BESIDE.uid}
     assert max(took) < DEADLINE_S + SLACK_S
-    assert sum(took) < 60 * DEADLINE_S / 2  # the breaker stops the waiting
+    assert sum(took) < 40 * DEADLINE_S / 2  # the breaker stops the waiting
 
 
-def test_only_search_may_fail_at_a_site(gateway, region):
+def test_only_search_may_fail_at_a_site(shared, region):
     region["zlat"].proxy.fault = only("/tools/find", hangs)
-    answer = gateway.get("/dicom-web/studies")
+    answer = shared.get("/dicom-web/studies")
     assert "no answer from zlat (timeout)" in answer.headers["Warning"]
