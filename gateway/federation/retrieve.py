@@ -72,8 +72,11 @@ def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
     this form". A 404 is the only honest "not here".
     """
     if answer.status in (200, 206):
-        answer.allow(None, site.timeouts.idle_s)
-        return Opened(site, answer, answer.read())
+        first = answer.read()
+        if not first and answer.ends_by_closing:
+            raise answer.refuse(SiteStreamCut(site.site_id, "no byte of a body"))
+        answer.become_stream()
+        return Opened(site, answer, first)
     answer.close()
     if answer.status in (404, 410):
         raise NotFound(what)

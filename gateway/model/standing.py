@@ -54,6 +54,12 @@ class Standing:
             self.opened_at = now
 
     @property
+    def answers(self) -> bool:
+        """Whether the last that we know of it is an answer."""
+        heard, missed = self.last_answer_at, self.last_failure_at
+        return heard is not None and (missed is None or missed <= heard)
+
+    @property
     def state(self) -> str:
         if self.opened_at is None:
             return "closed"
