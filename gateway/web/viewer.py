@@ -64,7 +64,8 @@ def create_blueprint(viewer_dir: Path, dicomweb_root: str = "/dicom-web") -> Blu
         answer = Response(config, mimetype=MEDIA_TYPES[".js"])
         answer.cache_control.no_cache = True
         answer.add_etag()
-        return answer.make_conditional(request)
+        answer.make_conditional(request)
+        return answer
 
     @viewer.get("/app/<path:name>")
     def asset(name: str) -> Response:
