@@ -11,6 +11,7 @@ GatewayError
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
+├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
     ├── SiteUnreachable      refused, reset, DNS, TLS
@@ -99,6 +100,12 @@ class RecordsRefused(GatewayError):
     """The database refused a statement (a constraint, a missing table): trying again is no use."""
 
 
+class QueueUnavailable(GatewayError):
+    """Redis cannot be reached; nothing is lost, the bell just does not ring."""
+
+    transient = True
+
+
 class SiteError(GatewayError):
     """One site failed. `code` is the short word that callers and logs see."""
 
@@ -128,7 +135,7 @@ class SiteTimeout(SiteError):
 
 
 class SiteBusy(SiteError):
-    """All slots that we grant ourselves at this site are taken (bulkhead), or its breaker is open."""
+    """All slots that we grant ourselves at this site are taken (bulkhead)."""
 
     code = "busy"
 

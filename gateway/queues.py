@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from gateway.clock import Deadline
-from gateway.errors import SettingsError
+from gateway.errors import QueueUnavailable, SettingsError
 
 QUEUES = ("emergency", "routine", "bulk", "verify")
 PATIENCE_S = 0.5  # a frozen Redis holds up whoever rings by no more than this
@@ -38,6 +38,15 @@ def connect_redis(url: str, timeout_s: float = PATIENCE_S) -> "Redis":
         raise SettingsError(
             ["GATEWAY_REDIS_URL: must look like redis://127.0.0.1:6379/0"]
         ) from None
+
+
+def ask_redis(url: str) -> None:
+    """Ask Redis for a sign of life; raises QueueUnavailable."""
+    try:
+        with connect_redis(url) as client:
+            client.ping()
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
 
 
 class Doorbell:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.errors import SettingsError
@@ -20,7 +21,7 @@ LOOPBACK_ONLY = (
 )
 
 
-def _setting(default: object, meaning: str) -> object:
+def _setting(default: Any, meaning: str) -> Any:
     return field(default=default, metadata={"meaning": meaning})
 
 
@@ -28,22 +29,22 @@ def _setting(default: object, meaning: str) -> object:
 class Settings:
     """What one process needs to know. Names here are the variables' names in lower case."""
 
-    region: Path = _setting(Path("region.toml"), "file that lists the sites (`--region`)")  # type: ignore[assignment]
-    bind: str = _setting("127.0.0.1", "address to listen on; only loopback is accepted")  # type: ignore[assignment]
-    port: int = _setting(8080, "port to listen on")  # type: ignore[assignment]
-    public_url: str = _setting("", "address that viewers use; empty: `http://BIND:PORT`")  # type: ignore[assignment]
-    state_dir: Path = _setting(Path(".gateway"), "folder for the SQLite database")  # type: ignore[assignment]
-    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in STATE_DIR")  # type: ignore[assignment]
-    redis_url: str = _setting("redis://127.0.0.1:6379/0", "Redis of the work queues")  # type: ignore[assignment]
-    viewer_dir: Path = _setting(Path(".viewer"), "folder with the built OHIF viewer")  # type: ignore[assignment]
-    web_workers: int = _setting(2, "web processes; one per core")  # type: ignore[assignment]
-    search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")  # type: ignore[assignment]
-    probe_every_s: float = _setting(180.0, "seconds between two probes of a site")  # type: ignore[assignment]
-    max_results: int = _setting(1000, "most rows in one answer; also the default of `limit`")  # type: ignore[assignment]
-    max_store_bytes: int = _setting(16 * 2**30, "largest store request")  # type: ignore[assignment]
-    cors_origins: str = _setting("", "origins that may call from a browser, comma-separated")  # type: ignore[assignment]
-    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")  # type: ignore[assignment]
-    log_form: str = _setting("text", "`text` for people, `json` for machines")  # type: ignore[assignment]
+    region: Path = _setting(Path("region.toml"), "file that lists the sites (`--region`)")
+    bind: str = _setting("127.0.0.1", "address to listen on; only loopback is accepted")
+    port: int = _setting(8080, "port to listen on")
+    public_url: str = _setting("", "address that viewers use; empty: `http://BIND:PORT`")
+    state_dir: Path = _setting(Path(".gateway"), "folder for the SQLite database")
+    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in STATE_DIR")
+    redis_url: str = _setting("redis://127.0.0.1:6379/0", "Redis of the work queues")
+    viewer_dir: Path = _setting(Path(".viewer"), "folder with the built OHIF viewer")
+    web_workers: int = _setting(2, "web processes; one per core")
+    search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")
+    probe_every_s: float = _setting(180.0, "seconds between two probes of a site")
+    max_results: int = _setting(1000, "most rows in one answer; also the default of `limit`")
+    max_store_bytes: int = _setting(16 * 2**30, "largest store request")
+    cors_origins: str = _setting("", "origins that may call from a browser, comma-separated")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_form: str = _setting("text", "`text` for people, `json` for machines")
 
     @property
     def base_url(self) -> str:
@@ -69,7 +70,7 @@ def meanings() -> dict[str, tuple[str, str]]:
     }
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read GATEWAY_* and return checked settings.
 
     overrides  values from the command line; None means "not given"
@@ -87,7 +88,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         raw = env.get(name)
         if raw is None:
             continue
-        kind = type(f.default)
+        kind: type[Any] = type(getattr(Settings, f.name))
         try:
             values[f.name] = kind(raw)
         except ValueError:

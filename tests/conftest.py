@@ -6,7 +6,6 @@ Everything here skips nothing: a missing server is a failure, `make test` instal
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +30,27 @@ def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOrt
     Each call starts another one; all of them end with the session. Tests that break their server
     stop it themselves.
     """
-    with ExitStack() as running:
+    running: list[OrthancServer] = []
 
-        def start(
-            site_id: str = "gkb1", *, folder: Path | None = None, **options: Any
-        ) -> OrthancServer:
-            server = OrthancServer(
-                folder or tmp_path_factory.mktemp(site_id),
-                site_id,
-                free_port(),
-                free_port(),
-                username="tests",
-                password=f"secret-of-{site_id}",
-                **options,
-            )
-            return running.enter_context(server)
+    def start(
+        site_id: str = "gkb1", *, folder: Path | None = None, **options: Any
+    ) -> OrthancServer:
+        server = OrthancServer(
+            folder or tmp_path_factory.mktemp(site_id),
+            site_id,
+            free_port(),
+            free_port(),
+            username="tests",
+            password=f"secret-of-{site_id}",
+            **options,
+        )
+        running.append(server)
+        return server.start()
 
-        yield start
+    yield start
+    for server in running:
+        # Their folders are thrown away: a polite end would only cost two seconds each.
+        server.kill()
 
 
 @pytest.fixture(scope="session")

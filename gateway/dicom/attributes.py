@@ -4,6 +4,7 @@ A dataset is the dict that travels on the wire. Reading never raises on what rea
 (wrong types, missing values, numbers as texts); what is read wrong is judged by the caller.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -12,6 +13,8 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 Dataset = dict[str, dict[str, Any]]
+
+_INTEGER = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?\Z", re.ASCII)
 
 
 class Level(StrEnum):
@@ -76,13 +79,9 @@ def text(dataset: Dataset, name: str) -> str:
 def integer(dataset: Dataset, name: str) -> int | None:
     """First value as a whole number; None if absent or not a number (dirty IS)."""
     for value in values(dataset, name):
-        if isinstance(value, int):
-            return int(value)
-        try:
-            # float() first: "1.0" and 1.0 are seen in IS. Digits are limited against huge texts.
-            return int(str(value)[:20]) if isinstance(value, str) else int(float(value))
-        except (ValueError, TypeError, OverflowError):
-            return None
+        # IS as text, as number, and with a useless fraction are all seen.
+        number = _INTEGER.match(str(value).strip())
+        return None if number is None else int(number[1])
     return None
 
 

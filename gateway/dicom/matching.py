@@ -171,7 +171,7 @@ def _date_span(text: str) -> Span | None:
     if re.fullmatch(r"[0-9]{8}", text, re.ASCII) is None:
         return None
     day = datetime(int(text[:4]), int(text[4:6]), int(text[6:]))
-    return day, day + timedelta(days=1, microseconds=-1) if day.year < 9999 else datetime.max
+    return day, day + timedelta(days=1, microseconds=-1)
 
 
 def _time_span(text: str) -> Span | None:
@@ -227,8 +227,10 @@ def _datetime_span(text: str) -> Span | None:
 
 
 def _number(text: str) -> float | None:
+    if len(text) > 64 or not text.isascii() or "_" in text:
+        return None
     try:
-        number = float(text[:64])
+        number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and text.isascii() and "_" not in text else None
+    return number if math.isfinite(number) else None

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from gateway.dicom.attributes import (
@@ -38,7 +39,7 @@ FUZZY_UNSUPPORTED = (
 )
 _OTHER_SERVICES = frozenset({"accept", "charset"})  # PS3.18 8.3.3, read where Accept is read
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
-_ATTRIBUTE_LIKE = re.compile(r"[A-Z][A-Za-z0-9]*(\.|\Z)", re.ASCII)
+_ATTRIBUTE_LIKE = re.compile(r"[A-Z0-9][A-Za-z0-9]*(\.|\Z)", re.ASCII)
 _MODALITIES = "00080061"
 _MODALITY = "00080060"
 
@@ -76,9 +77,9 @@ class Query:
     series_uid: str | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """Tags that a row should carry, sorted: the level's own, what was asked, what is matched.
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Tags that a row should carry: the level's own, what was asked, what is matched.
 
         A search that names no study (or no series) answers with the attributes of the levels above
         too (PS3.18 10.6.3.3).
@@ -89,7 +90,7 @@ class Query:
         if self.level is Level.INSTANCE and self.series_uid is None:
             tags |= set(DEFAULT_ATTRIBUTES[Level.SERIES])
         tags |= {(*condition.path, condition.tag)[0] for condition in self.conditions}
-        return tuple(sorted(tags))
+        return frozenset(tags)
 
 
 def parse_query(
@@ -351,11 +352,14 @@ def to_find(query: Query) -> dict[str, str]:
     r"""The "Query" of Orthanc's POST /tools/find whose rows include all that `matches` accepts.
 
     Measured on 1.10.1 (DefaultEncoding Utf8; CaseSensitive absent = false):
+    - The database holds PatientID, PatientName, AccessionNumber and StudyDescription in capitals,
+      without letters beyond ASCII, then without outer spaces ("Z я" is "Z"); what it gives is
+      compared again in memory. So Russian names are found, but not by index: the cost grows with
+      the number of patients. And a space beside a wildcard can miss ("*Z *").
     - `*` works on all letters. `?` stands for one byte: it misses a Cyrillic letter, and two of
-      them miss it too. So `?` becomes `*`.
-    - Letter case is folded for Cyrillic and accented Latin only in the indexed tags (PatientID,
-      PatientName, AccessionNumber, StudyDescription); ReferringPhysicianName folds ASCII only.
-      ё and е differ. Names: such letters, `^` and spaces become `*`.
+      them miss it too. ё and е differ. Hence patterns keep only ASCII letters, digits and Russian
+      letters but е and ё; all else becomes `*`.
+    - Case is folded for Cyrillic in those four tags only; in ReferringPhysicianName for ASCII.
     - PN is one text with its groups and trailing `^` ("IVANOV^PETR" misses "IVANOV^PETR^^"), so a
       name always has `*` at both ends.
     - `\` makes lists of exact values (UI, DA, CS, ModalitiesInStudy); with wildcards or in names
@@ -363,7 +367,7 @@ def to_find(query: Query) -> dict[str, str]:
     - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
       nothing. Modality at Study finds nothing.
     - Ranges compare texts: right for DA (`-b` also gives rows without a date); wrong for TM of
-      different precision ("1015-1016" is fine, "1015" misses "101530"): times are left out.
+      different precision ("1015" misses "101530"): times are left out.
     - IS compares texts ("01" misses "1"): numbers are left out.
     - Wildcards in a UID: 400; unknown keyword: 500; tags outside the main ones: no row at Study,
       a read of every file at Instance. All left out, as are sequences and empty matching.
@@ -397,27 +401,23 @@ def _find_key(level: Level, condition: Condition) -> str:
     if len(keys) > 1 and (vr not in ("DA", "CS") or any(set(key) & set("*?-") for key in keys)):
         return ""
     if vr == "PN":
-        return _find_name(keys[0], ascii_only=name not in _INDEXED)
+        return _find_pattern(f"{keys[0]}*", ascii_only=name not in _INDEXED)
     if has_wildcard(keys[0]):
-        return _stars("*" + keys[0].replace("?", "*"))
+        return _find_pattern(keys[0], ascii_only=False)
     return "\\".join(key.replace(" ", "") if vr == "DA" else key for key in keys)
 
 
-def _find_name(key: str, *, ascii_only: bool) -> str:
-    kept = "".join(
-        letter if (letter.isascii() and letter.isalnum())
-        # Basic Russian letters but е (which may be ё): Orthanc folds their case as we do.
-        or (not ascii_only and "а" <= letter.lower() <= "я" and letter.lower() != "е")
-        or letter in "-'."
-        else "*"
-        for letter in key
-    )  # fmt: skip
-    found = _stars(f"*{kept}*")
+def _find_pattern(key: str, *, ascii_only: bool) -> str:
+    """Pattern with `*` in front and for every letter that Orthanc may see otherwise than we do."""
+
+    def kept(letter: str) -> bool:
+        if letter.isascii():
+            return letter.isalnum()
+        return not ascii_only and "а" <= letter.lower() <= "я" and letter.lower() != "е"
+
+    pattern = "".join(letter if kept(letter) else "*" for letter in key)
+    found = re.sub(r"\*+", "*", f"*{pattern}")
     return "" if found == "*" else found
-
-
-def _stars(pattern: str) -> str:
-    return re.sub(r"\*+", "*", pattern)
 
 
 def project(query: Query, dataset: Dataset) -> Dataset:
@@ -426,11 +426,10 @@ def project(query: Query, dataset: Dataset) -> Dataset:
 
     ModalitiesInStudy without a Value is left out: one such row breaks OHIF's whole list.
     """
-    wanted = None if query.include_all else frozenset(query.wanted)
     return {
         tag: element
         for tag, element in sorted(dataset.items())
-        if (belongs(tag, query.level) if wanted is None else tag in wanted)
+        if (tag in query.wanted or (query.include_all and belongs(tag, query.level)))
         and (tag != _MODALITIES or any(_values(dataset, tag)))
     }
 

@@ -231,7 +231,7 @@ class _DeadlineAdapter(HTTPAdapter):
         self._timer.daemon = True
         self._timer.start()
 
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         # Orthanc closes as we asked it to, but does not say so: what is idle here is dead.
         self.poolmanager.clear()
         pool: Any = super().get_connection_with_tls_context(*args, **options)

@@ -101,7 +101,7 @@ def changes(site: Site, since: int, limit: int) -> ChangePage:
         raise SiteSpeaksGarbage(site.site_id, "/changes is not a change feed") from error
 
 
-def ask_site(site: Site, ask: Ask, deadline: Deadline | None = None) -> Any:  # noqa: ANN401 - whatever the site's JSON holds
+def ask_site(site: Site, ask: Ask, deadline: Deadline | None = None) -> Any:
     """Put one question to Orthanc and read the JSON of its answer.
 
     deadline  for several questions together; without it `site.timeouts.probe_s` for this one
@@ -172,7 +172,7 @@ class _Transport(httpx.HTTPTransport):
 
 
 class _CappedStream(httpx.SyncByteStream):
-    def __init__(self, site: Site, stream: Any) -> None:  # noqa: ANN401 - httpx's union
+    def __init__(self, site: Site, stream: Any) -> None:
         self._site = site
         self._stream = stream
 
@@ -235,7 +235,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         stream = self._stream.start_tls(ssl_context, server_hostname, self._left(timeout))
         return _DeadlineStream(stream, self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's own signature
+    def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 

@@ -90,6 +90,11 @@ class Records:
         with _translated(), self._writer.begin() as connection:
             yield connection
 
+    def ping(self) -> None:
+        """Ask the database for a sign of life; raises RecordsUnavailable."""
+        with self.read() as connection:
+            connection.execute(sa.select(sa.literal(1)))
+
     def insert(self, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
         """An INSERT that knows ON CONFLICT, which both databases spell the same."""
         insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
@@ -173,6 +178,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy gives no type to listeners
+def _begin_sqlite(connection: Any) -> None:
     writes = connection.get_execution_options().get("gateway_writes", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

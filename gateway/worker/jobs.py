@@ -5,7 +5,8 @@ JOBS, and nothing else of what Redis says is imported, called or posted to. Ever
 it looks at its row first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +17,10 @@ from rq.job import Job
 from gateway.clock import utc_now
 from gateway.errors import GatewayError
 from gateway.log import log
-from gateway.model.sites import Site
+from gateway.model.sites import QuirkProfile, Site
 from gateway.orthanc.probe import probe_site
 from gateway.records.engine import Records
-from gateway.records.probes import load_probe, save_profile
+from gateway.records.probes import load_probe, load_probes, save_profile
 from gateway.region_file import RegionFile
 from gateway.worker.schedule import describe_change
 
@@ -61,6 +62,14 @@ def probe_and_save(records: Records, site: Site) -> None:
         tell(line, site=site.site_id, **facts)
 
 
+def probe_all(records: Records, sites: Sequence[Site]) -> dict[str, QuirkProfile]:
+    """Probe all sites now, at the same time, and record what they showed; by site id."""
+    with ThreadPoolExecutor(max(len(sites), 1)) as pool:
+        list(pool.map(lambda site: probe_and_save(records, site), sites))
+    profiles = {name: row.profile for name, row in load_probes(records).items()}
+    return {site.site_id: profiles[site.site_id] for site in sites}
+
+
 JOBS: Mapping[str, Callable[[Bench, str], None]] = {PROBE: do_probe}
 
 
@@ -88,7 +97,7 @@ def job_class(bench: Bench) -> type[Job]:
 
         failure_callback = stopped_callback = success_callback
 
-        def send_webhooks(self, *_args: Any, **_options: Any) -> None:  # noqa: ANN401
+        def send_webhooks(self, *_args: Any, **_options: Any) -> None:
             """Post nothing: the address would come from Redis."""
 
     return GatewayJob

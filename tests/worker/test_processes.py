@@ -29,14 +29,14 @@ def region(tmp_path, dead_url):
 
 @pytest.fixture
 def start(tmp_path, database, region, redis_server):
-    """start("keeper") or start("routine") -> a process that lives; `redis_url` may differ."""
+    """start("keeper") or start("worker --queue routine") -> a process that lives; `redis_url` may differ."""
     programs = []
 
     def start_program(what, redis_url=redis_server.url):
-        log = tmp_path / f"{what}-{len(programs)}.log"
-        command = [sys.executable, "-m", "tests.worker.run", what, database, str(region), redis_url]
-        program = Program(what, command, log, folder=REPOSITORY)
-        program.log_file = log
+        log = tmp_path / f"{len(programs)}.log"
+        command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
+        environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url}
+        program = Program(what, command, log, folder=REPOSITORY, environ=environ)
         programs.append(program)
         return program.start()
 
@@ -68,7 +68,7 @@ def _fetch(job):
 
 
 def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
-    start("routine")
+    start("worker --queue routine")
     _wait_for_worker(redis)
     now = utc_now()
     order_probe(records, "gkb1", now)
@@ -82,7 +82,7 @@ def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
 
 
 def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, redis, tmp_path):
-    worker = start("routine")
+    worker = start("worker --queue routine")
     _wait_for_worker(redis)
     job = _queue(redis).enqueue("os.system", f"touch {tmp_path}/pwned")
     wait_until(lambda: not worker.alive, 30, "the worker to stop")
@@ -94,7 +94,7 @@ def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, 
 
 @pytest.mark.parametrize("callback", ["on_success", "on_failure"])
 def test_callback_of_a_job_is_not_executed(start, redis, records, tmp_path, callback):
-    start("routine")
+    start("worker --queue routine")
     _wait_for_worker(redis)
     order_probe(records, "gkb1", utc_now())
     _queue(redis).enqueue("probe", "gkb1", **{callback: Callback("os.abort")})
@@ -104,7 +104,7 @@ def test_callback_of_a_job_is_not_executed(start, redis, records, tmp_path, call
 
 
 def test_worker_of_another_queue_leaves_the_job_alone(start, redis, records):
-    start("bulk")
+    start("worker --queue bulk")
     _wait_for_worker(redis, "bulk")
     order_probe(records, "gkb1", utc_now())
     job = _queue(redis).enqueue("probe", "gkb1")
@@ -115,7 +115,7 @@ def test_worker_of_another_queue_leaves_the_job_alone(start, redis, records):
 
 def test_child_of_a_worker_dies_with_it(start, redis, records, region, site_that_hangs):
     write_region(region, probe_s=60, gkb1=site_that_hangs)
-    worker = start("routine")
+    worker = start("worker --queue routine")
     _wait_for_worker(redis)
     order_probe(records, "gkb1", utc_now())
     _queue(redis).enqueue("probe", "gkb1")
@@ -127,7 +127,7 @@ def test_child_of_a_worker_dies_with_it(start, redis, records, region, site_that
 
 
 def test_worker_stops_on_sigterm(start, redis):
-    worker = start("emergency")
+    worker = start("worker --queue emergency")
     _wait_for_worker(redis, "emergency")
     worker.ask_to_stop()
     wait_until(lambda: not worker.alive, 30, "the worker to stop")
@@ -148,24 +148,18 @@ def test_worker_refuses(start, redis, option, says):
     try:
         for name, value in option.items():
             redis.config_set(name, value)
-        worker = start("routine")
+        worker = start("worker --queue routine")
         wait_until(lambda: not worker.alive, 30, "the worker to refuse")
     finally:
         for name, value in before.items():
             redis.config_set(name, value)
-    assert worker.exit_code == 2
+    assert worker.exit_code == 1
     assert _says(worker, says)
-
-
-def test_unknown_queue_is_refused(start):
-    worker = start("default")
-    wait_until(lambda: not worker.alive, 30, "the worker to refuse")
-    assert _says(worker, "default: there is no such queue; one of emergency, routine, bulk, verify")
 
 
 def test_worker_waits_for_redis_and_survives_its_restart(start, tmp_path, records):
     server = RedisServer(tmp_path / "redis", free_port())
-    worker = start("routine", server.url)
+    worker = start("worker --queue routine", server.url)
     wait_until(lambda: _says(worker, "redis does not answer, trying again"), 30, "a log line")
     with server, Redis.from_url(server.url) as client:
         _wait_for_worker(client)
@@ -184,7 +178,7 @@ def test_keeper_probes_without_redis_and_without_workers(start, records, dead_ur
 
 
 def test_keeper_probes_itself_when_a_worker_is_deaf(start, redis, records):
-    worker = start("routine")
+    worker = start("worker --queue routine")
     _wait_for_worker(redis)
     worker.pause()
     start("keeper")

@@ -1,0 +1,97 @@
+"""Builds the one Gateway object of a process: what the doors need, wired once."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.dicom.query import Query
+from gateway.errors import RecordsUnavailable
+from gateway.federation.locate import Locator
+from gateway.federation.search import search
+from gateway.log import log
+from gateway.model.answers import Holder, SearchResult, SitePage
+from gateway.model.sites import QuirkProfile, Region, Site
+from gateway.orthanc import dicomweb
+from gateway.orthanc.wire import Wire
+from gateway.records.engine import Records, open_records
+from gateway.records.probes import load_profiles
+from gateway.records.schema import migrate
+from gateway.region_file import RegionFile
+from gateway.settings import Settings
+
+LOOK_AGAIN_S = 2.0
+PARALLEL_CALLS = 512
+
+
+@dataclass
+class Gateway:
+    """Everything that a door of this process uses; safe to share between requests."""
+
+    settings: Settings
+    region_file: RegionFile
+    wire: Wire
+    pool: Executor
+    locator: Locator
+    records: Records
+    _looked_at: float = field(default=0.0, repr=False)
+    _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
+
+    @property
+    def region(self) -> Region:
+        """The sites as region.toml says now; a changed file is taken between two requests."""
+        now = monotonic_s()
+        if now - self._looked_at > LOOK_AGAIN_S:
+            self._looked_at = now
+            if self.region_file.refresh():
+                log.info("region taken", sites=len(self.region_file.region.sites))
+            elif self.region_file.problem:
+                log.error("region.toml refused, the old one stays", why=self.region_file.problem)
+                self.region_file.problem = ""
+            try:
+                self._profiles = load_profiles(self.records)
+            except RecordsUnavailable as error:
+                log.warning("profiles not read, the last ones stay", why=str(error))
+        return self.region_file.region
+
+    def profile(self, site_id: str) -> QuirkProfile:
+        """What the last probe saw; the oldest supported server if there was none."""
+        return self._profiles.get(site_id, QuirkProfile())
+
+    def search(self, query: Query, sites: Sequence[Site], service_url: str) -> SearchResult:
+        """One page over the given sites; see federation.search."""
+        deadline_s = self.settings.search_deadline_s
+        return search(query, sites, self._ask, self.pool, deadline_s, service_url)
+
+    def _ask(self, site: Site, query: Query, deadline: Deadline) -> SitePage:
+        return dicomweb.search(self.wire, site, query, deadline)
+
+
+def open_migrated(settings: Settings) -> Records:
+    """The database with the tables of this version; raises SettingsError or RecordsUnavailable."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    records = open_records(settings.database)
+    migrate(records)
+    return records
+
+
+def build_gateway(settings: Settings) -> Gateway:
+    """Wire a gateway for this process, after a fork: the database connections are its own.
+
+    raises  SettingsError if region.toml or a setting is wrong; RecordsUnavailable
+    """
+    wire = Wire()
+    records = open_migrated(settings)
+    pool = ThreadPoolExecutor(PARALLEL_CALLS, thread_name_prefix="site")
+
+    def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
+        return dicomweb.find_study(wire, site, study_uid, deadline)
+
+    return Gateway(
+        settings=settings,
+        region_file=RegionFile(settings.region),
+        wire=wire,
+        pool=pool,
+        locator=Locator(find, pool),
+        records=records,
+    )

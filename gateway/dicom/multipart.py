@@ -1,0 +1,189 @@
+"""multipart/related as PS3.18 8.6.1.2 uses it (RFC 2387, RFC 2046): a reader that never holds a
+part, a writer, and the check that a length-less stream really reached its closing boundary.
+
+The reader is linear in its input whatever the bytes are and bounds all that it keeps. Our own
+scanner, because the well-kept parsers collect whole parts (performance.md 3, trust.md H16, H17).
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway.errors import BadRequest, PayloadTooLarge
+
+BLOCK = 256 * 1024
+BOUNDARY_LIMIT = 70  # RFC 2046 5.1.1
+CLOSE = b"--"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one body may hold; beyond it the request is refused (trust.md H16)."""
+
+    parts: int = 100_000
+    headers: int = 20
+    header_bytes: int = 8 * 1024
+    preamble_bytes: int = 8 * 1024
+    total_bytes: int = 16 * 2**30
+
+
+def check_boundary(boundary: str | None) -> bytes:
+    """The boundary parameter as bytes; BadRequest if it is not one (RFC 2046 5.1.1)."""
+    if not boundary:
+        raise BadRequest("Content-Type", "the boundary parameter is missing")
+    if len(boundary) > BOUNDARY_LIMIT or not boundary.isascii() or not boundary.isprintable():
+        raise BadRequest("Content-Type", "the boundary is longer than 70 or not printable ASCII")
+    return boundary.encode("ascii")
+
+
+class Part:
+    """One part: its headers (names in lower case) and its body, which is read once."""
+
+    def __init__(self, headers: dict[str, str], chunks: Iterator[bytes]) -> None:
+        self.headers = headers
+        self.chunks = chunks
+
+    def read(self, limit: int) -> bytes:
+        """The whole body; PayloadTooLarge above `limit` bytes."""
+        body = bytearray()
+        for chunk in self.chunks:
+            body += chunk
+            if len(body) > limit:
+                raise PayloadTooLarge("body", f"a part is larger than {limit} bytes")
+        return bytes(body)
+
+
+class MultipartReader:
+    """Iterates over the parts of a body without holding any of them.
+
+    read    returns up to n bytes, b"" at the end
+    raises  BadRequest("body", ...) when the framing is broken or the closing boundary is missing,
+            PayloadTooLarge when a limit is passed. Parts that came before were already given out:
+            the caller must not report them as stored until the iteration has ended well.
+    """
+
+    def __init__(
+        self, read: Callable[[int], bytes], boundary: bytes, limits: Limits | None = None
+    ) -> None:
+        self._read = read
+        self._limits = limits or Limits()
+        self._delimiter = b"\r\n--" + boundary
+        self._buffer = bytearray(b"\r\n")  # so that a boundary at the very start is found too
+        self._total = 0
+
+    def __iter__(self) -> Iterator[Part]:
+        self._skip_preamble()
+        count = 0
+        while not self._at_close():
+            count += 1
+            if count > self._limits.parts:
+                raise PayloadTooLarge("body", f"more than {self._limits.parts} parts")
+            body = self._body()
+            yield Part(self._headers(), body)
+            for _ in body:  # whatever the caller left unread
+                pass
+        while self._fill():  # the epilogue is ignored, within the total limit
+            self._buffer.clear()
+
+    def _fill(self) -> bool:
+        block = self._read(BLOCK)
+        self._total += len(block)
+        if self._total > self._limits.total_bytes:
+            raise PayloadTooLarge("body", f"more than {self._limits.total_bytes} bytes")
+        self._buffer += block
+        return bool(block)
+
+    def _more(self) -> None:
+        if not self._fill():
+            raise BadRequest("body", "the closing boundary is missing; nothing counts as stored")
+
+    def _skip_preamble(self) -> None:
+        for _ in self._body():
+            if self._total > self._limits.preamble_bytes + BLOCK:
+                raise BadRequest("body", "the first boundary is missing")
+
+    def _at_close(self) -> bool:
+        """Read the rest of a delimiter line; tell whether it was the closing one."""
+        while len(self._buffer) < 2:
+            self._more()
+        if self._buffer.startswith(CLOSE):
+            return True
+        line = self._line(limit=64)
+        if line.strip(b" \t"):  # RFC 2046: only white space may follow
+            raise BadRequest("body", "a boundary line holds something else")
+        return False
+
+    def _line(self, limit: int) -> bytes:
+        start = 0
+        while (end := self._buffer.find(b"\r\n", start)) < 0:
+            if len(self._buffer) > limit:
+                break
+            start = max(0, len(self._buffer) - 1)
+            self._more()
+        if end < 0 or end > limit:
+            raise BadRequest("body", "a header line is too long or does not end in CRLF")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        return line
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        left = self._limits.header_bytes
+        while line := self._line(limit=left):
+            left -= len(line) + 2
+            raw_name, colon, value = line.partition(b":")
+            name = raw_name.strip().decode("latin-1").lower()
+            if not colon or not name or name in headers or len(headers) >= self._limits.headers:
+                raise BadRequest("body", "the header of a part is broken, doubled or too long")
+            headers[name] = value.strip().decode("latin-1")
+        return headers
+
+    def _body(self) -> Iterator[bytes]:
+        """Bytes up to the next delimiter, which is taken away with its CRLF."""
+        keep = len(self._delimiter) - 1
+        while True:
+            at = self._buffer.find(self._delimiter)
+            if at >= 0:
+                if at:
+                    yield bytes(memoryview(self._buffer)[:at])
+                del self._buffer[: at + len(self._delimiter)]
+                return
+            if len(self._buffer) > keep:
+                yield bytes(memoryview(self._buffer)[:-keep])
+                del self._buffer[:-keep]
+            self._more()
+
+
+def new_boundary() -> str:
+    """An unpredictable boundary (dicomweb.md 2.26)."""
+    return "gateway-" + secrets.token_hex(16)
+
+
+def part_head(boundary: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The delimiter line and headers that stand before a part's bytes."""
+    lines = [f"--{boundary}", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def closing(boundary: str) -> bytes:
+    return f"--{boundary}--\r\n".encode("ascii")
+
+
+class ClosingBoundary:
+    """Watches a multipart stream go by and knows whether it came to its end.
+
+    Orthanc sends studies and series without a length, so a server that dies looks like one that
+    has finished (performance.md 5.1): only the closing delimiter tells.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self._closing = b"--" + boundary + CLOSE
+        self._tail = b""
+
+    def feed(self, block: bytes) -> None:
+        size = len(self._closing) + 64  # CRLF and a short epilogue may follow
+        self._tail = block[-size:] if len(block) >= size else (self._tail + block)[-size:]
+
+    @property
+    def seen(self) -> bool:
+        return self._closing in self._tail

@@ -1,0 +1,165 @@
+"""Identifies a DICOM file (PS3.10) from its first bytes, without pixels and without pydicom.
+
+A store request is forwarded while it is read, so the UIDs must be known from a bounded prefix of
+each part. pydicom parses truncated and hostile prefixes silently or with any exception it likes
+(routing.md E25-E27); this walk over the top level knows three outcomes only: identified, more
+bytes needed, not understood.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from gateway.dicom.uids import is_uid
+
+EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
+LONG_VRS = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+DEPTH_LIMIT = 32  # trust.md H75
+SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+WANTED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
+
+
+class MoreBytesNeeded(Exception):
+    """The prefix ends before the UIDs; a longer one may do."""
+
+
+class NotUnderstood(Exception):
+    """The bytes are no DICOM file that can be identified; `uids` holds what was read."""
+
+    def __init__(self, problem: str, identity: "Identity | None" = None) -> None:
+        super().__init__(problem)
+        self.identity = identity
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who an instance says that it is; an absent or invalid UID is ""."""
+
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    transfer_syntax: str = ""
+
+
+def identify(prefix: bytes, *, whole: bool) -> Identity:
+    """Read the UIDs from the first bytes of a file.
+
+    whole   the prefix is all there is
+    raises  MoreBytesNeeded (never if whole), NotUnderstood
+    """
+    try:
+        return _identify(prefix)
+    except (struct.error, IndexError):
+        if whole:
+            raise NotUnderstood("the file ends inside its header") from None
+        raise MoreBytesNeeded from None
+
+
+def _identify(data: bytes) -> Identity:
+    if len(data) < 132:
+        raise IndexError
+    if data[128:132] != b"DICM":
+        raise NotUnderstood("no DICM mark at byte 128 (PS3.10 7.1)")
+    syntax, at = _file_meta(data)
+    if syntax in DEFLATED:
+        raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
+    walk = _Walk(
+        data,
+        order=">" if syntax == EXPLICIT_BIG_ENDIAN else "<",
+        explicit=syntax != IMPLICIT_LITTLE_ENDIAN,
+    )
+    found: dict[int, str] = {}
+    while at < len(data):
+        tag, length, start = walk.element(at)
+        if tag > SERIES:
+            break
+        if tag in WANTED:
+            if length > 256:
+                raise NotUnderstood("a UID is longer than a UID can be")
+            if start + length > len(data):
+                raise IndexError
+            value = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
+            found[tag] = value if is_uid(value) else ""
+        at = walk.skip(start, length, 0)
+    else:
+        if at > len(data) or STUDY not in found:
+            raise IndexError
+    sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
+    identity = Identity(sop_class, instance, study, series, syntax)
+    if not all(found.get(tag) for tag in WANTED):
+        raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
+    return identity
+
+
+def _file_meta(data: bytes) -> tuple[str, int]:
+    """Transfer syntax and the place where the data set begins (PS3.10 7.1)."""
+    walk = _Walk(data, order="<", explicit=True)
+    at, syntax = 132, ""
+    while at + 4 <= len(data) and struct.unpack_from("<H", data, at)[0] == 2:
+        tag, length, start = walk.element(at)
+        if length == UNDEFINED or length > 1_000_000:
+            raise NotUnderstood("the file meta information is broken")
+        if start + length > len(data):
+            raise IndexError
+        if tag == 0x00020010:
+            syntax = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
+        at = start + length
+    if at + 4 > len(data):
+        raise IndexError
+    if not is_uid(syntax):
+        raise NotUnderstood("the transfer syntax is missing (0002,0010)")
+    return syntax, at
+
+
+class _Walk:
+    """Steps over elements of one encoding (PS3.5 7.1, 7.5)."""
+
+    def __init__(self, data: bytes, order: str, explicit: bool) -> None:
+        self._data = data
+        self._explicit = explicit
+        self._tag = struct.Struct(order + "HH")
+        self._short = struct.Struct(order + "H")
+        self._long = struct.Struct(order + "I")
+
+    def element(self, at: int) -> tuple[int, int, int]:
+        """(tag, length, first byte of the value)."""
+        group, number = self._tag.unpack_from(self._data, at)
+        tag = group << 16 | number
+        if not self._explicit or group == 0xFFFE:
+            return tag, self._long.unpack_from(self._data, at + 4)[0], at + 8
+        vr = self._data[at + 4 : at + 6]
+        if len(vr) < 2:
+            raise IndexError
+        if not (vr.isalpha() and vr.isupper()):
+            raise NotUnderstood("an element has no value representation")
+        if vr in LONG_VRS:
+            return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
+        return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
+
+    def skip(self, start: int, length: int, depth: int) -> int:
+        """The place after a value; undefined lengths are walked item by item."""
+        if length != UNDEFINED:
+            return start + length
+        if depth >= DEPTH_LIMIT:
+            raise NotUnderstood(f"sequences are nested deeper than {DEPTH_LIMIT}")
+        at = start
+        while True:
+            tag, size, begin = self.element(at)
+            if tag == SEQUENCE_END:
+                return begin
+            if tag != ITEM:
+                raise NotUnderstood("a sequence of undefined length is broken")
+            at = self._skip_item(begin, depth) if size == UNDEFINED else begin + size
+
+    def _skip_item(self, at: int, depth: int) -> int:
+        while True:
+            tag, length, start = self.element(at)
+            if tag == ITEM_END:
+                return start
+            at = self.skip(start, length, depth + 1)

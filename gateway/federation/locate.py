@@ -1,0 +1,78 @@
+"""Finds the sites that hold a study and puts the best one first.
+
+Part A asks every site; the answer is kept for some seconds because a viewer asks for hundreds of
+objects of one study. Only "who holds it" is kept, never "nobody": silence and absence may pass.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from threading import Lock
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.errors import NoSiteAnswered, NotFound
+from gateway.federation.fanout import ask_all
+from gateway.model.answers import Holder, Location
+from gateway.model.sites import Site
+
+KEEP_S = 30.0
+KEEP_MOST = 10_000
+
+FindStudy = Callable[[Site, str, Deadline], Holder | None]
+
+
+class Locator:
+    """Answers "who holds this study"; one for each process, safe for threads."""
+
+    def __init__(self, find: FindStudy, pool: Executor) -> None:
+        self._find = find
+        self._pool = pool
+        self._kept: OrderedDict[tuple[str, ...], tuple[float, Location]] = OrderedDict()
+        self._lock = Lock()
+
+    def locate(self, study_uid: str, sites: Sequence[Site], deadline_s: float) -> Location:
+        """Holders of a study, complete copies first, then hospitals, then the faster.
+
+        raises  NotFound only if every site answered and none has it; NoSiteAnswered if none of
+                those that answered has it and at least one is silent (never 404 for what may exist)
+        """
+        key = (study_uid, *(site.site_id for site in sites))
+        with self._lock:
+            found_at, location = self._kept.get(key, (0.0, None))
+        if location is not None and monotonic_s() - found_at < KEEP_S:
+            return location
+
+        def one(site: Site, deadline: Deadline) -> Holder | None:
+            return self._find(site, study_uid, deadline)
+
+        answers, silent = ask_all(sites, one, self._pool, deadline_s)
+        holders = [holder for holder in answers.values() if holder is not None]
+        if not holders:
+            if silent:
+                raise NoSiteAnswered(silent)
+            raise NotFound("study")
+        location = Location(
+            study_uid, order(holders, {site.site_id: site for site in sites}), silent
+        )
+        with self._lock:
+            self._kept[key] = (monotonic_s(), location)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEEP_MOST:
+                self._kept.popitem(last=False)
+        return location
+
+    def forget(self, study_uid: str) -> None:
+        """Ask again next time: the study has changed or its holder has failed."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] == study_uid]:
+                del self._kept[key]
+
+
+def order(holders: Sequence[Holder], sites: Mapping[str, Site]) -> tuple[Holder, ...]:
+    """Complete copies first, a hospital before the archive, then the faster answer."""
+
+    def rank(holder: Holder) -> tuple[int, bool, float, str]:
+        archive = sites[holder.site_id].role == "archive"
+        return (-holder.instances, archive, holder.seconds, holder.site_id)
+
+    return tuple(sorted(holders, key=rank))

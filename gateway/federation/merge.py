@@ -1,0 +1,145 @@
+"""Makes one ordered list of what several sites answered. Pure.
+
+Records are grouped by UID and one of them is chosen whole: attributes of two sites are never
+blended, but for those that describe the federation itself (holders, availability, our URL) and
+the counts and modalities that PS3.18 10.6.3.3 defines over all instances. Limit and offset apply
+to the merged list (PS3.18 8.3.4.4), whose order is total (8.3.4.4.1: same question, same order).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
+from gateway.dicom.matching import fold_name
+from gateway.dicom.query import Query, project, sort_key
+from gateway.model.answers import SitePage
+from gateway.model.sites import Site
+
+KEY = {
+    Level.STUDY: "StudyInstanceUID",
+    Level.SERIES: "SeriesInstanceUID",
+    Level.INSTANCE: "SOPInstanceUID",
+}
+COUNTS = (
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+    "NumberOfSeriesRelatedInstances",
+)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A page of the merged list; `conflicts` are UIDs whose holders name different patients."""
+
+    rows: tuple[Dataset, ...]
+    total: int
+    conflicts: tuple[str, ...]
+
+
+def merge(
+    pages: Sequence[SitePage], query: Query, sites: Mapping[str, Site], service_url: str
+) -> Merged:
+    """One page, each UID once, in the total order of query.sort_key.
+
+    pages        at most one for each site, rows already filtered by the query
+    service_url  our DICOMweb root, for RetrieveURL
+    """
+    groups: dict[str, list[tuple[Site, Dataset]]] = {}
+    for page in sorted(pages, key=lambda page: page.site_id):
+        for row in page.rows:
+            groups.setdefault(text(row, KEY[query.level]), []).append((sites[page.site_id], row))
+    chosen = [(_choose(records), records) for records in groups.values()]
+    chosen.sort(key=lambda pair: sort_key(query.level, pair[0][1]))
+    window = chosen[query.offset : query.offset + query.limit]
+    holders = _holders(pages)
+    rows = []
+    conflicts = []
+    for (site, row), records in window:
+        uid = text(row, KEY[query.level])
+        if _different_patients([record for _, record in records]):
+            conflicts.append(uid)
+        merged = project(query, row)
+        _describe(merged, site, row, records, query.level, service_url)
+        _name_holders(merged, [sites[site_id] for site_id in holders[uid]])
+        rows.append(dict(sorted(merged.items())))
+    total = len(frozenset().union(*(page.uids for page in pages)))
+    return Merged(tuple(rows), total, tuple(conflicts))
+
+
+def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:
+    """The fullest copy, a hospital's before the archive's, then by site id."""
+
+    def rank(record: tuple[Site, Dataset]) -> tuple[int, bool, str]:
+        site, row = record
+        size = max((integer(row, name) or 0 for name in COUNTS), default=0)
+        return (-size, site.role == "archive", site.site_id)
+
+    return min(records, key=rank)
+
+
+def _holders(pages: Iterable[SitePage]) -> dict[str, list[str]]:
+    holders: dict[str, list[str]] = {}
+    for page in sorted(pages, key=lambda page: page.site_id):
+        for uid in page.uids:
+            holders.setdefault(uid, []).append(page.site_id)
+    return holders
+
+
+def _different_patients(rows: Sequence[Dataset]) -> bool:
+    """Whether records of one UID name different people: name, birth date or sex disagree.
+
+    An absent value disagrees with nothing. PatientID is left out: it differs between hospitals
+    for the same person.
+    """
+    for name in ("PatientName", "PatientBirthDate", "PatientSex"):
+        said = {fold_name(text(row, name)).strip(" ^") for row in rows} - {""}
+        if len(said) > 1:
+            return True
+    return False
+
+
+def _describe(
+    merged: Dataset,
+    site: Site,
+    row: Dataset,
+    records: Sequence[tuple[Site, Dataset]],
+    level: Level,
+    service_url: str,
+) -> None:
+    """Set what the federation knows better than any one site, in place."""
+    url = f"{service_url}/studies/{text(row, 'StudyInstanceUID')}"
+    if level is not Level.STUDY:
+        url += f"/series/{text(row, 'SeriesInstanceUID')}"
+    if level is Level.INSTANCE:
+        url += f"/instances/{text(row, 'SOPInstanceUID')}"
+    merged["00081190"] = make("RetrieveURL", url)
+    if site.patient_id_issuer and text(row, "PatientID") and not text(row, "IssuerOfPatientID"):
+        merged["00100021"] = make("IssuerOfPatientID", site.patient_id_issuer)
+    if not text(row, "TimezoneOffsetFromUTC"):
+        offset = _utc_offset(site.time_zone, text(row, "StudyDate"))
+        if offset:
+            merged["00080201"] = make("TimezoneOffsetFromUTC", offset)
+    modalities = sorted({m for _, r in records for m in values(r, "ModalitiesInStudy") if m})
+    if level is Level.STUDY and modalities:
+        merged["00080061"] = make("ModalitiesInStudy", *modalities)
+    for tag, name in (("00201206", COUNTS[0]), ("00201208", COUNTS[1]), ("00201209", COUNTS[2])):
+        counts = [n for _, r in records if (n := integer(r, name)) is not None]
+        if counts:
+            merged[tag] = make(name, max(counts))
+
+
+def _name_holders(merged: Dataset, holders: Sequence[Site]) -> None:
+    merged["00080054"] = make("RetrieveAETitle", *(site.ae_title for site in holders))
+    near = any(site.role == "hospital" for site in holders)
+    merged["00080056"] = make("InstanceAvailability", "ONLINE" if near else "NEARLINE")
+
+
+def _utc_offset(time_zone: str, study_date: str) -> str:
+    """The zone's offset on that day as PS3.3 writes it, "+0500"; "" for a date that is none."""
+    try:
+        noon = datetime.strptime(study_date + "12", "%Y%m%d%H").replace(tzinfo=ZoneInfo(time_zone))
+    except ValueError:
+        return ""
+    return noon.strftime("%z")

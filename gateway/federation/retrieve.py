@@ -1,0 +1,145 @@
+"""Opens one object at the best holder and hands its bytes on untouched.
+
+The next holder is tried only before the first byte. After it a failure is raised out of the
+stream, and the door cuts the connection: a broken download never ends politely (trust.md R3).
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.dicom.multipart import ClosingBoundary, MultipartReader
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    NoSiteAnswered,
+    NotAcceptable,
+    NotFound,
+    SiteError,
+    SiteRefused,
+    SiteSpeaksGarbage,
+    SiteStreamCut,
+)
+from gateway.model.answers import Location
+from gateway.model.sites import Site
+from gateway.orthanc.wire import SiteAnswer
+
+OpenAt = Callable[[Site], SiteAnswer]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An answer whose head has come. `first` is the first block: the holder really sends."""
+
+    site: Site
+    answer: SiteAnswer
+    first: bytes
+
+
+def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, what: str) -> Opened:
+    """Open the object at the first holder that gives it.
+
+    open_at  sends the request; statuses are judged here
+    what     the resource's name, for NotFound
+    raises   NotFound if every holder lacks it and no site is silent; NotAcceptable if a holder
+             has it but not in that form; NoSiteAnswered if the only holders are silent
+    """
+    silent = dict(location.silent)
+    refusal: GatewayError | None = None
+    for holder in location.holders:
+        site = sites.get(holder.site_id)
+        if site is None:
+            continue
+        try:
+            return _first_block(site, open_at(site), what)
+        except NotFound:
+            continue
+        except NotAcceptable as error:
+            refusal = error
+        except SiteError as error:
+            silent[site.site_id] = error.code
+    if refusal is not None:
+        raise refusal
+    if silent:
+        raise NoSiteAnswered(silent)
+    raise NotFound(what)
+
+
+def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
+    """Judge the status and wait for the first byte.
+
+    Orthanc says 400 both for an unknown frame and for what it cannot produce, and 500 when it
+    cannot decode (dicomweb.md 2); the door has already checked the request, so both mean "not in
+    this form". A 404 is the only honest "not here".
+    """
+    if answer.status in (200, 206):
+        first = answer.read()
+        if not first and answer.ends_by_closing:
+            raise answer.refuse(SiteStreamCut(site.site_id, "no byte of a body"))
+        answer.become_stream()
+        return Opened(site, answer, first)
+    answer.close()
+    if answer.status in (404, 410):
+        raise NotFound(what)
+    if answer.status in (400, 406, 415, 500, 501):
+        raise NotAcceptable("Accept", f"{site.site_id} cannot produce this in an accepted form")
+    raise SiteRefused(site.site_id, answer.status)
+
+
+def checked_blocks(opened: Opened, boundary: bytes | None) -> Generator[bytes, None, None]:
+    """The bytes of an opened answer, untouched and checked to their end.
+
+    boundary  of the multipart body; without a length its closing delimiter must have come
+    raises    SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
+    """
+    answer = opened.answer
+    watch = ClosingBoundary(boundary) if boundary and answer.ends_by_closing else None
+    try:
+        block = opened.first
+        while block:
+            if watch is not None:
+                watch.feed(block)
+            yield block
+            block = answer.read()
+        if watch is not None and not watch.seen:
+            raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
+        if watch is None and answer.ends_by_closing and boundary is None:
+            raise SiteStreamCut(opened.site.site_id, "a body without any mark of its end")
+    finally:
+        answer.close()
+
+
+def unwrapped(opened: Opened, boundary: bytes) -> tuple[Mapping[str, str], Iterator[bytes]]:
+    """Headers and bytes of the only part of a multipart answer (PS3.18 10.4.4: single part).
+
+    raises  SiteSpeaksGarbage if there is no part; out of the bytes: SiteStreamCut if the framing
+            breaks or a second part follows
+    """
+    site_id = opened.site.site_id
+    blocks = checked_blocks(opened, boundary)
+
+    def read(_size: int) -> bytes:
+        return next(blocks, b"")
+
+    parts = iter(MultipartReader(read, boundary))
+    try:
+        part = next(parts)
+    except (StopIteration, BadRequest) as error:
+        blocks.close()
+        raise SiteSpeaksGarbage(site_id, "no part in a multipart answer") from error
+
+    def body() -> Iterator[bytes]:
+        try:
+            yield from part.chunks
+            if next(parts, None) is not None:
+                raise SiteStreamCut(site_id, "more than one part")
+        except BadRequest as error:
+            raise SiteStreamCut(site_id, error.problem) from error
+        finally:
+            blocks.close()
+
+    return part.headers, body()
+
+
+def representative(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The (series, instance) that stands for all: the middle one (PS3.18 10.4.1.1.4)."""
+    return found[len(found) // 2]

@@ -1,0 +1,61 @@
+"""What sites say, in the words that the services and the doors share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.dicom.attributes import Dataset
+
+
+@dataclass(frozen=True)
+class SitePage:
+    """One site's answer to one search.
+
+    rows       its best rows in the order of the query, at least offset + limit of them if it has
+               that many; every row matches the query
+    uids       identity of every match, also of those without a row: they make the total exact
+    truncated  it has more matches than we were willing to read
+    """
+
+    site_id: str
+    rows: tuple[Dataset, ...]
+    uids: frozenset[str]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """One page over all sites.
+
+    rows      of the merged list, offset and limit applied
+    total     matches over all sites, each UID once
+    silent    site id -> SiteError.code of each site that did not answer
+    warnings  sentences for Warning 299, without the service base
+    """
+
+    rows: tuple[Dataset, ...]
+    total: int
+    silent: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A site that holds (part of) a study, and how much of it."""
+
+    site_id: str
+    instances: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Location:
+    """Who holds a study, best holder first, and who could not be asked."""
+
+    study_uid: str
+    holders: tuple[Holder, ...]
+    silent: Mapping[str, str]
+
+    def without(self, site_id: str, code: str) -> "Location":
+        """The same, after that holder has failed with the code of a SiteError."""
+        rest = tuple(holder for holder in self.holders if holder.site_id != site_id)
+        return replace(self, holders=rest, silent={**self.silent, site_id: code})

@@ -1,0 +1,380 @@
+"""Speaks DICOMweb with one site, and knows what each kind of server does differently.
+
+Orthanc is searched in two steps: POST /tools/find names the matches from its index (measured:
+0.08 ms each; QIDO needs 0.3-1 ms and, up to plugin 1.17, does not decode percent-encoded
+arguments), then QIDO by UID describes only the rows that the page needs. /tools/find is the one
+address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
+from gateway.dicom.matching import has_wildcard
+from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
+from gateway.dicom.uids import is_lenient_uid
+from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
+from gateway.model.answers import Holder, SitePage
+from gateway.model.sites import Site
+from gateway.orthanc.wire import SiteAnswer, Wire
+
+SEARCH_LIMIT_BYTES = 32 * 2**20  # trust.md F7
+ROWS_LIMIT = 5000
+UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
+PAGE = 500
+
+KEY = {
+    Level.STUDY: "StudyInstanceUID",
+    Level.SERIES: "SeriesInstanceUID",
+    Level.INSTANCE: "SOPInstanceUID",
+}
+PARENT = {Level.SERIES: Level.STUDY, Level.INSTANCE: Level.SERIES}
+FIND_LEVEL = {Level.STUDY: "Study", Level.SERIES: "Series", Level.INSTANCE: "Instance"}
+
+# What /tools/find shows of each level without opening a file (Orthanc's main DICOM tags): a key
+# among these is judged before any row is fetched.
+_STUDY_TAGS = """PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID
+    StudyDescription AccessionNumber StudyInstanceUID ReferringPhysicianName"""
+IN_INDEX = {
+    Level.STUDY: frozenset(_STUDY_TAGS.split()),
+    Level.SERIES: frozenset({"Modality", "SeriesInstanceUID", "SeriesNumber"}),
+    Level.INSTANCE: frozenset({"SOPInstanceUID", "InstanceNumber"}),
+}
+# includefield=all adds nothing in Orthanc (measured), so `all` is spelt out here.
+ALL_FIELDS = (
+    "00081030,0008103E,00080080,00081040,00081048,00081060,00180015,00101010,00101020,00102160,"
+    "00104000,00080070,00081090,00181000,00081010,00181030,00200052,00200060,00080021,00080031"
+)
+
+
+def search(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
+    """One site's matches of a query: the rows that a merged page can need, every match's UID.
+
+    Only the first offset + limit rows of the query's order are described: the order is total and
+    its keys are in the rows, so a row of the merged page is among the first rows of each holder.
+    raises  SiteError
+    """
+    if site.kind == "orthanc":
+        return _search_orthanc(wire, site, query, deadline)
+    return _search_paged(wire, site, query, deadline)
+
+
+def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
+    """How much of a study the site holds; None if it answered that it has none of it."""
+    start = monotonic_s()
+    target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}"
+    rows = [
+        row
+        for row in _rows(wire, site, target, deadline)
+        if text(row, "StudyInstanceUID") == study_uid
+    ]
+    if not rows:
+        return None
+    count = integer(rows[0], "NumberOfStudyRelatedInstances") or 0
+    return Holder(site.site_id, count, monotonic_s() - start)
+
+
+def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
+    """The cheapest question that a site answers through its DICOMweb door; raises SiteError."""
+    _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
+
+
+def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> frozenset[str]:
+    """SOP instance UIDs that the site holds of a study, asked anew."""
+    if site.kind == "orthanc":
+        found = _find(wire, site, Level.INSTANCE, {"StudyInstanceUID": study_uid}, deadline)
+        return frozenset(_main_tags(entry).get("SOPInstanceUID", "") for entry in found)
+    query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
+    return _search_paged(wire, site, query, deadline).uids
+
+
+def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int | None:
+    """Frames of the instance at `path`; None if the site does not have it or does not say."""
+    headers = [("Accept", "application/dicom+json")]
+    target = f"{site.dicomweb_root}{path}/metadata"
+    try:
+        with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
+            if answer.status != 200:
+                return None
+            rows = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+    except SiteError:
+        return None
+    if not rows:
+        return None
+    return integer(rows[0], "NumberOfFrames") or (1 if "00280010" in rows[0] else 0)
+
+
+def list_series_instances(
+    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
+) -> list[tuple[str, str]]:
+    """(series UID, SOP instance UID) in reading order, to choose one that stands for all."""
+    query = Query(
+        level=Level.INSTANCE, study_uid=study_uid, series_uid=series_uid, limit=ROWS_LIMIT
+    )
+    rows = search(wire, site, query, deadline).rows
+    return [(text(row, "SeriesInstanceUID"), text(row, "SOPInstanceUID")) for row in rows]
+
+
+def open_object(
+    wire: Wire, site: Site, path: str, accept: str, deadline: Deadline, base_url: str
+) -> SiteAnswer:
+    """Open what lies at `path` below the site's DICOMweb root; the status is the caller's to judge.
+
+    base_url  our public address: Orthanc writes its URLs by the Forwarded header (measured)
+    """
+    public = urlsplit(base_url)
+    headers = [("Accept", accept), ("Forwarded", f"host={public.netloc};proto={public.scheme}")]
+    return wire.open(
+        site,
+        "GET",
+        site.dicomweb_root + path,
+        deadline=deadline,
+        headers=headers,
+        carries_pixels=True,
+    )
+
+
+def read_metadata(site: Site, raw: bytes) -> list[Dataset]:
+    """The datasets of a metadata answer (PS3.18 10.4.1.1.2); SiteSpeaksGarbage if they are none."""
+    return _datasets(site, raw)
+
+
+def send_store(
+    wire: Wire, site: Site, boundary: str, body: Iterable[bytes], longest_s: float
+) -> Mapping[str, int]:
+    """Send a STOW-RS body in chunks; FailureReason by SOP instance UID, as the site lists them.
+
+    An error status with a body is an answer too (Orthanc says 400 and 409 when some are stored);
+    what is really there is asked afterwards.
+    raises  SiteError if the exchange itself failed
+    """
+    with wire.open(
+        site,
+        "POST",
+        f"{site.dicomweb_root}/studies",
+        deadline=Deadline(longest_s),
+        headers=[
+            ("Content-Type", f'multipart/related; type="application/dicom"; boundary={boundary}'),
+            ("Accept", "application/dicom+json"),
+        ],
+        body=body,
+        answer_s=site.timeouts.store_s,
+        carries_pixels=True,
+    ) as answer:
+        if answer.status >= 500:
+            raise SiteRefused(site.site_id, answer.status)
+        raw = answer.read_all(SEARCH_LIMIT_BYTES)
+    try:
+        module = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    failed: dict[str, int] = {}
+    if isinstance(module, dict):
+        for item in values(module, "FailedSOPSequence"):
+            if isinstance(item, dict):
+                reason = integer(item, "FailureReason")
+                failed[text(item, "ReferencedSOPInstanceUID")] = reason or 0x0110
+    return failed
+
+
+def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
+    light = list(_light_rows(wire, site, query, deadline))
+    truncated = False
+    if _judged_by_index(query):
+        light = [row for row in light if matches(query, _trusting(query, row))]
+    elif len(light) > ROWS_LIMIT:
+        light, truncated = light[:ROWS_LIMIT], True
+    light.sort(key=lambda row: sort_key(query.level, row))
+    wanted = light[: query.offset + query.limit] if _judged_by_index(query) else light
+    uids = [text(row, KEY[query.level]) for row in wanted]
+    rows = [row for row in _describe(wire, site, query, uids, deadline) if matches(query, row)]
+    rows.sort(key=lambda row: sort_key(query.level, row))
+    known = frozenset(text(row, KEY[query.level]) for row in rows)
+    if _judged_by_index(query):
+        known |= frozenset(text(row, KEY[query.level]) for row in light[len(wanted) :])
+    return SitePage(site.site_id, tuple(rows), known, truncated)
+
+
+def _judged_by_index(query: Query) -> bool:
+    """Whether every key can be judged on what /tools/find shows."""
+    shown = set(IN_INDEX[query.level])
+    level = query.level
+    while level in PARENT:
+        level = PARENT[level]
+        shown |= IN_INDEX[level]
+    return all(
+        (condition.keyword in shown and not condition.path) or _exact_in_find(condition)
+        for condition in query.conditions
+    )
+
+
+def _exact_in_find(condition: Condition) -> bool:
+    """Orthanc judges ModalitiesInStudy itself, any of a list, exactly (measured)."""
+    plain = not (condition.all_of or condition.empty or condition.path)
+    wild = any(has_wildcard(value) for value in condition.values)
+    return condition.keyword == "ModalitiesInStudy" and plain and not wild
+
+
+def _trusting(query: Query, row: Dataset) -> Dataset:
+    """The light row with the modalities that /tools/find has already judged."""
+    asked = [
+        value
+        for condition in query.conditions
+        if condition.keyword == "ModalitiesInStudy"
+        for value in condition.values
+    ]
+    return {**row, "00080061": make("ModalitiesInStudy", *asked)} if asked else row
+
+
+def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Iterator[Dataset]:
+    """What the index says of each match and of its parents, as DICOM JSON; a superset."""
+    found = _find(wire, site, query.level, to_find(query), deadline)
+    parents = _parents(wire, site, query, deadline) if found and query.level in PARENT else {}
+    for entry in found:
+        tags = _main_tags(entry) | entry.get("PatientMainDicomTags", {})
+        if query.level in PARENT:
+            tags = (
+                parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
+            )
+        row = {
+            tag: make(keyword, value)
+            for keyword, value in tags.items()
+            if (tag := tag_of(keyword)) is not None and isinstance(value, str) and value
+        }
+        if is_lenient_uid(text(row, KEY[query.level])):
+            yield row
+
+
+def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[str, dict[str, str]]:
+    """Main tags of the levels above, by Orthanc's id of the parent."""
+    scope = {}
+    if query.study_uid is not None:
+        scope["StudyInstanceUID"] = query.study_uid
+    studies = {
+        str(entry.get("ID")): _main_tags(entry) | entry.get("PatientMainDicomTags", {})
+        for entry in _find(wire, site, Level.STUDY, scope, deadline)
+    }
+    if query.level is Level.SERIES:
+        return studies
+    return {
+        str(entry.get("ID")): studies.get(str(entry.get("ParentStudy")), {}) | _main_tags(entry)
+        for entry in _find(wire, site, Level.SERIES, scope, deadline)
+    }
+
+
+def _main_tags(entry: Mapping[str, Any]) -> dict[str, str]:
+    tags = entry.get("MainDicomTags")
+    return dict(tags) if isinstance(tags, dict) else {}
+
+
+def _find(
+    wire: Wire, site: Site, level: Level, keys: Mapping[str, str], deadline: Deadline
+) -> list[dict[str, Any]]:
+    body = orjson.dumps({"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True})
+    with wire.open(
+        site,
+        "POST",
+        "/tools/find",
+        deadline=deadline,
+        headers=[("Content-Type", "application/json")],
+        body=body,
+    ) as answer:
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "tools/find")
+        return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+
+
+def _describe(
+    wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
+) -> Iterator[Dataset]:
+    """Full rows of these UIDs by QIDO; a UID holds nothing that would need encoding."""
+    path = site.dicomweb_root + _path(query)
+    fields = ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
+    seen: set[str] = set()
+    for start in range(0, len(uids), UIDS_PER_REQUEST):
+        some = uids[start : start + UIDS_PER_REQUEST]
+        target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={fields}"
+        for row in _rows(wire, site, target, deadline):
+            uid = text(row, KEY[query.level])
+            if uid in some and uid not in seen:  # a site may answer what was not asked (H84)
+                seen.add(uid)
+                yield row
+
+
+def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
+    """Plain QIDO, page by page, until a page brings nothing new; every row is judged here."""
+    path = site.dicomweb_root + _path(query)
+    keys = [(c.tag, ",".join(c.values)) for c in query.conditions if not c.path and not c.empty]
+    keys = [(tag, value) for tag, value in keys if value]
+    keys.append(("includefield", "all" if query.include_all else ",".join(sorted(query.wanted))))
+    rows: dict[str, Dataset] = {}
+    truncated = False
+    while True:
+        params = [*keys, ("limit", str(PAGE)), ("offset", str(len(rows)))]
+        page = _rows(wire, site, f"{path}?{urlencode(params, quote_via=quote)}", deadline)
+        named = {text(row, KEY[query.level]): row for row in page}
+        fresh = {uid: row for uid, row in named.items() if is_lenient_uid(uid) and uid not in rows}
+        rows |= fresh
+        if len(rows) > ROWS_LIMIT:
+            truncated = True
+            break
+        if not fresh or len(page) < PAGE:
+            break
+    good = [row for row in rows.values() if matches(query, row)]
+    good.sort(key=lambda row: sort_key(query.level, row))
+    uids = frozenset(text(row, KEY[query.level]) for row in good)
+    return SitePage(site.site_id, tuple(good[: query.offset + query.limit]), uids, truncated)
+
+
+def _path(query: Query) -> str:
+    if query.level is Level.STUDY:
+        return "/studies"
+    if query.study_uid is None:
+        return "/series" if query.level is Level.SERIES else "/instances"
+    path = f"/studies/{query.study_uid}"
+    if query.level is Level.SERIES:
+        return path + "/series"
+    return path + (f"/series/{query.series_uid}" if query.series_uid else "") + "/instances"
+
+
+def _rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Dataset]:
+    """One QIDO exchange; 204 is an empty list (PS3.18 before CP-2473).
+
+    404 is one too, but only below a study and never from Orthanc: elsewhere it means that this is
+    not where the server answers searches, and silence is not emptiness.
+    """
+    headers = [("Accept", "application/dicom+json")]
+    with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
+        unknown = answer.status == 404 and site.kind != "orthanc" and "/studies/" in target
+        if answer.status == 204 or unknown:
+            return []
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "search")
+        return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+
+
+def _datasets(site: Site, raw: bytes) -> list[dict[str, Any]]:
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise SiteSpeaksGarbage(site.site_id, "no JSON") from error
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise SiteSpeaksGarbage(site.site_id, "no list of datasets")
+    return found
+
+
+def public_uri(site: Site, uri: str, service_url: str) -> str:
+    """Our address of what a site calls by its own; "" if it lies outside its DICOMweb root."""
+    parts = urlsplit(uri)
+    if not parts.scheme and not parts.netloc:
+        return uri
+    root = urlsplit(site.dicomweb_url).path.rstrip("/") + "/"
+    for prefix in (root, urlsplit(service_url).path.rstrip("/") + "/"):
+        if parts.path.startswith(prefix):
+            rest = parts.path[len(prefix) :]
+            return f"{service_url}/{rest}" + (f"?{parts.query}" if parts.query else "")
+    return ""

@@ -1,0 +1,103 @@
+"""Turns errors into answers: the only place that chooses an error status (RFC 9457 problems).
+
+The body names the field and says what to do; it never echoes what was sent.
+"""
+
+import orjson
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import (
+    BadRequest,
+    BadSignature,
+    GatewayError,
+    NoSiteAnswered,
+    NotAcceptable,
+    NotFound,
+    PayloadTooLarge,
+    RecordsUnavailable,
+    SiteBusy,
+    SiteError,
+    SiteTimeout,
+    UnsupportedMediaType,
+)
+from gateway.log import log
+
+STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
+    (NotAcceptable, 406, "Not acceptable"),
+    (UnsupportedMediaType, 415, "Unsupported media type"),
+    (PayloadTooLarge, 413, "Too large"),
+    (BadRequest, 400, "Bad request"),
+    (NotFound, 404, "Not found"),
+    (BadSignature, 401, "Not signed"),
+    (RecordsUnavailable, 503, "Database is away"),
+    (NoSiteAnswered, 503, "No site could answer"),
+    (SiteBusy, 503, "Site is busy"),
+    (SiteTimeout, 504, "Site did not answer in time"),
+    (SiteError, 502, "Site failed"),
+    (GatewayError, 500, "Gateway failed"),
+)
+
+
+def problem(status: int, title: str, **facts: object) -> Response:
+    """application/problem+json (RFC 9457)."""
+    body = {"type": "about:blank", "title": title, "status": status, **facts}
+    answer = Response(orjson.dumps(body), status, content_type="application/problem+json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def answer_of(error: GatewayError) -> Response:
+    """The answer that tells a caller about this error."""
+    status, title = next((s, t) for kind, s, t in STATUS if isinstance(error, kind))
+    if isinstance(error, BadRequest):
+        return problem(status, title, field=error.field, detail=error.problem)
+    if isinstance(error, BadSignature):
+        return problem(status, title, detail=str(error))
+    if isinstance(error, NotFound):
+        return problem(status, title, detail=f"All sites answered, and none has this {error.what}.")
+    if isinstance(error, NoSiteAnswered):
+        answer = problem(
+            status,
+            title,
+            detail="The sites that may hold this did not answer. Try again.",
+            sites=error.silent,
+        )
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+        return answer
+    if isinstance(error, SiteError):
+        answer = problem(status, title, site=error.site_id, code=error.code)
+        answer.headers["Retry-After"] = "10"
+        return answer
+    return problem(status, title)
+
+
+def register(app: Flask) -> None:
+    """Attach the handlers to the application."""
+
+    @app.errorhandler(GatewayError)
+    def on_gateway_error(error: GatewayError) -> Response:
+        if not isinstance(error, BadRequest | NotFound):
+            log.warning("request failed", error=type(error).__name__, why=str(error))
+        return answer_of(error)
+
+    @app.errorhandler(HTTPException)
+    def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        answer = problem(status, error.name)
+        for name, value in error.get_headers():
+            if name.lower() in ("allow", "retry-after"):
+                answer.headers[name] = value
+        return answer
+
+    @app.errorhandler(Exception)
+    def on_fault(error: Exception) -> Response:
+        log.exception("fault in the gateway", error=type(error).__name__)
+        return problem(500, "Gateway failed", detail="This is a fault of the gateway; see its log.")
+
+    @app.after_request
+    def guard(answer: Response) -> Response:
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        answer.headers.setdefault("Referrer-Policy", "no-referrer")
+        answer.headers.setdefault("Cache-Control", "private, no-store")
+        return answer

@@ -1,0 +1,103 @@
+"""Is the process alive, can it serve, and how does each site stand: three different questions."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+
+from gateway.bootstrap import Gateway
+from gateway.clock import Deadline, monotonic_s, utc_now
+from gateway.errors import GatewayError
+from gateway.federation.fanout import ask_all
+from gateway.model.sites import Site
+from gateway.orthanc.dicomweb import ping
+from gateway.queues import ask_redis
+
+FRESH_S = 5.0
+PING_DEADLINE_S = 2.0
+
+
+def create_blueprint(gateway: Gateway) -> Blueprint:
+    """/healthz, /readyz and /status/sites."""
+    door = Blueprint("health", __name__)
+
+    @door.get("/healthz")
+    def alive() -> Response:
+        return jsonify(status="alive", means="this process answers; it has asked nobody else")
+
+    @door.get("/readyz")
+    def ready() -> tuple[Response, int]:
+        sites = describe_sites(gateway)
+        found = {
+            "database": _outcome(gateway.records.ping),
+            "redis": _outcome(lambda: ask_redis(gateway.settings.redis_url)),
+            **{f"site {s['id']}": "ok" if s["answers"] else str(s["last_failure"]) for s in sites},
+        }
+        # Redis is a doorbell: without it work waits in the database, but everything is served.
+        able = found["database"] == "ok" and any(site["answers"] for site in sites)
+        status = "ready" if set(found.values()) == {"ok"} else "degraded" if able else "not ready"
+        return jsonify(status=status, checks=found), 200 if able else 503
+
+    @door.get("/status/sites")
+    def sites() -> Response:
+        return jsonify(at=utc_now().isoformat(), sites=describe_sites(gateway))
+
+    return door
+
+
+def describe_sites(gateway: Gateway) -> list[dict[str, object]]:
+    """How each site stands, asked now if nobody has asked it for FRESH_S."""
+    sites = gateway.region.sites
+    _ask_stale(gateway, sites)
+    return [_describe(gateway, site) for site in sites]
+
+
+def _outcome(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except GatewayError as error:
+        return str(error)
+    return "ok"
+
+
+def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:
+    """Ask every site that failed last or was not heard of for FRESH_S, in parallel."""
+    now = monotonic_s()
+    stale = []
+    for site in sites:
+        standing = gateway.wire.standing(site.site_id)
+        heard = standing.last_answer_at
+        if heard is None or now - heard > FRESH_S or not standing.answers:
+            stale.append(site)
+
+    def ask(site: Site, deadline: Deadline) -> None:
+        ping(gateway.wire, site, deadline)
+
+    ask_all(stale, ask, gateway.pool, PING_DEADLINE_S)
+
+
+def _describe(gateway: Gateway, site: Site) -> dict[str, object]:
+    standing = gateway.wire.standing(site.site_id)
+    profile = gateway.profile(site.site_id)
+    now = monotonic_s()
+    return {
+        "id": site.site_id,
+        "name_ru": site.name_ru,
+        "name_en": site.name_en,
+        "role": site.role,
+        "answers": standing.answers,
+        "last_answer_s_ago": _ago(now, standing.last_answer_at),
+        "last_answer_ms": round(standing.last_answer_s * 1000, 1)
+        if standing.last_answer_s is not None
+        else None,
+        "last_failure": standing.last_failure or None,
+        "last_failure_s_ago": _ago(now, standing.last_failure_at),
+        "breaker": standing.state,
+        "software": profile.software,
+        "version": profile.version,
+        "dicomweb_version": profile.dicomweb_version,
+        "probed_at": profile.probed_at.isoformat() if profile.probed_at else None,
+    }
+
+
+def _ago(now: float, then: float | None) -> float | None:
+    return None if then is None else round(now - then, 1)

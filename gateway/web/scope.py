@@ -1,0 +1,55 @@
+"""What a DICOMweb path says: which sites it is about, and UIDs that are UIDs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from urllib.parse import unquote
+
+from flask import request
+
+from gateway.bootstrap import Gateway
+from gateway.dicom.uids import check_uid
+from gateway.errors import NotFound
+from gateway.model.sites import Site
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Sites of a request and the public root of the service that it used."""
+
+    sites: Sequence[Site]
+    service_url: str
+
+    @property
+    def by_id(self) -> dict[str, Site]:
+        return {site.site_id: site for site in self.sites}
+
+
+def scope_of(gateway: Gateway, site_id: str | None) -> Scope:
+    """raises NotFound for a site that region.toml does not name."""
+    base = gateway.settings.base_url
+    if site_id is None:
+        return Scope(gateway.region.sites, f"{base}/dicom-web")
+    site = gateway.region.site(site_id)
+    if site is None:
+        raise NotFound("site")
+    return Scope([site], f"{base}/sites/{site_id}/dicom-web")
+
+
+UID_FOLLOWS = {"studies": "study", "series": "series", "instances": "instance"}
+
+
+def check_path() -> None:
+    """Judge the UIDs of the path as they were sent.
+
+    Before routing: a UID like `..%2fsystem` is decoded into other segments and would end as an
+    unknown resource, without a word about the field (trust.md H1).
+    raises  BadRequest that names the level
+    """
+    raw = str(request.environ.get("RAW_URI") or request.path).partition("?")[0]
+    _, mark, below = raw.partition("/dicom-web/")
+    if not mark:
+        return
+    for word, value in pairwise(below.split("/")):
+        if word in UID_FOLLOWS and value:
+            check_uid(unquote(value, errors="replace"), UID_FOLLOWS[word])

@@ -1,0 +1,142 @@
+"""The streaming multipart reader against well-formed, cut and hostile bodies."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dicom.multipart import (
+    ClosingBoundary,
+    Limits,
+    MultipartReader,
+    check_boundary,
+    closing,
+    new_boundary,
+    part_head,
+)
+from gateway.errors import BadRequest, PayloadTooLarge
+
+BOUNDARY = "b0undary"
+
+
+def body_of(parts: list[bytes], boundary: str = BOUNDARY, eol: bytes = b"\r\n") -> bytes:
+    head = part_head(boundary, [("Content-Type", "application/dicom")])
+    return b"".join(head + part + eol for part in parts) + closing(boundary)
+
+
+def reader_of(body: bytes, step: int = 7, limits: Limits | None = None) -> MultipartReader:
+    stream = io.BytesIO(body)
+    return MultipartReader(lambda n: stream.read(min(n, step)), BOUNDARY.encode(), limits)
+
+
+def read_all(body: bytes, step: int = 7, limits: Limits | None = None) -> list[bytes]:
+    return [part.read(2**20) for part in reader_of(body, step, limits)]
+
+
+@given(
+    parts=st.lists(
+        st.binary(max_size=200)
+        | st.lists(
+            st.sampled_from([b"\r\n", b"--", BOUNDARY.encode()[:-1], b"\r", b"\n--b0un", b"x"]),
+            max_size=30,
+        ).map(b"".join),
+        max_size=8,
+    ),
+    step=st.integers(min_value=1, max_value=300),
+)
+def test_every_part_comes_back_whatever_the_block_size(parts: list[bytes], step: int) -> None:
+    assert read_all(body_of(parts), step) == parts
+
+
+@given(
+    parts=st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=4),
+    cut=st.integers(min_value=1, max_value=400),
+    step=st.integers(min_value=1, max_value=50),
+)
+def test_a_body_without_its_closing_boundary_is_refused(
+    parts: list[bytes], cut: int, step: int
+) -> None:
+    body = body_of(parts)
+    whole = body[: -len(b"\r\n")]
+    with pytest.raises(BadRequest):
+        read_all(whole[: max(0, len(whole) - cut)], step)
+
+
+@given(st.binary(max_size=500), st.integers(min_value=1, max_value=64))
+def test_arbitrary_bytes_never_raise_anything_but_a_refusal(body: bytes, step: int) -> None:
+    with pytest.raises(BadRequest):
+        read_all(body, step)
+
+
+def test_headers_are_read_without_regard_to_case() -> None:
+    body = b"--b0undary\r\nCONTENT-type:  application/dicom \r\nX-A:b\r\n\r\nDATA\r\n--b0undary--"
+    parts = [(part.headers, part.read(10)) for part in reader_of(body)]
+    assert parts == [({"content-type": "application/dicom", "x-a": "b"}, b"DATA")]
+
+
+def test_preamble_and_epilogue_are_ignored() -> None:
+    assert read_all(b"preamble\r\n" + body_of([b"one", b"two"]) + b"epilogue") == [b"one", b"two"]
+
+
+def test_an_unread_part_is_skipped() -> None:
+    seen = [part.headers for part in reader_of(body_of([b"x" * 1000, b"y"]))]
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "limits"),
+    [
+        pytest.param(body_of([b""] * 4), Limits(parts=3), id="too many parts"),
+        pytest.param(body_of([b"x" * 100]), Limits(total_bytes=50), id="too many bytes"),
+    ],
+)
+def test_limits_are_kept(body: bytes, limits: Limits) -> None:
+    with pytest.raises(PayloadTooLarge):
+        read_all(body, limits=limits)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            b"--b0undary\r\n" + b"A: b\r\n" * 21 + b"\r\n\r\n--b0undary--", id="21 headers"
+        ),
+        pytest.param(b"--b0undary\r\nA: " + b"b" * 9000 + b"\r\n\r\n", id="a header of 9 KB"),
+        pytest.param(b"--b0undary\r\nno colon\r\n\r\nx\r\n--b0undary--", id="no colon"),
+        pytest.param(b"--b0undaryX\r\n\r\nx\r\n--b0undary--", id="text behind the boundary"),
+        pytest.param(b"\r" * 100_000, id="a flood of CR"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_broken_framing_is_refused(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        read_all(body, step=4096)
+
+
+def test_a_part_larger_than_asked_for_is_refused() -> None:
+    with pytest.raises(PayloadTooLarge):
+        [part.read(10) for part in reader_of(body_of([b"x" * 11]))]
+
+
+@pytest.mark.parametrize("boundary", [None, "", "x" * 71, "ü", "a\r\nb"])
+def test_a_bad_boundary_is_refused(boundary: str | None) -> None:
+    with pytest.raises(BadRequest):
+        check_boundary(boundary)
+
+
+def test_boundaries_differ() -> None:
+    assert new_boundary() != new_boundary()
+
+
+@given(st.binary(max_size=300), st.integers(min_value=1, max_value=50))
+def test_the_closing_boundary_is_seen_only_when_it_came(data: bytes, step: int) -> None:
+    body = body_of([data.replace(b"-", b"+")])
+
+    def seen(stream: bytes) -> bool:
+        watch = ClosingBoundary(BOUNDARY.encode())
+        for at in range(0, len(stream), step):
+            watch.feed(stream[at : at + step])
+        return watch.seen
+
+    assert (seen(body), seen(body[: -len("--\r\n")])) == (True, False)
