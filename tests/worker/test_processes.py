@@ -29,7 +29,7 @@ def region(tmp_path, dead_url):
 
 @pytest.fixture
 def start(tmp_path, database, region, redis_server):
-    """start("keeper") or start("worker --queue routine") -> a process that lives; `redis_url` may differ."""
+    """start("keeper") or start("worker --queue routine") -> a process that lives."""
     programs = []
 
     def start_program(what, redis_url=redis_server.url):
