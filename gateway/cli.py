@@ -11,7 +11,7 @@ from gateway.errors import SettingsError
 from gateway.region_file import load_region
 from gateway.settings import PREFIX, Settings, load_settings
 
-_GUNICORN = """--worker-class gevent --worker-connections 1000 --keep-alive 75
+_GUNICORN = """--worker-class gateway.server.Worker --worker-connections 1000 --keep-alive 75
     --graceful-timeout 30 --timeout 60 --no-control-socket"""
 
 region_option = click.option(
