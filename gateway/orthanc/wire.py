@@ -218,7 +218,8 @@ class SiteAnswer:
 class _Post:
     """What we keep for one site: its breaker, our slots there, its idle connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site) -> None:
+        self.site = site
         self.standing = Standing()
         self.slots = threading.BoundedSemaphore(SLOTS_PER_SITE)
         self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
@@ -232,8 +233,9 @@ class Wire:
         self._posts: dict[str, _Post] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    def standing(self, site_id: str) -> Standing:
-        return self._post(site_id).standing
+    def standing(self, site: Site) -> Standing:
+        """How the site stands with this process; nothing is asked."""
+        return self._post(site).standing
 
     def open(
         self,
@@ -256,7 +258,7 @@ class Wire:
         answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
         raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
         """
-        post = self._post(site.site_id)
+        post = self._post(site)
         if not post.standing.may_ask(monotonic_s()):
             raise SiteUnreachable(site.site_id, f"not asked after {post.standing.last_failure}")
         slots = [post.slots] + ([post.body_slots] if carries_pixels else [])
@@ -301,9 +303,12 @@ class Wire:
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "a coding that was not asked for"))
         return answer
 
-    def _post(self, site_id: str) -> _Post:
-        post = self._posts.get(site_id)
-        return self._posts.setdefault(site_id, _Post()) if post is None else post
+    def _post(self, site: Site) -> _Post:
+        """A site whose entry in region.toml has changed begins anew: it may have been mended."""
+        post = self._posts.get(site.site_id)
+        if post is None or (post.site is not site and post.site != site):
+            post = self._posts[site.site_id] = _Post(site)
+        return post
 
     def _exchange(
         self,
