@@ -21,7 +21,7 @@ from gateway.worker.jobs import Bench, probe_all
 from gateway.worker.keeper import run_keeper
 from gateway.worker.rq_worker import run_worker
 
-_GUNICORN = """--worker-class gevent --worker-connections 1000 --keep-alive 75
+_GUNICORN = """--worker-class gateway.server.Worker --worker-connections 1000 --keep-alive 75
     --graceful-timeout 30 --timeout 60 --no-control-socket"""
 
 region_option = click.option(
