@@ -74,7 +74,9 @@ class Program:
     def launch(self) -> None:
         """Start the process without waiting for its readiness; its log is appended to."""
         self._asked_to_stop = False
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.log_file.parent, self.folder):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
