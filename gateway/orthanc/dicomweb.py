@@ -6,6 +6,7 @@ arguments), then QIDO by UID describes only the rows that the page needs. /tools
 address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -26,6 +27,14 @@ SEARCH_LIMIT_BYTES = 32 * 2**20  # trust.md F7
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
+FEW = 50
+
+# Keys that few rows answer to, and values that mean the same with and without percent-encoding.
+SELECTIVE = {
+    Level.STUDY: frozenset({"StudyInstanceUID", "PatientID", "AccessionNumber"}),
+    Level.SERIES: frozenset({"StudyInstanceUID", "SeriesInstanceUID"}),
+}
+PLAIN = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 KEY = {
     Level.STUDY: "StudyInstanceUID",
@@ -184,6 +193,10 @@ def send_store(
 
 
 def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
+    few = _few_rows(wire, site, query, deadline)
+    if few is not None:
+        uids_of_few = frozenset(text(row, KEY[query.level]) for row in few)
+        return SitePage(site.site_id, tuple(few), uids_of_few)
     light = list(_light_rows(wire, site, query, deadline))
     truncated = False
     if _judged_by_index(query):
@@ -199,6 +212,25 @@ def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) ->
     if _judged_by_index(query):
         known |= frozenset(text(row, KEY[query.level]) for row in light[len(wanted) :])
     return SitePage(site.site_id, tuple(rows), known, truncated)
+
+
+def _few_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> list[Dataset] | None:
+    """The matches by QIDO alone, one exchange instead of two or three; None if they may be many.
+
+    Only for keys that select little and need no encoding. At most FEW rows are read: a PatientID
+    can be the one that a hospital gives to everybody, and each row costs Orthanc a millisecond.
+    """
+    keys = {name: key for name, key in to_find(query).items() if PLAIN.fullmatch(key)}
+    if query.level is Level.INSTANCE or not keys.keys() & SELECTIVE[query.level]:
+        return None
+    asked = {**keys, "includefield": _fields(query), "limit": str(FEW + 1)}
+    question = "&".join(f"{name}={value}" for name, value in asked.items())
+    found = _rows(wire, site, f"{site.dicomweb_root}{_path(query)}?{question}", deadline)
+    if len(found) > FEW:
+        return None
+    rows = {text(row, KEY[query.level]): row for row in found if matches(query, row)}
+    rows = {uid: row for uid, row in rows.items() if is_lenient_uid(uid)}
+    return sorted(rows.values(), key=lambda row: sort_key(query.level, row))
 
 
 def _judged_by_index(query: Query) -> bool:
@@ -296,16 +328,20 @@ def _describe(
 ) -> Iterator[Dataset]:
     """Full rows of these UIDs by QIDO; a UID holds nothing that would need encoding."""
     path = site.dicomweb_root + _path(query)
-    fields = ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
     seen: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_REQUEST):
         some = uids[start : start + UIDS_PER_REQUEST]
-        target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={fields}"
+        target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={_fields(query)}"
         for row in _rows(wire, site, target, deadline):
             uid = text(row, KEY[query.level])
             if uid in some and uid not in seen:  # a site may answer what was not asked (H84)
                 seen.add(uid)
                 yield row
+
+
+def _fields(query: Query) -> str:
+    """What each row should carry, for `includefield`."""
+    return ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
 
 
 def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
