@@ -63,8 +63,9 @@ ALL_FIELDS = (
 def search(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
     """One site's matches of a query: the rows that a merged page can need, every match's UID.
 
-    Only the first offset + limit rows of the query's order are described: the order is total and
-    its keys are in the rows, so a row of the merged page is among the first rows of each holder.
+    Only the first offset + limit rows of the query's order are given: the order is total and its
+    keys are in the rows, so a row of the merged page is among the first rows of a holder. Where
+    the index knew enough they are light: `describe` brings those that the merged page shows.
     raises  SiteError
     """
     try:
@@ -198,20 +199,17 @@ def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) ->
         uids_of_few = frozenset(text(row, KEY[query.level]) for row in few)
         return SitePage(site.site_id, tuple(few), uids_of_few)
     light = list(_light_rows(wire, site, query, deadline))
-    truncated = False
     if _judged_by_index(query):
         light = [row for row in light if matches(query, _trusting(query, row))]
-    elif len(light) > ROWS_LIMIT:
-        light, truncated = light[:ROWS_LIMIT], True
+        light.sort(key=lambda row: sort_key(query.level, row))
+        uids = frozenset(text(row, KEY[query.level]) for row in light)
+        first = tuple(light[: query.offset + query.limit])
+        return SitePage(site.site_id, first, uids, light=True)
     light.sort(key=lambda row: sort_key(query.level, row))
-    wanted = light[: query.offset + query.limit] if _judged_by_index(query) else light
-    uids = [text(row, KEY[query.level]) for row in wanted]
-    rows = [row for row in _describe(wire, site, query, uids, deadline) if matches(query, row)]
-    rows.sort(key=lambda row: sort_key(query.level, row))
-    known = frozenset(text(row, KEY[query.level]) for row in rows)
-    if _judged_by_index(query):
-        known |= frozenset(text(row, KEY[query.level]) for row in light[len(wanted) :])
-    return SitePage(site.site_id, tuple(rows), known, truncated)
+    some = [text(row, KEY[query.level]) for row in light[:ROWS_LIMIT]]
+    rows = describe(wire, site, query, some, deadline)
+    uids = frozenset(text(row, KEY[query.level]) for row in rows)
+    return SitePage(site.site_id, rows, uids, truncated=len(light) > len(some))
 
 
 def _few_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> list[Dataset] | None:
@@ -323,10 +321,21 @@ def _find(
     return _datasets(site, raw)
 
 
+def describe(
+    wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
+) -> tuple[Dataset, ...]:
+    """Full rows of these UIDs in the query's order; one that has gone or changed is left out.
+
+    raises  SiteError
+    """
+    rows = [row for row in _describe(wire, site, query, uids, deadline) if matches(query, row)]
+    return tuple(sorted(rows, key=lambda row: sort_key(query.level, row)))
+
+
 def _describe(
     wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
 ) -> Iterator[Dataset]:
-    """Full rows of these UIDs by QIDO; a UID holds nothing that would need encoding."""
+    """Rows by QIDO; a UID holds nothing that would need encoding."""
     path = site.dicomweb_root + _path(query)
     seen: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_REQUEST):
