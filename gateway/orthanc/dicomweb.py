@@ -53,6 +53,10 @@ IN_INDEX = {
     Level.SERIES: frozenset({"Modality", "SeriesInstanceUID", "SeriesNumber"}),
     Level.INSTANCE: frozenset({"SOPInstanceUID", "InstanceNumber"}),
 }
+# What query.sort_key reads, at all levels.
+_ORDER = """StudyDate StudyTime StudyInstanceUID SeriesNumber SeriesInstanceUID InstanceNumber
+    SOPInstanceUID"""
+ORDER = frozenset(_ORDER.split())
 # includefield=all adds nothing in Orthanc (measured), so `all` is spelt out here.
 ALL_FIELDS = (
     "00081030,0008103E,00080080,00081040,00081048,00081060,00180015,00101010,00101020,00102160,"
@@ -263,7 +267,11 @@ def _trusting(query: Query, row: Dataset) -> Dataset:
 
 
 def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Iterator[Dataset]:
-    """What the index says of each match and of its parents, as DICOM JSON; a superset."""
+    """What the index says of each match and of its parents, as DICOM JSON; a superset.
+
+    Only what order and conditions need: of some thousand rows most are never shown.
+    """
+    needed = ORDER | {condition.keyword for condition in query.conditions}
     found = _find(wire, site, query.level, to_find(query), deadline)
     parents = _parents(wire, site, query, deadline) if found and query.level in PARENT else {}
     for entry in found:
@@ -275,7 +283,10 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
         row = {
             tag: make(keyword, value)
             for keyword, value in tags.items()
-            if (tag := tag_of(keyword)) is not None and isinstance(value, str) and value
+            if keyword in needed
+            and (tag := tag_of(keyword)) is not None
+            and isinstance(value, str)
+            and value
         }
         if is_lenient_uid(text(row, KEY[query.level])):
             yield row
