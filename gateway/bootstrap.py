@@ -5,6 +5,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gateway.clock import Deadline, monotonic_s
+from gateway.dicom.attributes import Dataset
 from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable
 from gateway.federation.locate import Locator
@@ -61,10 +62,15 @@ class Gateway:
     def search(self, query: Query, sites: Sequence[Site], service_url: str) -> SearchResult:
         """One page over the given sites; see federation.search."""
         deadline_s = self.settings.search_deadline_s
-        return search(query, sites, self._ask, self.pool, deadline_s, service_url)
+        return search(query, sites, self._ask, self._describe, self.pool, deadline_s, service_url)
 
     def _ask(self, site: Site, query: Query, deadline: Deadline) -> SitePage:
         return dicomweb.search(self.wire, site, query, deadline)
+
+    def _describe(
+        self, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
+    ) -> tuple[Dataset, ...]:
+        return dicomweb.describe(self.wire, site, query, uids, deadline)
 
 
 def open_migrated(settings: Settings) -> Records:

@@ -1,6 +1,6 @@
 """Fakes are functions: rows, sites and an application without a network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.clock import Deadline
@@ -71,3 +71,21 @@ def asker(rows: dict[str, Sequence[Dataset] | Exception]) -> Any:
         return page_of(site.site_id, query, known)
 
     return ask
+
+
+def describer(
+    rows: Mapping[str, Sequence[Dataset] | Exception], asked: dict[str, list[str]] | None = None
+) -> Any:
+    """A DescribeAt that answers from memory or raises; notes in `asked` who was asked for what."""
+
+    def describe(
+        site: Site, query: Query, uids: Sequence[str], _deadline: Deadline
+    ) -> tuple[Dataset, ...]:
+        known = rows[site.site_id]
+        if asked is not None:
+            asked[site.site_id] = list(uids)
+        if isinstance(known, Exception):
+            raise known
+        return tuple(row for row in known if text(row, KEY[query.level]) in uids)
+
+    return describe

@@ -7,6 +7,7 @@ quotes, `transfer-syntax` inside the quotes of `type`, Java's `*; q=.2`. One pas
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import BadRequest, NotAcceptable
@@ -110,6 +111,11 @@ def parse_accept(values: Sequence[str]) -> tuple[MediaRange, ...]:
     """
     if sum(map(len, values)) > MAX_ACCEPT:
         raise BadRequest("Accept", f"is longer than {MAX_ACCEPT} characters")
+    return _parse_accept(tuple(values))
+
+
+@lru_cache(maxsize=256)  # a viewer sends the same ones with each of a thousand frames
+def _parse_accept(values: tuple[str, ...]) -> tuple[MediaRange, ...]:
     ranges = [_range(pieces) for value in values for pieces in _alternatives("Accept", value)]
     if len(ranges) > MAX_RANGES:
         raise BadRequest("Accept", f"has more than {MAX_RANGES} alternatives")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from gateway.dicom.attributes import (
@@ -33,6 +33,7 @@ MAX_INCLUDED = 100
 MAX_OFFSET = 1_000_000
 MAX_NOTES = 10
 MAX_PATH = 4
+LONGEST_MOMENT = 26  # PS3.5 6.2: DT
 
 FUZZY_UNSUPPORTED = (
     "The fuzzymatching parameter is not supported. Only literal matching has been performed."
@@ -453,6 +454,11 @@ def sort_key(level: Level, dataset: Dataset) -> tuple[Any, ...]:
 
 
 def _newest_first(vr: str, value: str) -> tuple[int, int]:
+    return _place_of(vr, value) if len(value) <= LONGEST_MOMENT else (1, 0)
+
+
+@lru_cache(maxsize=16384)  # a search sorts thousands of rows, and their days repeat
+def _place_of(vr: str, value: str) -> tuple[int, int]:
     span = None if "-" in value else span_of_key(vr, value)
     return (1, 0) if span is None else (0, (datetime.min - span[0]) // timedelta(microseconds=1))
 

@@ -9,6 +9,7 @@ to the merged list (PS3.18 8.3.4.4), whose order is total (8.3.4.4.1: same quest
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
@@ -46,13 +47,8 @@ def merge(
     pages        at most one for each site, rows already filtered by the query
     service_url  our DICOMweb root, for RetrieveURL
     """
-    groups: dict[str, list[tuple[Site, Dataset]]] = {}
-    for page in sorted(pages, key=lambda page: page.site_id):
-        for row in page.rows:
-            groups.setdefault(text(row, KEY[query.level]), []).append((sites[page.site_id], row))
-    chosen = [(_choose(records), records) for records in groups.values()]
-    chosen.sort(key=lambda pair: sort_key(query.level, pair[0][1]))
-    window = chosen[query.offset : query.offset + query.limit]
+    groups = _groups(pages, sites, query.level)
+    window = [(_choose(groups[uid]), groups[uid]) for uid in _page(groups, query)]
     holders = _holders(pages)
     rows = []
     conflicts = []
@@ -66,6 +62,37 @@ def merge(
         rows.append(dict(sorted(merged.items())))
     total = len(frozenset().union(*(page.uids for page in pages)))
     return Merged(tuple(rows), total, tuple(conflicts))
+
+
+def uids_of_page(
+    pages: Iterable[SitePage], query: Query, sites: Mapping[str, Site]
+) -> frozenset[str]:
+    """What merge() will show of these pages; rows that hold the keys of the order are enough."""
+    return frozenset(_page(_groups(pages, sites, query.level), query))
+
+
+def _groups(
+    pages: Iterable[SitePage], sites: Mapping[str, Site], level: Level
+) -> dict[str, list[tuple[Site, Dataset]]]:
+    """The records of each UID, by site id."""
+    groups: dict[str, list[tuple[Site, Dataset]]] = {}
+    for page in sorted(pages, key=lambda page: page.site_id):
+        for row in page.rows:
+            groups.setdefault(text(row, KEY[level]), []).append((sites[page.site_id], row))
+    return groups
+
+
+def _page(groups: Mapping[str, Sequence[tuple[Site, Dataset]]], query: Query) -> list[str]:
+    """UIDs of the page in their order.
+
+    Holders may disagree about a date: the first place counts, because a holder that puts the
+    record further back may not have sent it at all.
+    """
+
+    def place(uid: str) -> tuple[Any, ...]:
+        return min(sort_key(query.level, row) for _, row in groups[uid])
+
+    return sorted(groups, key=place)[query.offset : query.offset + query.limit]
 
 
 def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:

@@ -14,12 +14,15 @@ class SitePage:
                that many; every row matches the query
     uids       identity of every match, also of those without a row: they make the total exact
     truncated  it has more matches than we were willing to read
+    light      the rows hold what the order needs and little more: those of the page are described
+               by a second question
     """
 
     site_id: str
     rows: tuple[Dataset, ...]
     uids: frozenset[str]
     truncated: bool = False
+    light: bool = False
 
 
 @dataclass(frozen=True)

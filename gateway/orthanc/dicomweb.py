@@ -6,6 +6,7 @@ arguments), then QIDO by UID describes only the rows that the page needs. /tools
 address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -26,6 +27,14 @@ SEARCH_LIMIT_BYTES = 32 * 2**20  # trust.md F7
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
+FEW = 50
+
+# Keys that few rows answer to, and values that mean the same with and without percent-encoding.
+SELECTIVE = {
+    Level.STUDY: frozenset({"StudyInstanceUID", "PatientID", "AccessionNumber"}),
+    Level.SERIES: frozenset({"StudyInstanceUID", "SeriesInstanceUID"}),
+}
+PLAIN = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 KEY = {
     Level.STUDY: "StudyInstanceUID",
@@ -44,6 +53,10 @@ IN_INDEX = {
     Level.SERIES: frozenset({"Modality", "SeriesInstanceUID", "SeriesNumber"}),
     Level.INSTANCE: frozenset({"SOPInstanceUID", "InstanceNumber"}),
 }
+# What query.sort_key reads, at all levels.
+_ORDER = """StudyDate StudyTime StudyInstanceUID SeriesNumber SeriesInstanceUID InstanceNumber
+    SOPInstanceUID"""
+ORDER = frozenset(_ORDER.split())
 # includefield=all adds nothing in Orthanc (measured), so `all` is spelt out here.
 ALL_FIELDS = (
     "00081030,0008103E,00080080,00081040,00081048,00081060,00180015,00101010,00101020,00102160,"
@@ -54,8 +67,9 @@ ALL_FIELDS = (
 def search(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
     """One site's matches of a query: the rows that a merged page can need, every match's UID.
 
-    Only the first offset + limit rows of the query's order are described: the order is total and
-    its keys are in the rows, so a row of the merged page is among the first rows of each holder.
+    Only the first offset + limit rows of the query's order are given: the order is total and its
+    keys are in the rows, so a row of the merged page is among the first rows of a holder. Where
+    the index knew enough they are light: `describe` brings those that the merged page shows.
     raises  SiteError
     """
     if site.kind == "orthanc":
@@ -182,21 +196,41 @@ def send_store(
 
 
 def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
+    few = _few_rows(wire, site, query, deadline)
+    if few is not None:
+        uids_of_few = frozenset(text(row, KEY[query.level]) for row in few)
+        return SitePage(site.site_id, tuple(few), uids_of_few)
     light = list(_light_rows(wire, site, query, deadline))
-    truncated = False
     if _judged_by_index(query):
         light = [row for row in light if matches(query, _trusting(query, row))]
-    elif len(light) > ROWS_LIMIT:
-        light, truncated = light[:ROWS_LIMIT], True
+        light.sort(key=lambda row: sort_key(query.level, row))
+        uids = frozenset(text(row, KEY[query.level]) for row in light)
+        first = tuple(light[: query.offset + query.limit])
+        return SitePage(site.site_id, first, uids, light=True)
     light.sort(key=lambda row: sort_key(query.level, row))
-    wanted = light[: query.offset + query.limit] if _judged_by_index(query) else light
-    uids = [text(row, KEY[query.level]) for row in wanted]
-    rows = [row for row in _describe(wire, site, query, uids, deadline) if matches(query, row)]
-    rows.sort(key=lambda row: sort_key(query.level, row))
-    known = frozenset(text(row, KEY[query.level]) for row in rows)
-    if _judged_by_index(query):
-        known |= frozenset(text(row, KEY[query.level]) for row in light[len(wanted) :])
-    return SitePage(site.site_id, tuple(rows), known, truncated)
+    some = [text(row, KEY[query.level]) for row in light[:ROWS_LIMIT]]
+    rows = describe(wire, site, query, some, deadline)
+    uids = frozenset(text(row, KEY[query.level]) for row in rows)
+    return SitePage(site.site_id, rows, uids, truncated=len(light) > len(some))
+
+
+def _few_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> list[Dataset] | None:
+    """The matches by QIDO alone, one exchange instead of two or three; None if they may be many.
+
+    Only for keys that select little and need no encoding. At most FEW rows are read: a PatientID
+    can be the one that a hospital gives to everybody, and each row costs Orthanc a millisecond.
+    """
+    keys = {name: key for name, key in to_find(query).items() if PLAIN.fullmatch(key)}
+    if query.level is Level.INSTANCE or not keys.keys() & SELECTIVE[query.level]:
+        return None
+    asked = {**keys, "includefield": _fields(query), "limit": str(FEW + 1)}
+    question = "&".join(f"{name}={value}" for name, value in asked.items())
+    found = _rows(wire, site, f"{site.dicomweb_root}{_path(query)}?{question}", deadline)
+    if len(found) > FEW:
+        return None
+    rows = {text(row, KEY[query.level]): row for row in found if matches(query, row)}
+    rows = {uid: row for uid, row in rows.items() if is_lenient_uid(uid)}
+    return sorted(rows.values(), key=lambda row: sort_key(query.level, row))
 
 
 def _judged_by_index(query: Query) -> bool:
@@ -231,7 +265,11 @@ def _trusting(query: Query, row: Dataset) -> Dataset:
 
 
 def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Iterator[Dataset]:
-    """What the index says of each match and of its parents, as DICOM JSON; a superset."""
+    """What the index says of each match and of its parents, as DICOM JSON; a superset.
+
+    Only what order and conditions need: of some thousand rows most are never shown.
+    """
+    needed = ORDER | {condition.keyword for condition in query.conditions}
     found = _find(wire, site, query.level, to_find(query), deadline)
     parents = _parents(wire, site, query, deadline) if found and query.level in PARENT else {}
     for entry in found:
@@ -243,7 +281,10 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
         row = {
             tag: make(keyword, value)
             for keyword, value in tags.items()
-            if (tag := tag_of(keyword)) is not None and isinstance(value, str) and value
+            if keyword in needed
+            and (tag := tag_of(keyword)) is not None
+            and isinstance(value, str)
+            and value
         }
         if is_lenient_uid(text(row, KEY[query.level])):
             yield row
@@ -288,21 +329,36 @@ def _find(
         return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
 
 
+def describe(
+    wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
+) -> tuple[Dataset, ...]:
+    """Full rows of these UIDs in the query's order; one that has gone or changed is left out.
+
+    raises  SiteError
+    """
+    rows = [row for row in _describe(wire, site, query, uids, deadline) if matches(query, row)]
+    return tuple(sorted(rows, key=lambda row: sort_key(query.level, row)))
+
+
 def _describe(
     wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
 ) -> Iterator[Dataset]:
-    """Full rows of these UIDs by QIDO; a UID holds nothing that would need encoding."""
+    """Rows by QIDO; a UID holds nothing that would need encoding."""
     path = site.dicomweb_root + _path(query)
-    fields = ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
     seen: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_REQUEST):
         some = uids[start : start + UIDS_PER_REQUEST]
-        target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={fields}"
+        target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={_fields(query)}"
         for row in _rows(wire, site, target, deadline):
             uid = text(row, KEY[query.level])
             if uid in some and uid not in seen:  # a site may answer what was not asked (H84)
                 seen.add(uid)
                 yield row
+
+
+def _fields(query: Query) -> str:
+    """What each row should carry, for `includefield`."""
+    return ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
 
 
 def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 
 import pytest
 
 from gateway.clock import Deadline
-from gateway.dicom.attributes import Level, text
+from gateway.dicom.attributes import Dataset, Level, text
 from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered, SiteTimeout, SiteUnreachable
-from gateway.federation.search import search
+from gateway.federation.search import AskSite, search
 from gateway.model.answers import SearchResult, SitePage
 from gateway.model.sites import Site
-from tests.fakes import a_row, a_site, asker, page_of
+from tests.fakes import a_row, a_site, asker, describer, page_of
 
 SITES = [a_site("east"), a_site("north"), a_site("west")]
 ROW = a_row(StudyInstanceUID="1.2.3", StudyDate="20260101")
+SERVICE = "https://gw.example/dicom-web"
 OTHER = a_row(StudyInstanceUID="1.2.4", StudyDate="20260102")
 
 
@@ -30,7 +32,7 @@ def run(
     pool: ThreadPoolExecutor, rows: dict, limit: int = 10, deadline_s: float = 5
 ) -> SearchResult:
     query = Query(level=Level.STUDY, limit=limit)
-    return search(query, SITES, asker(rows), pool, deadline_s, "https://gw.example/dicom-web")
+    return search(query, SITES, asker(rows), describer({}), pool, deadline_s, SERVICE)
 
 
 def test_search_warns_when_one_site_is_silent(pool: ThreadPoolExecutor) -> None:
@@ -78,7 +80,68 @@ def test_a_hanging_site_does_not_hold_the_others(pool: ThreadPoolExecutor) -> No
 
     try:
         query = Query(level=Level.STUDY, limit=10)
-        found = search(query, SITES, ask, pool, 0.05, "https://gw.example/dicom-web")
+        found = search(query, SITES, ask, describer({}), pool, 0.05, SERVICE)
         assert (len(found.rows), found.silent) == (1, {"north": "timeout"})
     finally:
         gate.set()
+
+
+def light_asker(rows: dict[str, list[Dataset]]) -> AskSite:
+    """Sites that answer with UID and date only, as Orthanc's index does."""
+
+    def ask(site: Site, query: Query, _deadline: Deadline) -> SitePage:
+        page = page_of(site.site_id, query, rows[site.site_id])
+        keys = ("0020000D", "00080020")
+        light = tuple({tag: row[tag] for tag in keys if tag in row} for row in page.rows)
+        return replace(page, rows=light, light=True)
+
+    return ask
+
+
+def studies(*numbers: int) -> list[Dataset]:
+    return [
+        a_row(StudyInstanceUID=f"1.2.{n}", StudyDate=f"202601{n:02}", PatientID=f"P{n}")
+        for n in numbers
+    ]
+
+
+LIGHT = {"east": studies(1, 5, 9), "north": studies(2, 5, 8), "west": studies(3)}
+
+
+def test_only_rows_of_the_page_are_described_at_each_of_their_holders(
+    pool: ThreadPoolExecutor,
+) -> None:
+    asked: dict[str, list[str]] = {}
+    query = Query(level=Level.STUDY, limit=2, offset=1)
+    describe = describer(LIGHT, asked)
+    found = search(query, SITES, light_asker(LIGHT), describe, pool, 5, SERVICE)
+    assert (
+        [(text(row, "StudyInstanceUID"), text(row, "PatientID")) for row in found.rows],
+        found.total,
+        asked,
+        found.warnings,
+    ) == (
+        [("1.2.8", "P8"), ("1.2.5", "P5")],
+        6,
+        {"east": ["1.2.5"], "north": ["1.2.5", "1.2.8"]},
+        ("There are 3 additional results that can be requested",),
+    )
+
+
+def test_pages_of_described_rows_are_the_whole_list(pool: ThreadPoolExecutor) -> None:
+    def uids(limit: int, offset: int) -> list[str]:
+        query = Query(level=Level.STUDY, limit=limit, offset=offset)
+        found = search(query, SITES, light_asker(LIGHT), describer(LIGHT), pool, 5, SERVICE)
+        return [text(row, "StudyInstanceUID") for row in found.rows]
+
+    assert [uid for offset in (0, 2, 4, 6) for uid in uids(2, offset)] == uids(100, 0)
+
+
+def test_a_site_that_falls_silent_while_it_describes_is_named(pool: ThreadPoolExecutor) -> None:
+    query = Query(level=Level.STUDY, limit=10)
+    describe = describer({**LIGHT, "north": SiteTimeout("north", 2)})
+    found = search(query, SITES, light_asker(LIGHT), describe, pool, 5, SERVICE)
+    assert (
+        [text(row, "StudyInstanceUID") for row in found.rows],
+        found.silent,
+    ) == (["1.2.9", "1.2.5", "1.2.3", "1.2.1"], {"north": "timeout"})
