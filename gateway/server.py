@@ -103,7 +103,7 @@ class Worker(GeventWorker):
 
     def _end_idle(self) -> None:
         for waiting in list(self._idle):
-            gevent.kill(waiting, exception=StopIteration, block=False)
+            gevent.kill(waiting, StopIteration)
 
 
 def _end_well(sock: Any) -> None:

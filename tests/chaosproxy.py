@@ -184,9 +184,7 @@ class ChaosProxy:
         with self._lock:
             self._sockets.discard(sock)
 
-    def _start(
-        self, run: Callable[[socket.socket], None], sock: socket.socket
-    ) -> threading.Thread:
+    def _start(self, run: Callable[[socket.socket], None], sock: socket.socket) -> threading.Thread:
         def ends_by_itself() -> None:
             try:
                 run(sock)

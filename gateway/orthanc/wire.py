@@ -162,16 +162,12 @@ class SiteAnswer:
                 SiteTimeout(self.site.site_id, self._connection.reader.idle_s)
             ) from error
         except (http.client.HTTPException, OSError, ValueError) as error:
-            raise self.refuse(
-                SiteStreamCut(self.site.site_id, type(error).__name__)
-            ) from error
+            raise self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__)) from error
         if before is not None:
             self.length = before - len(block)
         if not block:
             if self.length:
-                raise self.refuse(
-                    SiteStreamCut(self.site.site_id, f"{self.length} bytes missing")
-                )
+                raise self.refuse(SiteStreamCut(self.site.site_id, f"{self.length} bytes missing"))
             self._finish()
         elif self.length == 0 or self._response.isclosed():
             self._finish()
