@@ -224,31 +224,31 @@ def addresses(layout: Layout, passwords: Mapping[str, str], redis_url: str) -> d
 
 
 def table(document: Mapping[str, Any]) -> str:
-    """The addresses as people read them, Russian first."""
-    rows = [("Площадка", "Site", "Адрес / Address", "Имя / User", "Пароль / Password", "DICOM")]
-    rows += [
-        (
-            site["name_ru"],
-            site["name_en"],
-            site["url"],
-            site["user"],
-            site["password"],
-            f"{site['ae_title']}:{site['dicom_port']}",
-        )
-        for site in document["sites"]
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "  ".join("─" * width for width in widths))
+    """The addresses and logins as people read them, Russian first; 80 columns are enough."""
     heads = (
         ("Шлюз / Gateway", document["gateway"] + "/"),
         ("DICOMweb", document["dicomweb"]),
         ("Просмотр / Viewer", document["viewer"]),
     )
-    return "\n".join(["", *(f"{name:<20}{url}" for name, url in heads), "", *lines, ""])
+    lines = ["", *(f"  {name:<19}{url}" for name, url in heads), ""]
+    row = "  {:<23}{:<9}{:<26}{}"
+    lines += [
+        row.format("Площадка / Site", "Имя/User", "Пароль / Password", "DICOM"),
+        "  " + "─" * 74,
+    ]
+    for site in document["sites"]:
+        lines += [
+            f"  {site['name_ru']}",
+            f"  {site['name_en']}",
+            row.format(
+                site["url"],
+                site["user"],
+                site["password"],
+                f"{site['ae_title']}:{site['dicom_port']}",
+            ),
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def write_compose_files(folder: Path) -> None:

@@ -69,6 +69,9 @@ FOLDER_FOREIGN = (
     "Папка {folder} не похожа на данные региона и не тронута.\n"
     "The folder {folder} does not look like a region's data and is left alone."
 )
+STARTING = (
+    "Запуск региона; данные и журналы: {folder}\nStarting the region; data and logs: {folder}"
+)
 READY = (
     "Регион работает (запуск {seconds:.0f} с). Остановить: Ctrl-C. Адреса: {file}\n"
     "The region is up (start {seconds:.0f} s). Stop it: Ctrl-C. Addresses: {file}"
@@ -109,7 +112,7 @@ def run_region(
         with folder_lock(layout.folder):
             check_ports(layout)
             return Supervisor(layout, gateway, fill, say).run()
-    except DemoError as error:
+    except (DemoError, OSError) as error:  # OSError: the folder is another user's, the disk is full
         say(str(error))
         return 1
 
@@ -284,19 +287,26 @@ class Supervisor:
     def start(self) -> None:
         """Write the files, start all programs, load the samples, and print the table."""
         begun = monotonic_s()
+        self.say(STARTING.format(folder=self.layout.folder))
         document = self._write_files()
-        for stage in self.stages:
-            for program in stage:
-                self.say(f"  … {program.name}")
-                program.launch()
-            for program in stage:
-                program.wait_ready()
-            self.print_logs()
+        servers, gateway = self.stages
+        self._start_stage(servers)
+        for program in servers:
+            # Pages of versions and paths; whoever wants them finds them in the file.
+            self.logs[program.name].new_lines()
+        self._start_stage(gateway)
         self.fill(self.layout.region_file, self.layout.samples, self._progress)
         self.print_logs()
         self.say(table(document))
         file = self.layout.folder / "addresses.json"
         self.say(READY.format(seconds=monotonic_s() - begun, file=file) + "\n")
+
+    def _start_stage(self, programs: Sequence[Program]) -> None:
+        for program in programs:
+            program.launch()
+        for program in programs:
+            program.wait_ready()
+            self.say(f"  ✓ {program.name}")
 
     def _write_files(self) -> dict[str, Any]:
         layout = self.layout
@@ -330,8 +340,8 @@ class Supervisor:
             self._restart_at[program.name] = monotonic_s() + self._note_death(program)
         elif monotonic_s() >= due:
             del self._restart_at[program.name]
-            self.say(f"  … {program.name}")
             program.launch()
+            self.say(f"  ↻ {program.name}")
 
     def _note_death(self, program: Program) -> float:
         """Tell it, and return the seconds until the next start: 1, 2, 4."""
@@ -361,11 +371,12 @@ class Supervisor:
     def stop(self) -> None:
         """End the last stage first, each program by its process id, and wait for all of them."""
         for stage in reversed(self.stages):
+            # The last words of the gateway are printed, those of the servers stay in their files.
+            self.print_logs()
             for program in reversed(stage):
                 program.ask_to_stop()
             for program in reversed(stage):
                 program.stop()
-            self.print_logs()
 
     def kill(self) -> None:
         """End every child at once."""

@@ -2,7 +2,7 @@
 
 requests stays for control traffic (probe.py); here a call must end by a total deadline (requests'
 timeouts are for each read), bytes must pass without being decoded, and a search over many sites
-must not cost a millisecond for each (performance.md 2, 4). The head is parsed by http.client.
+must not cost a millisecond for each (performance.md 2, 4). The head is read by heads.py.
 
 The user's headers never reach a site: the caller names each header that is sent.
 """
@@ -33,6 +33,7 @@ from gateway.errors import (
 )
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
+from gateway.orthanc.heads import HeadParsed
 
 BLOCK = 256 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
@@ -113,14 +114,14 @@ class SiteAnswer:
     def __init__(
         self,
         site: Site,
-        response: http.client.HTTPResponse,
+        response: HeadParsed,
         connection: _Connection,
         release: Callable[[_Connection | None], None],
         judge: Callable[[SiteError | None], None],
     ) -> None:
         self.site = site
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.headers = response.fields
         self.content_type = self.headers.get("content-type", "")
         self.length: int | None = response.length
         self.length_of_body = self.length
@@ -217,7 +218,8 @@ class SiteAnswer:
 class _Post:
     """What we keep for one site: its breaker, our slots there, its idle connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site) -> None:
+        self.site = site
         self.standing = Standing()
         self.slots = threading.BoundedSemaphore(SLOTS_PER_SITE)
         self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
@@ -231,8 +233,9 @@ class Wire:
         self._posts: dict[str, _Post] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    def standing(self, site_id: str) -> Standing:
-        return self._post(site_id).standing
+    def standing(self, site: Site) -> Standing:
+        """How the site stands with this process; nothing is asked."""
+        return self._post(site).standing
 
     def open(
         self,
@@ -255,7 +258,7 @@ class Wire:
         answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
         raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
         """
-        post = self._post(site.site_id)
+        post = self._post(site)
         if not post.standing.may_ask(monotonic_s()):
             raise SiteUnreachable(site.site_id, f"not asked after {post.standing.last_failure}")
         slots = [post.slots] + ([post.body_slots] if carries_pixels else [])
@@ -300,8 +303,12 @@ class Wire:
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "a coding that was not asked for"))
         return answer
 
-    def _post(self, site_id: str) -> _Post:
-        return self._posts.setdefault(site_id, _Post())
+    def _post(self, site: Site) -> _Post:
+        """A site whose entry in region.toml has changed begins anew: it may have been mended."""
+        post = self._posts.get(site.site_id)
+        if post is None or (post.site is not site and post.site != site):
+            post = self._posts[site.site_id] = _Post(site)
+        return post
 
     def _exchange(
         self,
@@ -313,7 +320,7 @@ class Wire:
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
         answer_s: float | None,
-    ) -> tuple[_Connection, http.client.HTTPResponse]:
+    ) -> tuple[_Connection, HeadParsed]:
         head = _request_head(site, method, target, headers, body)
         pooled = self._pooled(post, site) if body is None or isinstance(body, bytes) else None
         if pooled is not None:
@@ -379,9 +386,9 @@ class Wire:
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
         answer_s: float | None,
-    ) -> http.client.HTTPResponse:
+    ) -> HeadParsed:
         connection.expect(deadline, deadline.total_s)
-        response = http.client.HTTPResponse(connection, method=method)  # type: ignore[arg-type]
+        response = HeadParsed(connection, method=method)  # type: ignore[arg-type]
         try:
             connection.sock.settimeout(max(deadline.remaining_s(), 0.001))
             whole = True

@@ -64,7 +64,7 @@ def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:
     now = monotonic_s()
     stale = []
     for site in sites:
-        standing = gateway.wire.standing(site.site_id)
+        standing = gateway.wire.standing(site)
         heard = standing.last_answer_at
         if heard is None or now - heard > FRESH_S or not standing.answers:
             stale.append(site)
@@ -76,7 +76,7 @@ def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:
 
 
 def _describe(gateway: Gateway, site: Site) -> dict[str, object]:
-    standing = gateway.wire.standing(site.site_id)
+    standing = gateway.wire.standing(site)
     profile = gateway.profile(site.site_id)
     now = monotonic_s()
     return {

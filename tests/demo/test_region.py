@@ -6,13 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import requests
+from pydicom.data import get_testdata_file
 
-from gateway.clock import Deadline
 from gateway.demo import region as region_module
 from gateway.demo.layout import (
     PROGRAMS,
@@ -34,11 +33,13 @@ from gateway.demo.region import (
     reset_region,
     run_region,
 )
-from gateway.demo.servers import Program, read_configuration
+from gateway.demo.servers import Program, answers, read_configuration
 from gateway.errors import DemoError
 from gateway.region_file import load_region
+from tests.waiting import wait_until
 
 real = pytest.mark.real
+CT_SMALL = str(get_testdata_file("CT_small.dcm", download=False))
 STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 
 
@@ -73,11 +74,11 @@ class RunningRegion:
         return self.output.read_text(encoding="utf-8")
 
     def wait_for(self, words: str, seconds: float = 60.0) -> None:
-        deadline = Deadline(seconds)
-        while words not in self.text:
+        def said() -> bool:
             assert self.process.poll() is None, self.text
-            assert not deadline.passed, self.text
-            time.sleep(0.05)
+            return words in self.text
+
+        wait_until(said, seconds, words)
 
     def children(self) -> dict[int, str]:
         """Process id -> command line of everything that the supervisor started."""
@@ -100,13 +101,14 @@ class RunningRegion:
         self.process.wait()
 
 
-def wait_gone(pids, seconds: float = 20.0) -> bool:
-    deadline = Deadline(seconds)
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        if deadline.passed:
-            return False
-        time.sleep(0.05)
-    return True
+def wait_gone(pids) -> None:
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20, "their end")
+
+
+def send(file: str, ae_title: str, port: int) -> int:
+    """C-STORE with DCMTK; the exit code."""
+    command = ["storescu", "-aet", ae_title, "127.0.0.1", str(port), file]
+    return subprocess.run(command, capture_output=True).returncode
 
 
 def test_sites_are_those_of_orthanc_config():
@@ -155,9 +157,10 @@ def test_printed_table_names_every_address_and_login(tmp_path):
     for words in ("http://127.0.0.1:9000/viewer/", "http://127.0.0.1:9000/dicom-web"):
         assert words in text
     for site in document["sites"]:
-        row = next(line for line in text.splitlines() if site["name_ru"] in line)
-        for words in (site["name_en"], site["url"], site["user"], site["password"]):
-            assert words in row
+        rows = text[text.index(site["name_ru"]) :].splitlines()
+        assert rows[1].strip() == site["name_en"]
+        title = f"{site['ae_title']}:{site['dicom_port']}"
+        assert rows[2].split() == [site["url"], site["user"], site["password"], title]
     assert document["archive"]["url"] == "http://127.0.0.1:9004"
 
 
@@ -274,13 +277,15 @@ def test_region_starts_answers_and_ends_by_ctrl_c(tmp_path):
             assert (system["Name"], system["DicomPort"]) == (site["name_ru"], site["dicom_port"])
             found = requests.get(site["dicomweb"] + "/studies", auth=login, timeout=5)
             assert found.json() == []
+        assert send(CT_SMALL, "DEMO", layout.dicom_port(SITES[0])) == 0
+        assert send(CT_SMALL, "STRANGER", layout.dicom_port(SITES[0])) != 0
         children = run.children()
         assert len(children) == 1 + len(SITES) + len(PROGRAMS)
         run.wait_for("worker-bulk      │ started: worker --queue bulk --region")
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(60) == 0
         assert "Everything has stopped." in run.text
-        assert wait_gone(children)
+        wait_gone(children)
 
 
 @real
@@ -292,7 +297,7 @@ def test_region_that_was_killed_leaves_nothing_and_starts_again(tmp_path):
         children = run.children()
         assert len(children) == 1 + len(SITES) + len(PROGRAMS)
         run.process.kill()
-        assert wait_gone(children)
+        wait_gone(children)
     run.output.unlink()
     with RunningRegion(layout) as run:
         run.wait_for("The region is up")
@@ -309,15 +314,8 @@ def test_a_dead_orthanc_is_told_and_started_again(tmp_path):
         victim = next(pid for pid, command in run.children().items() if "sites/zlat" in command)
         os.kill(victim, signal.SIGKILL)
         run.wait_for("Ended: zlat (code -9)")
-        deadline = Deadline(30)
         login = ("zlat", load_secrets(layout.folder)["zlat"])
-        url = layout.site_url(SITES[2]) + "/system"
-        while True:
-            try:
-                assert requests.get(url, auth=login, timeout=2).status_code == 200
-                break
-            except requests.ConnectionError:
-                assert not deadline.passed
-                time.sleep(0.1)
+        port = layout.http_port(SITES[2])
+        wait_until(lambda: answers(port, "/system", login), 30, "the second life of zlat")
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(60) == 0

@@ -1,0 +1,142 @@
+"""`make bench`: how fast the gateway is, as ratios to the same question put to Orthanc directly.
+
+In each round all works are shuffled, and inside a work the two sides; a ratio pairs two
+measurements that stand next to each other, the table shows the median of the rounds.
+"""
+
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import click
+
+from tests.bench.client import Broken
+from tests.bench.region import running
+from tests.bench.table import print_table
+from tests.bench.works import Asker, Work, all_works, check_whole_study
+
+SMALL_STUDIES = 300
+
+
+@dataclass
+class Measured:
+    """What all rounds of one work gave; `cpu_s`, `moved` and `asked` are the gateway's alone."""
+
+    work: Work
+    direct: list[float] = field(default_factory=list)
+    gateway: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    moved: int = 0
+    asked: int = 0
+    errors: int = 0
+
+    @property
+    def ratios(self) -> list[float]:
+        """Speed of the gateway, 1 for as fast as direct, one for each round."""
+        pairs = zip(self.direct, self.gateway, strict=True)
+        return [d / g if self.work.unit == "ms" else g / d for d, g in pairs]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One side of one work in one round."""
+
+    value: float
+    moved: int
+    asked: int
+    errors: int
+
+
+def measure(work: Work, askers: Sequence[Asker]) -> Sample:
+    """Let all callers ask at the same time; the value is in the work's unit."""
+    spans: list[float] = []
+    moved: list[int] = []
+    faults: list[str] = []
+
+    def run(asker: Asker) -> None:
+        for _ in range(work.requests):
+            try:
+                start = time.perf_counter()
+                asker.ask()
+                spans.append(time.perf_counter() - start)
+                good = asker.good()
+            except (OSError, Broken, ValueError, KeyError) as error:
+                faults.append(f"{type(error).__name__}: {error}")
+                asker.prepare()
+                continue
+            moved.append(asker.bytes_moved)
+            if not good:
+                faults.append("a wrong answer")
+
+    for asker in askers:
+        asker.prepare()
+    start = time.perf_counter()
+    if len(askers) == 1:
+        run(askers[0])
+    else:
+        threads = [threading.Thread(target=run, args=(asker,)) for asker in askers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    # What one caller does between its requests is judging; with many it overlaps their waiting.
+    wall_s = sum(spans) if len(askers) == 1 else time.perf_counter() - start
+    for fault in sorted(set(faults)):
+        print(f"{work.name}: {fault} ({faults.count(fault)} times)", file=sys.stderr)
+    if not spans or not moved:
+        return Sample(float("nan"), 0, len(faults), len(faults))
+    values = {
+        "ms": 1000 * median(spans),
+        "MB/s": sum(moved) / 1e6 / wall_s,
+        "req/s": len(spans) / wall_s,
+    }
+    return Sample(values[work.unit], sum(moved), len(moved), len(faults))
+
+
+def one_round(measured: Sequence[Measured], dice: random.Random) -> None:
+    """Measure both sides of every work once, in an order of its own."""
+    for row in dice.sample(measured, len(measured)):
+        for side in dice.sample(("direct", "gateway"), 2):
+            before_s = row.work.process.cpu_s()
+            sample = measure(row.work, getattr(row.work, side))
+            getattr(row, side).append(sample.value)
+            row.errors += sample.errors
+            if side == "gateway":
+                row.cpu_s += row.work.process.cpu_s() - before_s
+                row.moved += sample.moved
+                row.asked += sample.asked
+
+
+@click.command()
+@click.option("--rounds", default=7, show_default=True, help="How often each work is measured.")
+@click.option("--quick", is_flag=True, help="Two rounds: whether it works, not how fast.")
+@click.option("--only", default="", help="Works whose name holds this text.")
+@click.option("--seed", default=0, show_default=True, help="Of the order of the works.")
+def main(rounds: int, quick: bool, only: str, seed: int) -> None:
+    """Print how fast the gateway answers, against Orthanc asked directly."""
+    dice = random.Random(seed)  # noqa: S311 - orders works, guards nothing
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
+        running(Path(folder), SMALL_STUDIES) as servers,
+    ):
+        check_whole_study(servers)
+        works = [work for work in all_works(servers) if only in work.name]
+        one_round([Measured(work) for work in works], dice)  # warms caches, not counted
+        measured = [Measured(work) for work in works]
+        for _ in range(2 if quick else rounds):
+            one_round(measured, dice)
+        for work in works:
+            work.close()
+    print_table(measured, rounds=2 if quick else rounds, seconds=time.monotonic() - started)
+    sys.exit(1 if any(row.errors for row in measured) else 0)
+
+
+if __name__ == "__main__":
+    main()
