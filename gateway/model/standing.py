@@ -54,7 +54,9 @@ class Standing:
     def failed(self, now: float, code: str, *, at_once: bool = False) -> None:
         """The site did not answer; `code` is SiteError.code, `at_once` opens without counting."""
         self.last_failure_at, self.last_failure = now, code
-        self._at_once = at_once
+        if self.state != "open":  # else a call that ran beside it would shorten the wait
+            self._at_once = False
+        self._at_once |= at_once
         self._recent.append(False)
         self._in_a_row += 1
         half = len(self._recent) == WINDOW and self._recent.count(False) * 2 >= WINDOW

@@ -225,6 +225,18 @@ class _Post:
         self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
         self.idle: deque[_Connection] = deque()
 
+    def keep(self, connection: _Connection) -> None:
+        """Let the next exchange use it; those that have waited for too long are closed."""
+        self.close_idle(IDLE_LIMIT_S)
+        connection.idle_since = monotonic_s()
+        self.idle.append(connection)
+
+    def close_idle(self, longest_s: float) -> None:
+        """Close what has been idle for that long; the oldest stand first."""
+        now = monotonic_s()
+        while self.idle and now - self.idle[0].idle_since >= longest_s:
+            self.idle.popleft().close()
+
 
 class Wire:
     """Opens exchanges with sites: pool, bulkhead and breaker for each site of this process."""
@@ -278,11 +290,10 @@ class Wire:
             raise
 
         def release(reusable: _Connection | None) -> None:
-            if reusable is None:
+            if reusable is None or self._posts.get(site.site_id) is not post:
                 connection.close()
             else:
-                reusable.idle_since = monotonic_s()
-                post.idle.append(reusable)
+                post.keep(reusable)
             _give_back(slots)
 
         seconds = monotonic_s() - start
@@ -307,7 +318,10 @@ class Wire:
         """A site whose entry in region.toml has changed begins anew: it may have been mended."""
         post = self._posts.get(site.site_id)
         if post is None or (post.site is not site and post.site != site):
-            post = self._posts[site.site_id] = _Post(site)
+            former, post = post, _Post(site)
+            self._posts[site.site_id] = post
+            if former is not None:
+                former.close_idle(0.0)
         return post
 
     def _exchange(

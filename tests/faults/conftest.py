@@ -51,15 +51,15 @@ class Hospital:
             )
             answer.raise_for_status()
 
-    def instances_of(self, study_uid: str) -> int:
-        """How many instances of a study it holds, asked past the proxy."""
+    def instances_of(self, study_uid: str) -> set[str]:
+        """SOP instance UIDs that it holds of a study, asked past the proxy."""
         found = requests.post(
             f"{self.server.url}/tools/find",
-            json={"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}},
+            json={"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}, "Expand": True},
             auth=self.server.auth,
             timeout=10,
         )
-        return len(found.json())
+        return {entry["MainDicomTags"]["SOPInstanceUID"] for entry in found.json()}
 
 
 class GatewayProcess(Program):
@@ -69,8 +69,14 @@ class GatewayProcess(Program):
         self.port = free_port()
         super().__init__(
             "gateway",
-            [sys.executable, "-m", "gateway.cli", "web", "--region", str(region)]
-            + ["--port", str(self.port)],
+            [
+                sys.executable,
+                "-m",
+                "gateway.cli",
+                "web",
+                f"--region={region}",
+                f"--port={self.port}",
+            ],
             folder / "gateway.log",
             environ={
                 "GATEWAY_WEB_WORKERS": "1",
@@ -92,7 +98,7 @@ class GatewayProcess(Program):
         return self.url + "/dicom-web"
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        return requests.get(self.url + path, **{"timeout": 20, **options})
+        return requests.get(self.url + path, timeout=20, **options)
 
     @property
     def worker(self) -> int:
@@ -219,5 +225,5 @@ def shared(region: Region, lasting_gateway: GatewayProcess) -> Iterator[GatewayP
     for hospital in region.values():
         hospital.proxy.reset()
     for _ in range(2):  # answers that outweigh the failures, so that no breaker opens
-        answer = lasting_gateway.get("/dicom-web/instances")
+        answer = lasting_gateway.get("/dicom-web/series")
         assert answer.headers["X-Gateway-Sites"] == "ok=3;failed=0", "a breaker has opened"

@@ -134,24 +134,22 @@ def test_what_no_site_has_is_404_only_if_all_said_so(shared, region):
     ],
     ids=["resets", "hangs", "head only", "no byte", "drips its head", "503", "HTML"],
 )
-def test_the_second_holder_serves_when_the_first_fails_before_the_first_byte(
-    gateway, region, fault
-):
+def test_the_second_holder_serves_when_the_first_fails_before_the_first_byte(shared, region, fault):
     """F8, F17. Whichever of the two is asked first, the study comes whole."""
     for broken in ("gkb1", "magnit"):
         region[broken].proxy.fault = only(DOWNLOAD, fault)
-        answer = raw_get(gateway.port, COPIED.path, ORIGINAL)
+        answer = raw_get(shared.port, COPIED.path, ORIGINAL)
         assert (answer.status, answer.is_whole, answer.ended) == (200, True, "FIN")
         assert len(answer.body) > sum(map(len, COPIED.files))
         region[broken].proxy.reset()
 
 
-def test_a_holder_that_went_away_is_replaced_at_the_next_click(gateway, region):
+def test_a_holder_that_went_away_is_replaced_at_the_next_click(shared, region):
     """The gateway remembers who holds a study; a holder that is off must not cost the study."""
-    assert gateway.get(COPIED.path + "/metadata").status_code == 200
+    assert shared.get(COPIED.path + "/metadata").status_code == 200
     for gone in ("gkb1", "magnit"):
         region[gone].proxy.refuse()
-        assert gateway.get(COPIED.path + "/metadata").status_code == 200
+        assert shared.get(COPIED.path + "/metadata").status_code == 200
         region[gone].proxy.reset()
 
 
