@@ -73,15 +73,21 @@ class Gateway:
         return dicomweb.describe(self.wire, site, query, uids, deadline)
 
 
+def open_migrated(settings: Settings) -> Records:
+    """The database with the tables of this version; raises SettingsError or RecordsUnavailable."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    records = open_records(settings.database)
+    migrate(records)
+    return records
+
+
 def build_gateway(settings: Settings) -> Gateway:
     """Wire a gateway for this process, after a fork: the database connections are its own.
 
     raises  SettingsError if region.toml or a setting is wrong; RecordsUnavailable
     """
     wire = Wire()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    records = open_records(settings.database)
-    migrate(records)
+    records = open_migrated(settings)
     pool = ThreadPoolExecutor(PARALLEL_CALLS, thread_name_prefix="site")
 
     def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:

@@ -1,17 +1,27 @@
 """`gateway ...`: starts the parts of a region and answers the questions of those who run it."""
 
 import os
+import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
+import orjson
 
+from gateway import log
+from gateway.bootstrap import open_migrated
 from gateway.errors import SettingsError
-from gateway.region_file import load_region
+from gateway.queues import QUEUES
+from gateway.region_file import RegionFile, load_region
 from gateway.settings import PREFIX, Settings, load_settings
+from gateway.worker.jobs import Bench, probe_all
+from gateway.worker.keeper import run_keeper
+from gateway.worker.rq_worker import run_worker
 
-_GUNICORN = """--worker-class gevent --worker-connections 1000 --keep-alive 75
+_GUNICORN = """--worker-class gateway.server.Worker --worker-connections 1000 --keep-alive 75
     --graceful-timeout 30 --timeout 60 --no-control-socket"""
 
 region_option = click.option(
@@ -51,6 +61,67 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     command = ["gunicorn", *_GUNICORN.split(), "--workers", str(settings.web_workers)]
     command += ["--bind", f"{host}:{settings.port}", "gateway.wsgi:create()"]
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 - no shell wanted
+
+
+def _bench(settings: Settings) -> Bench:
+    """What keeper and workers work with, made after the settings were found right."""
+    try:
+        return Bench(open_migrated(settings), RegionFile(settings.region))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@region_option
+def keeper(region: Path | None) -> None:
+    """Watch the sites: probe them, and later follow what they hold. One of several leads."""
+    settings = _settings(region=region)
+    log.configure(settings.log_level, settings.log_form)
+    bench = _bench(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run_keeper(settings, bench.region_file, bench.records, stop)
+
+
+@main.command()
+@region_option
+@click.option("--queue", type=click.Choice(QUEUES), required=True, help="The one queue to work.")
+def worker(region: Path | None, queue: str) -> None:
+    """Do the jobs of one queue."""
+    settings = _settings(region=region)
+    log.configure(settings.log_level, settings.log_form)
+    try:
+        sys.exit(run_worker(queue, settings.redis_url, _bench(settings)))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@region_option
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def sites(region: Path | None, as_json: bool) -> None:
+    """Probe every site now and show how it behaves (its quirk profile)."""
+    settings = _settings(region=region)
+    bench = _bench(settings)
+    found = probe_all(bench.records, bench.region_file.region.sites)
+    if as_json:
+        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        return
+    for site_id, profile in found.items():
+        click.echo(f"{site_id}: " + (f"▲ {profile.problem}" if profile.problem else "●"))
+        for name, value in asdict(profile).items():
+            if name != "problem":
+                click.echo(f"  {name:<18}{_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "-"
+    words = {True: "да / yes", False: "нет / no", None: "? / unknown"}
+    if isinstance(value, bool) or value is None:
+        return words[value]
+    return str(value) or "-"
 
 
 @main.command("check-config")

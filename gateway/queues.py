@@ -1,16 +1,95 @@
-"""Redis, the doorbell of the work queues: short time limits, its errors become ours."""
+"""The queues between processes: RQ on Redis, and only a doorbell (routing.md 2).
 
-import redis
+What is to be done stands in the database before anybody rings, so a bell that nobody hears costs
+seconds: whoever rings looks again later and then does the work itself. A job names its function by
+a plain word (worker/jobs.py has the list) and carries ids only.
+"""
 
-from gateway.errors import QueueUnavailable
+import hashlib
+from datetime import datetime
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
+
+from gateway.clock import Deadline
+from gateway.errors import QueueUnavailable, SettingsError
+
+QUEUES = ("emergency", "routine", "bulk", "verify")
+PATIENCE_S = 0.5  # a frozen Redis holds up whoever rings by no more than this
+AWAY_S = 5.0  # and is then left alone for so long
+FAILED_FOR_S = 86_400
+
+
+def connect_redis(url: str, timeout_s: float = PATIENCE_S) -> "Redis":
+    """A client that gives up after one try. Raises SettingsError for what is no Redis URL."""
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError:
+        raise SettingsError(
+            ["GATEWAY_REDIS_URL: must look like redis://127.0.0.1:6379/0"]
+        ) from None
 
 
 def ask_redis(url: str) -> None:
-    """Ask Redis for a sign of life within half a second; raises QueueUnavailable."""
+    """Ask Redis for a sign of life; raises QueueUnavailable."""
     try:
-        with redis.Redis.from_url(
-            url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None
-        ) as client:
+        with connect_redis(url) as client:
             client.ping()
-    except (redis.RedisError, ValueError) as error:
+    except RedisError as error:
         raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+
+
+class Doorbell:
+    """Rings workers. Never raises because Redis is away: then nobody has heard."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = connect_redis(redis_url)
+        self._away: Deadline | None = None
+
+    def ring(self, queue: str, job: str, row_id: str, ordered_at: datetime, within_s: int) -> bool:
+        """Ask a worker of `queue` to do what a row orders.
+
+        job         a word of worker/jobs.py
+        row_id      the job's only argument
+        ordered_at  with the three above it makes the job's id: ringing twice is one job
+        within_s    after that the bell is forgotten; the row is not
+        returns     whether a worker is there to hear it
+        """
+        if self._away and not self._away.passed:
+            return False
+        try:
+            if not self._redis.scard(WORKERS_BY_QUEUE_KEY % queue):
+                return False
+            Queue(queue, connection=self._redis, serializer=JSONSerializer).enqueue(
+                job,
+                row_id,
+                job_id=job_id(job, row_id, ordered_at),
+                description=job,
+                ttl=within_s,
+                job_timeout=within_s,
+                result_ttl=0,
+                failure_ttl=FAILED_FOR_S,
+            )
+        except RedisError:
+            self._away = Deadline(AWAY_S)
+            return False
+        return True
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+def job_id(job: str, row_id: str, ordered_at: datetime) -> str:
+    """Letters and digits only: RQ takes no dots (routing.md E8), and a UID is nobody's business."""
+    words = "\n".join((job, row_id, ordered_at.isoformat()))
+    return hashlib.sha256(words.encode()).hexdigest()[:32]

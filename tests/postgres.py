@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.demo.servers import free_port
+from gateway.demo.servers import DIE_WITH_PARENT, free_port
 from tests.waiting import wait_until
 
 
@@ -36,7 +36,7 @@ def run_postgres() -> Iterator[str]:
         subprocess.run([*_as_postgres(), *initdb], check=True, capture_output=True, cwd="/")
         options = ["-D", name, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
         process = subprocess.Popen(
-            [*_as_postgres(), str(binaries / "postgres"), *options],
+            [*_as_postgres(), *DIE_WITH_PARENT, str(binaries / "postgres"), *options],
             stderr=subprocess.DEVNULL,
             cwd="/",
         )

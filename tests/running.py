@@ -48,13 +48,18 @@ def start_gateway(
     *,
     home: str,
     settings: Mapping[str, str] | None = None,
+    port: int | None = None,
+    more: str = "",
 ) -> RunningGateway:
-    """Write region.toml into `folder` and start `gateway web`; the caller stops `program`."""
+    """Write region.toml into `folder` and start `gateway web`; the caller stops `program`.
+
+    more  lines for the last site's table
+    """
     for site_id, server in servers.items():
         (folder / f"{site_id}.password").write_text(server.password)
     region = folder / "region.toml"
-    region.write_text(region_toml(sites, servers, home), encoding="utf-8")
-    port = free_port()
+    region.write_text(region_toml(sites, servers, home) + more, encoding="utf-8")
+    port = port or free_port()
     environment = {
         "GATEWAY_STATE_DIR": str(folder / "state"),
         "GATEWAY_WEB_WORKERS": "1",

@@ -102,6 +102,14 @@ class Layout:
         return self.folder / "region.toml"
 
     @property
+    def state(self) -> Path:
+        """The gateway's database; also the working folder of its programs.
+
+        Nothing in it may bear the name of a Python package: gunicorn imports from there first.
+        """
+        return self.folder / "state"
+
+    @property
     def samples(self) -> Path:
         return self.folder / "samples"
 
@@ -188,7 +196,7 @@ def gateway_environment(layout: Layout, redis_url: str, viewer: Path) -> dict[st
     return {
         "GATEWAY_BIND": "127.0.0.1",
         "GATEWAY_PORT": str(layout.first_port),
-        "GATEWAY_STATE_DIR": str(layout.folder / "gateway"),
+        "GATEWAY_STATE_DIR": str(layout.state),
         "GATEWAY_REDIS_URL": redis_url,
         "GATEWAY_VIEWER_DIR": str(viewer),
     }

@@ -261,7 +261,7 @@ class Supervisor:
             [*gateway, *PROGRAMS[name], "--region", str(layout.region_file)],
             layout.log_file(name),
             environ=gateway_environment(layout, self.redis.url, REPOSITORY / ".viewer"),
-            folder=layout.folder,
+            folder=layout.state,
             ready=(lambda: answers(layout.first_port, "/healthz")) if name == "web" else None,
         )
 

@@ -25,7 +25,12 @@ REPOSITORY = Path(__file__).parents[2]
 CONFIG_DIR = REPOSITORY / "orthanc-config"
 PLUGIN_SCRIPT = REPOSITORY / "plugins" / "gateway_bell.py"
 GENERATIONS = ("1.10.1", "1.12.7")
-PLUGINS = ("OrthancDicomWeb", "OrthancGdcm", "OrthancPython")
+# Debian 13's Orthanc dies when GDCM decodes JPEG 2000: its web threads have 100 KB of stack, GDCM
+# wants more (measured: segmentation fault in libgdcmMSFF). Without the plugin it says 406 instead.
+PLUGINS = {
+    "1.10.1": ("OrthancDicomWeb", "OrthancGdcm", "OrthancPython"),
+    "1.12.7": ("OrthancDicomWeb", "OrthancPython"),
+}
 POLL_S = 0.05
 START_S = 60.0
 STOP_S = 30.0
@@ -69,7 +74,9 @@ class Program:
     def launch(self) -> None:
         """Start the process without waiting for its readiness; its log is appended to."""
         self._asked_to_stop = False
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.log_file.parent, self.folder):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
@@ -239,7 +246,10 @@ class OrthancServer(Program):
             "IndexDirectory": str(self.storage / "storage"),
             "TemporaryDirectory": str(self.storage / "temporary"),
             "RegisteredUsers": {self.username: self.password},
-            "Plugins": [str(root / f"usr/share/orthanc/plugins/lib{name}.so") for name in PLUGINS],
+            "Plugins": [
+                str(root / f"usr/share/orthanc/plugins/lib{name}.so")
+                for name in PLUGINS[self.generation]
+            ],
         }
         if PLUGIN_SCRIPT.exists():
             machine["PythonScript"] = str(PLUGIN_SCRIPT)

@@ -7,6 +7,7 @@ when asked again by another request.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from gateway.dicom.multipart import Part, closing, new_boundary, part_head
 from gateway.dicom.part10 import DEFLATED, Identity, MoreBytesNeeded, NotUnderstood, identify
@@ -17,7 +18,7 @@ from gateway.dicom.store_response import (
     TRANSFER_SYNTAX,
     InstanceResult,
 )
-from gateway.errors import NoSiteAnswered, SiteError
+from gateway.errors import NoSiteAnswered, SiteBusy, SiteError
 
 PREFIX_STEPS = (64 * 1024, 1024 * 1024, 16 * 1024 * 1024)
 
@@ -56,23 +57,20 @@ def store(
     if first is None:
         return tuple(ledger.results)
     refused: Mapping[str, int] = {}
+    failed: SiteError | None = None
     try:
-        refused = send(boundary, _chain(first, body))
+        refused = send(boundary, chain([first], body))
     except SiteError as error:
-        for _ in body:  # read the rest of the request, so that the client hears our answer
-            pass
-        if not error.transient:
-            raise NoSiteAnswered({site_id: error.code}) from error
+        failed = error
+    for _ in body:  # what the site did not take: the client hears our answer, and all is listed
+        pass
+    if isinstance(failed, SiteBusy) or (failed is not None and not failed.transient):
+        raise NoSiteAnswered({site_id: failed.code}) from failed
     try:
         held = frozenset().union(*(list_instances(uid) for uid in ledger.studies))
     except SiteError as error:
         raise NoSiteAnswered({site_id: error.code}) from error
     return tuple(_settle(ledger.results, refused, held))
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
 
 
 def _settle(

@@ -72,13 +72,9 @@ def search(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage
     the index knew enough they are light: `describe` brings those that the merged page shows.
     raises  SiteError
     """
-    try:
-        if site.kind == "orthanc":
-            return _search_orthanc(wire, site, query, deadline)
-        return _search_paged(wire, site, query, deadline)
-    except (SiteRefused, SiteSpeaksGarbage) as error:
-        wire.note_failure(error)
-        raise
+    if site.kind == "orthanc":
+        return _search_orthanc(wire, site, query, deadline)
+    return _search_paged(wire, site, query, deadline)
 
 
 def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
@@ -116,10 +112,12 @@ def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int |
     target = f"{site.dicomweb_root}{path}/metadata"
     try:
         with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
+            if answer.status != 200:
+                return None
             rows = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
     except SiteError:
         return None
-    if answer.status != 200 or not rows:
+    if not rows:
         return None
     return integer(rows[0], "NumberOfFrames") or (1 if "00280010" in rows[0] else 0)
 
@@ -168,7 +166,7 @@ def send_store(
     what is really there is asked afterwards.
     raises  SiteError if the exchange itself failed
     """
-    answer = wire.open(
+    with wire.open(
         site,
         "POST",
         f"{site.dicomweb_root}/studies",
@@ -180,10 +178,10 @@ def send_store(
         body=body,
         answer_s=site.timeouts.store_s,
         carries_pixels=True,
-    )
-    raw = answer.read_all(SEARCH_LIMIT_BYTES)
-    if answer.status >= 500:
-        raise SiteRefused(site.site_id, answer.status)
+    ) as answer:
+        if answer.status >= 500:
+            raise SiteRefused(site.site_id, answer.status)
+        raw = answer.read_all(SEARCH_LIMIT_BYTES)
     try:
         module = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -326,10 +324,9 @@ def _find(
         headers=[("Content-Type", "application/json")],
         body=body,
     ) as answer:
-        raw = answer.read_all(SEARCH_LIMIT_BYTES)
-    if answer.status != 200:
-        raise SiteRefused(site.site_id, answer.status, "tools/find")
-    return _datasets(site, raw)
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "tools/find")
+        return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
 
 
 def describe(
@@ -401,15 +398,19 @@ def _path(query: Query) -> str:
 
 
 def _rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Dataset]:
-    """One QIDO exchange; 204 is an empty list (PS3.18 before CP-2473)."""
+    """One QIDO exchange; 204 is an empty list (PS3.18 before CP-2473).
+
+    404 is one too, but only below a study and never from Orthanc: elsewhere it means that this is
+    not where the server answers searches, and silence is not emptiness.
+    """
     headers = [("Accept", "application/dicom+json")]
     with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
-        raw = answer.read_all(SEARCH_LIMIT_BYTES)
-    if answer.status == 204 or (answer.status == 404 and "?" in target):
-        return []
-    if answer.status != 200:
-        raise SiteRefused(site.site_id, answer.status, "search")
-    return _datasets(site, raw)
+        unknown = answer.status == 404 and site.kind != "orthanc" and "/studies/" in target
+        if answer.status == 204 or unknown:
+            return []
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "search")
+        return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
 
 
 def _datasets(site: Site, raw: bytes) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ THUMBNAILS_SINCE = (1, 19)
 HEADERS = {
     "Accept": "application/dicom+json",
     "Accept-Encoding": "identity",
-    "Connection": "close",  # Orthanc drops idle connections after one second
+    "Connection": "close",
 }
 
 Row = Mapping[str, Any]
@@ -232,6 +232,8 @@ class _DeadlineAdapter(HTTPAdapter):
         self._timer.start()
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        # Orthanc closes as we asked it to, but does not say so: what is idle here is dead.
+        self.poolmanager.clear()
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         plain, sockets = type(pool).ConnectionCls, self._sockets
 

@@ -10,11 +10,12 @@ The user's headers never reach a site: the caller names each header that is sent
 import base64
 import http.client
 import io
+import select
 import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from gateway.clock import Deadline, monotonic_s
 from gateway.errors import (
     SiteBusy,
     SiteError,
+    SiteRefused,
     SiteSpeaksGarbage,
     SiteStreamCut,
     SiteTimeout,
@@ -38,6 +40,8 @@ IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performa
 SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
 SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (performance.md 5.9)
 SLOTS_FOR_BODIES = 16
+ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
+"""Refusals that say more about what we asked than about the site."""
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
 
@@ -75,8 +79,9 @@ class _TimedReader(io.RawIOBase):
 class _Connection:
     """A socket to one site; `makefile` is all that HTTPResponse asks of it."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, url: str) -> None:
         self.sock = sock
+        self.url = url
         self.idle_since = monotonic_s()
         self.expect(None, 1.0)
 
@@ -87,12 +92,24 @@ class _Connection:
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(self.reader, 16 * 1024)
 
+    def is_quiet(self) -> bool:
+        """Whether nothing came while it was idle: neither its end, nor bytes that nobody asked for
+        and that would be taken for the next answer."""
+        try:
+            return not select.select([self.sock], [], [], 0)[0]
+        except (OSError, ValueError):
+            return False
+
     def close(self) -> None:
         self.sock.close()
 
 
 class SiteAnswer:
-    """A site's answer: status and headers are here, the body is read once, block by block."""
+    """A site's answer: status and headers are here, the body is read once, block by block.
+
+    Whether it was an answer at all is told to the breaker once: `with` tells it by how its block
+    ends, a stream when its first block has come.
+    """
 
     def __init__(
         self,
@@ -100,6 +117,7 @@ class SiteAnswer:
         response: HeadParsed,
         connection: _Connection,
         release: Callable[[_Connection | None], None],
+        judge: Callable[[SiteError | None], None],
     ) -> None:
         self.site = site
         self.status = response.status
@@ -111,16 +129,24 @@ class SiteAnswer:
         self._response = response
         self._connection = connection
         self._release: Callable[[_Connection | None], None] | None = release
+        self._judge: Callable[[SiteError | None], None] | None = judge
 
     @property
     def ends_by_closing(self) -> bool:
         """Neither length nor chunks: the end of the body cannot be told from a cut."""
         return self.length is None and not self.chunked
 
-    def allow(self, deadline: Deadline | None, idle_s: float) -> None:
-        """Give the body its own limits of time, after the head was read under the first ones."""
-        self._connection.reader.deadline = deadline
-        self._connection.reader.idle_s = idle_s
+    def become_stream(self) -> None:
+        """The first block has come: the rest may take as long as it does not stop, and whatever
+        becomes of it, the site has answered."""
+        self._connection.reader.deadline = None
+        self._connection.reader.idle_s = self.site.timeouts.idle_s
+        self._judged(None)
+
+    def _judged(self, error: SiteError | None) -> None:
+        if self._judge is not None:
+            judge, self._judge = self._judge, None
+            judge(error)
 
     def read(self, size: int = BLOCK) -> bytes:
         """Up to `size` bytes, b"" at the end.
@@ -133,38 +159,34 @@ class SiteAnswer:
         try:
             block = self._response.read1(size)
         except TimeoutError as error:
-            self.close()
-            raise SiteTimeout(self.site.site_id, self._connection.reader.idle_s) from error
+            raise self.refuse(
+                SiteTimeout(self.site.site_id, self._connection.reader.idle_s)
+            ) from error
         except (http.client.HTTPException, OSError, ValueError) as error:
-            self.close()
-            raise SiteStreamCut(self.site.site_id, type(error).__name__) from error
+            raise self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__)) from error
         if before is not None:
             self.length = before - len(block)
         if not block:
             if self.length:
-                self.close()
-                raise SiteStreamCut(self.site.site_id, f"{self.length} bytes missing")
+                raise self.refuse(SiteStreamCut(self.site.site_id, f"{self.length} bytes missing"))
             self._finish()
         elif self.length == 0 or self._response.isclosed():
             self._finish()
         return block
 
-    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
-        """The body block by block; closes itself at the end or when the consumer goes."""
-        try:
-            while block := self.read(size):
-                yield block
-        finally:
-            self.close()
+    def refuse(self, error: SiteError) -> SiteError:
+        """Close it and count it as a failure; gives the error back, to be raised."""
+        self._judged(error)
+        self.close()
+        return error
 
     def read_all(self, limit: int) -> bytes:
         """The whole body; SiteSpeaksGarbage above `limit` bytes."""
         body = bytearray()
-        for block in self.blocks():
+        while block := self.read():
             body += block
             if len(body) > limit:
-                self.close()
-                raise SiteSpeaksGarbage(self.site.site_id, f"more than {limit} bytes")
+                raise self.refuse(SiteSpeaksGarbage(self.site.site_id, f"more than {limit} bytes"))
         return bytes(body)
 
     def _finish(self) -> None:
@@ -174,6 +196,7 @@ class SiteAnswer:
 
     def close(self) -> None:
         """Give the connection back; an unread rest closes it. Safe to call twice."""
+        self._judged(None)
         if self._release is not None:
             release, self._release = self._release, None
             release(None)
@@ -187,17 +210,32 @@ class SiteAnswer:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        if isinstance(error, SiteError):
+            self._judged(error)
         self.close()
 
 
 class _Post:
     """What we keep for one site: its breaker, our slots there, its idle connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site) -> None:
+        self.site = site
         self.standing = Standing()
         self.slots = threading.BoundedSemaphore(SLOTS_PER_SITE)
         self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
         self.idle: deque[_Connection] = deque()
+
+    def keep(self, connection: _Connection) -> None:
+        """Let the next exchange use it; those that have waited for too long are closed."""
+        self.close_idle(IDLE_LIMIT_S)
+        connection.idle_since = monotonic_s()
+        self.idle.append(connection)
+
+    def close_idle(self, longest_s: float) -> None:
+        """Close what has been idle for that long; the oldest stand first."""
+        now = monotonic_s()
+        while self.idle and now - self.idle[0].idle_since >= longest_s:
+            self.idle.popleft().close()
 
 
 class Wire:
@@ -207,13 +245,9 @@ class Wire:
         self._posts: dict[str, _Post] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    def standing(self, site_id: str) -> Standing:
-        return self._post(site_id).standing
-
-    def note_failure(self, error: SiteError) -> None:
-        """Count an answer that was useless for a search (HTML, 5xx) as a failure."""
-        post = self._post(error.site_id)
-        post.standing.failed(monotonic_s(), error.code)
+    def standing(self, site: Site) -> Standing:
+        """How the site stands with this process; nothing is asked."""
+        return self._post(site).standing
 
     def open(
         self,
@@ -236,11 +270,11 @@ class Wire:
         answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
         raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
         """
-        post = self._post(site.site_id)
+        post = self._post(site)
         if not post.standing.may_ask(monotonic_s()):
             raise SiteUnreachable(site.site_id, f"not asked after {post.standing.last_failure}")
         slots = [post.slots] + ([post.body_slots] if carries_pixels else [])
-        _take(slots, site.site_id, deadline)
+        _take(slots, site.site_id, min(deadline.remaining_s(), site.timeouts.first_byte_s))
         start = monotonic_s()
         try:
             connection, response = self._exchange(
@@ -256,24 +290,39 @@ class Wire:
             raise
 
         def release(reusable: _Connection | None) -> None:
-            if reusable is None:
+            if reusable is None or self._posts.get(site.site_id) is not post:
                 connection.close()
             else:
-                reusable.idle_since = monotonic_s()
-                post.idle.append(reusable)
+                post.keep(reusable)
             _give_back(slots)
 
-        answer = SiteAnswer(site, response, connection, release)
+        seconds = monotonic_s() - start
+
+        def judge(error: SiteError | None) -> None:
+            if error is None or (
+                isinstance(error, SiteRefused) and error.status in ABOUT_THE_REQUEST
+            ):
+                post.standing.answered(monotonic_s(), seconds)
+            else:
+                at_once = isinstance(error, SiteUntrusted)
+                post.standing.failed(monotonic_s(), error.code, at_once=at_once)
+
+        answer = SiteAnswer(site, response, connection, release, judge)
         if answer.status in (401, 403):
-            answer.close()
-            post.standing.failed(monotonic_s(), SiteUntrusted.code, at_once=True)
-            raise SiteUntrusted(site.site_id, f"HTTP {answer.status}")
-        post.standing.answered(monotonic_s(), monotonic_s() - start)
+            raise answer.refuse(SiteUntrusted(site.site_id, f"HTTP {answer.status}"))
+        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+            raise answer.refuse(SiteSpeaksGarbage(site.site_id, "a coding that was not asked for"))
         return answer
 
-    def _post(self, site_id: str) -> _Post:
-        post = self._posts.get(site_id)
-        return self._posts.setdefault(site_id, _Post()) if post is None else post
+    def _post(self, site: Site) -> _Post:
+        """A site whose entry in region.toml has changed begins anew: it may have been mended."""
+        post = self._posts.get(site.site_id)
+        if post is None or (post.site is not site and post.site != site):
+            former, post = post, _Post(site)
+            self._posts[site.site_id] = post
+            if former is not None:
+                former.close_idle(0.0)
+        return post
 
     def _exchange(
         self,
@@ -287,7 +336,7 @@ class Wire:
         answer_s: float | None,
     ) -> tuple[_Connection, HeadParsed]:
         head = _request_head(site, method, target, headers, body)
-        pooled = self._pooled(post) if body is None or isinstance(body, bytes) else None
+        pooled = self._pooled(post, site) if body is None or isinstance(body, bytes) else None
         if pooled is not None:
             try:
                 return pooled, self._send(site, pooled, method, head, body, deadline, None)
@@ -303,10 +352,11 @@ class Wire:
             connection.close()
             raise
 
-    def _pooled(self, post: _Post) -> _Connection | None:
+    def _pooled(self, post: _Post, site: Site) -> _Connection | None:
         while post.idle:
             connection = post.idle.pop()
-            if monotonic_s() - connection.idle_since < IDLE_LIMIT_S:
+            young = monotonic_s() - connection.idle_since < IDLE_LIMIT_S
+            if young and connection.url == site.url and connection.is_quiet():
                 return connection
             connection.close()
         return None
@@ -328,11 +378,13 @@ class Wire:
                 sock = self._context(site).wrap_socket(sock, server_hostname=parts.hostname)
         except TimeoutError as error:
             raise SiteTimeout(site.site_id, timeout) from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise SiteUnreachable(site.site_id, "ended during the TLS handshake") from error
         except ssl.SSLError as error:
             raise SiteUntrusted(site.site_id, error.reason or "TLS") from error
         except OSError as error:
             raise SiteUnreachable(site.site_id, type(error).__name__) from error
-        return _Connection(sock)
+        return _Connection(sock, site.url)
 
     def _context(self, site: Site) -> ssl.SSLContext:
         if site.ca_file not in self._contexts:
@@ -353,13 +405,15 @@ class Wire:
         response = HeadParsed(connection, method=method)  # type: ignore[arg-type]
         try:
             connection.sock.settimeout(max(deadline.remaining_s(), 0.001))
+            whole = True
             if body is None or isinstance(body, bytes):
                 connection.sock.sendall(head + (body or b""))
             else:
-                _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
+                whole = _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
                 if answer_s is not None:
                     connection.reader.deadline = Deadline(answer_s)
             response.begin()
+            response.will_close |= not whole
         except TimeoutError as error:
             raise SiteTimeout(site.site_id, deadline.total_s) from error
         except http.client.RemoteDisconnected as error:
@@ -401,17 +455,26 @@ def _send_chunked(
     blocks: Iterable[bytes],
     deadline: Deadline,
     idle_s: float,
-) -> None:
-    """Send blocks as they come; the last chunk only if the iterable ends well."""
+) -> bool:
+    """Send blocks as they come; the last chunk only if the iterable ends well.
+
+    returns  False if the site has ended its reading: it may have answered early (413, 507), and
+             its words are worth more than the broken pipe
+    """
     sock.sendall(head)
     for block in blocks:
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
-            sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
+            try:
+                sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
+            except (BrokenPipeError, ConnectionResetError):
+                return False
     sock.sendall(b"0\r\n\r\n")
+    return True
 
 
-def _take(slots: Sequence[threading.BoundedSemaphore], site_id: str, deadline: Deadline) -> None:
+def _take(slots: Sequence[threading.BoundedSemaphore], site_id: str, wait_s: float) -> None:
+    deadline = Deadline(wait_s)
     for n, slot in enumerate(slots):
         if not slot.acquire(timeout=deadline.remaining_s()):
             _give_back(slots[:n])

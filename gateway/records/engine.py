@@ -100,6 +100,10 @@ class Records:
         insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
         return insert(table)
 
+    def leave_to_parent(self) -> None:
+        """After a fork: the parent's connections are not ours, not even to close them."""
+        self.engine.dispose(close=False)
+
     def close(self) -> None:
         self.engine.dispose()
 

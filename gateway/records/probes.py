@@ -77,8 +77,12 @@ def order_probe(records: Records, site_id: str, now: datetime) -> None:
         connection.execute(order)
 
 
-def save_profile(records: Records, site_id: str, profile: QuirkProfile) -> None:
+def save_profile(
+    records: Records, site_id: str, profile: QuirkProfile, order: datetime | None = None
+) -> None:
     """Record what a probe showed (`profile.probed_at` must be set) and end the order for it.
+
+    order  `due_since` as it was before the probe: an order that came meanwhile stays
 
     With `profile.problem` only the problem and the time are taken: the site's quirks are those
     that it showed when it last answered. An older probe never overwrites a younger one.
@@ -86,14 +90,15 @@ def save_profile(records: Records, site_id: str, profile: QuirkProfile) -> None:
     row: dict[str, Any] = {
         "problem": profile.problem,
         "probed_at": profile.probed_at,
-        "due_since": None,
     }
     if not profile.problem:
         row |= {"profile": _to_json(profile), "answered_at": profile.probed_at}
+    due = site_probe.c.due_since
+    still_due = sa.case((due == order, sa.null()), else_=due)
     save = records.insert(site_probe).values({"site_id": site_id, "profile": {}, **row})
     save = save.on_conflict_do_update(
         index_elements=["site_id"],
-        set_=row,
+        set_=row | {"due_since": still_due},
         where=sa.or_(site_probe.c.probed_at.is_(None), site_probe.c.probed_at <= profile.probed_at),
     )
     with records.write() as connection:

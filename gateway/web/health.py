@@ -60,12 +60,13 @@ def _outcome(check: Callable[[], None]) -> str:
 
 
 def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:
-    """Ask every site that nobody has heard of for FRESH_S, in parallel."""
+    """Ask every site that failed last or was not heard of for FRESH_S, in parallel."""
     now = monotonic_s()
     stale = []
     for site in sites:
-        heard = gateway.wire.standing(site.site_id).last_answer_at
-        if heard is None or now - heard > FRESH_S:
+        standing = gateway.wire.standing(site)
+        heard = standing.last_answer_at
+        if heard is None or now - heard > FRESH_S or not standing.answers:
             stale.append(site)
 
     def ask(site: Site, deadline: Deadline) -> None:
@@ -75,16 +76,15 @@ def _ask_stale(gateway: Gateway, sites: tuple[Site, ...]) -> None:
 
 
 def _describe(gateway: Gateway, site: Site) -> dict[str, object]:
-    standing = gateway.wire.standing(site.site_id)
+    standing = gateway.wire.standing(site)
     profile = gateway.profile(site.site_id)
     now = monotonic_s()
-    failed_last = (standing.last_failure_at or 0.0) > (standing.last_answer_at or 0.0)
     return {
         "id": site.site_id,
         "name_ru": site.name_ru,
         "name_en": site.name_en,
         "role": site.role,
-        "answers": standing.last_answer_at is not None and not failed_last,
+        "answers": standing.answers,
         "last_answer_s_ago": _ago(now, standing.last_answer_at),
         "last_answer_ms": round(standing.last_answer_s * 1000, 1)
         if standing.last_answer_s is not None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import orjson
 from flask import Blueprint, Response, request
+from gunicorn.http.errors import ParseException
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
@@ -85,7 +86,7 @@ def _parts(limit: int) -> Iterator[Part]:
     def read(size: int) -> bytes:
         try:
             return stream.read(size)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ParseException) as error:
             raise BadRequest("body", "broke off or is wrongly chunked") from error
 
     return _dicom_only(MultipartReader(read, boundary, Limits(total_bytes=limit)))

@@ -5,6 +5,7 @@ A stream that breaks after its first byte raises inside the response: the server
 connection without a last chunk, so that no client takes a part for the whole (trust.md R3).
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -68,6 +69,7 @@ THUMBNAIL_VIEWPORT = "128,128"
 _SINGLE_KINDS = """application/dicom application/octet-stream application/dicom+json image/jpeg
     image/png image/gif image/jp2 video/mpeg video/mp4"""
 SINGLE_KINDS = frozenset(_SINGLE_KINDS.split())
+POSSIBLE_KINDS = SINGLE_KINDS | {MULTIPART, "application/json"}
 
 
 @dataclass(frozen=True)
@@ -266,9 +268,13 @@ class _Retriever:
             raise
 
     def _ask(self, site: Site, path: str, accept: str) -> SiteAnswer:
+        """Ask one holder; what it says must at least be of a kind that could be an answer."""
         deadline = Deadline(site.timeouts.first_byte_s)
         base_url = self.gateway.settings.base_url
-        return dicomweb.open_object(self.gateway.wire, site, path, accept, deadline, base_url)
+        answer = dicomweb.open_object(self.gateway.wire, site, path, accept, deadline, base_url)
+        if answer.status == 200 and _kind_of(answer) not in POSSIBLE_KINDS:
+            raise answer.refuse(SiteSpeaksGarbage(site.site_id, "an unexpected media type"))
+        return answer
 
     def _answer(self, opened: Opened, choice: Choice) -> Response:
         """The holder's bytes under a media type that we write; one part alone where it is asked."""
@@ -306,7 +312,7 @@ def _response(
             yield from body
         except GatewayError as error:
             log.warning("download cut", site=opened.site.site_id, why=str(error))
-            raise
+            raise ConnectionResetError(errno.ECONNRESET, "the site's answer broke off") from error
 
     answer = Response(told(), content_type=content_type, direct_passthrough=True)
     answer.call_on_close(opened.answer.close)
@@ -321,6 +327,13 @@ def _upstream_type(opened: Opened) -> tuple[str, dict[str, str]]:
     except BadRequest as error:
         opened.answer.close()
         raise SiteSpeaksGarbage(opened.site.site_id, "no media type") from error
+
+
+def _kind_of(answer: SiteAnswer) -> str:
+    try:
+        return parse_content_type(answer.content_type)[0]
+    except BadRequest:
+        return ""
 
 
 def _accept() -> tuple[MediaRange, ...]:

@@ -107,7 +107,8 @@ def test_orthanc_loads_its_plugins_and_asks_for_the_password(start_orthanc, orth
     assert system["Version"] == orthanc_generation
     assert system["Name"] == "Городская больница № 1 им. Дробышева (Магнитогорск)"
     plugins = requests.get(server.url + "/plugins", auth=server.auth, timeout=5).json()
-    assert {"dicom-web", "gdcm", "python"} <= set(plugins)
+    wanted = {"dicom-web", "python"} | ({"gdcm"} if orthanc_generation == "1.10.1" else set())
+    assert wanted <= set(plugins)
     studies = requests.get(server.dicomweb_url + "/studies", auth=server.auth, timeout=5)
     assert studies.json() == []
 

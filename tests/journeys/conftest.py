@@ -53,8 +53,28 @@ def region(
     start_orthanc: StartOrthanc,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Region]:
-    """Read-only for the tests; what stores uses the archive."""
-    loaded = region_content()
+    """Read-only for the tests."""
+    yield from start_region(orthanc_generation, start_orthanc, tmp_path_factory, region_content())
+
+
+@pytest.fixture(scope="session")
+def empty_region(
+    orthanc_generation: str,
+    start_orthanc: StartOrthanc,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Region]:
+    """For the tests that store; each takes studies of its own."""
+    empty: dict[str, list[Instance]] = {"zlat": [], "archive": []}
+    yield from start_region(orthanc_generation, start_orthanc, tmp_path_factory, empty)
+
+
+def start_region(
+    orthanc_generation: str,
+    start_orthanc: StartOrthanc,
+    tmp_path_factory: pytest.TempPathFactory,
+    loaded: dict[str, list[Instance]],
+) -> Iterator[Region]:
+    """Start a server for each site, load it, and put a gateway in front."""
     servers = {name: start_orthanc(name, generation=orthanc_generation) for name in loaded}
     for name, server in servers.items():
         load(server, loaded[name])

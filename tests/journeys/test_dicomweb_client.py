@@ -76,8 +76,10 @@ def test_it_reads_a_rendering(client: DICOMwebClient) -> None:
 
 
 @pytest.mark.parametrize("big", [False, True], ids=["with a length", "chunked"])
-def test_it_stores(region: Region, big: bool) -> None:
-    client = DICOMwebClient(url=region.gateway.dicomweb, **({"chunk_size": 1000} if big else {}))
+def test_it_stores(empty_region: Region, big: bool) -> None:
+    client = DICOMwebClient(
+        url=empty_region.gateway.dicomweb, **({"chunk_size": 1000} if big else {})
+    )
     study = a_study(200 + big, (2,))
     datasets = [pydicom.dcmread(io.BytesIO(i.data)) for i in study]
     answer = client.store_instances(datasets)

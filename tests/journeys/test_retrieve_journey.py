@@ -5,6 +5,7 @@ import json
 
 import pydicom
 import pytest
+from PIL import Image
 
 from gateway.dicom.attributes import Dataset
 from gateway.dicom.media_types import parse_content_type
@@ -74,15 +75,30 @@ def test_frames_are_the_stored_pixels(region: Region) -> None:
     assert [data for _, data in found] == wanted
 
 
+def stored_as(region: Region, study: int) -> Instance:
+    return next(i for i in region.loaded["gkb1"] if i.study_uid == f"{ROOT}.{study}")
+
+
+def decodes(region: Region, study: int) -> bool:
+    """Orthanc 1.12.7 runs without GDCM here (gateway/demo/servers.py), so not JPEG 2000."""
+    return study != 60 or region.servers["gkb1"].generation == "1.10.1"
+
+
 @pytest.mark.parametrize(("study", "name"), [(60, "JPEG 2000"), (61, "RLE")])
-def test_compressed_frames_come_decoded_by_default(region: Region, study: int, name: str) -> None:
-    instance = next(i for i in region.loaded["gkb1"] if i.study_uid == f"{ROOT}.{study}")
+def test_compressed_frames_come_decoded_by_default_or_not_at_all(
+    region: Region, study: int, name: str
+) -> None:
+    if not decodes(region, study):
+        refused = region.gateway.get(path_of(stored_as(region, study)) + "/frames/1")
+        assert (refused.status_code, refused.json()["field"]) == (406, "Accept")
+        return
+    instance = stored_as(region, study)
     found = parts(region, path_of(instance) + "/frames/1")
     assert [data for _, data in found] == [instance.pixels], name
 
 
 def test_compressed_frames_come_as_stored_on_request(region: Region) -> None:
-    instance = next(i for i in region.loaded["gkb1"] if i.study_uid == f"{ROOT}.60")
+    instance = stored_as(region, 60)
     accept = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
     ((kind, data),) = parts(region, path_of(instance) + "/frames/1", accept)
     assert ("jp2" in kind or "1.2.840.10008.1.2.4.90" in kind, data[:4]) == (
@@ -121,8 +137,6 @@ def test_metadata_points_to_this_gateway_and_its_bulk_data_is_there(
     ],
 )
 def test_renderings_are_pictures(region: Region, path: str) -> None:
-    from PIL import Image
-
     answer = region.gateway.get(path_of(region.loaded["gkb1"][0]) + path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
     assert Image.open(io.BytesIO(answer.content)).format == "JPEG"

@@ -138,15 +138,16 @@ def _study(dicom_file):
 def test_real_orthanc_is_seen_as_it_is(orthanc_generation, start_orthanc, dicom_file):
     server = start_orthanc(generation=orthanc_generation)
     newer = orthanc_generation != "1.10.1"
+    gdcm = [] if newer else ["gdcm"]  # see gateway/demo/servers.py
     expected = {
         "software": "Orthanc",
         "version": orthanc_generation,
         "dicomweb_version": "1.20" if newer else "1.7",
-        "plugins": ("dicom-web", "explorer.js", "gdcm", "python"),
+        "plugins": ("dicom-web", "explorer.js", *gdcm, "python"),
         "decodes_query": False,
         "has_thumbnail": newer,
         "single_part": False,
-        "decodes": ("deflated", "jpeg", "jpeg2000", "jpegls", "rle"),
+        "decodes": ("deflated", "jpeg", *(["jpeg2000"] if gdcm else []), "jpegls", "rle"),
         "probed_at": NOW,
     }
     assert probe_site(as_site(server), NOW) == QuirkProfile(**expected)

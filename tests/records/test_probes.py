@@ -52,9 +52,16 @@ def test_order_keeps_its_time_until_the_probe(records):
     order_probe(records, "gkb1", LATER)
     assert load_probe(records, "gkb1") == SiteProbe("gkb1", QuirkProfile(), None, NOON)
     assert load_profiles(records) == {}
-    save_profile(records, "gkb1", replace(PROFILE, probed_at=LATER))
+    save_profile(records, "gkb1", replace(PROFILE, probed_at=LATER), order=NOON)
     order_probe(records, "gkb1", LATER)
     assert load_probes(records)["gkb1"].due_since == LATER
+
+
+def test_order_that_came_during_a_probe_stays(records):
+    order_probe(records, "gkb1", LATER)
+    save_profile(records, "gkb1", PROFILE, order=NOON)
+    save_profile(records, "gkb1", PROFILE)
+    assert load_probe(records, "gkb1") == SiteProbe("gkb1", PROFILE, NOON, LATER)
 
 
 def test_older_probe_does_not_overwrite_a_younger_one(records):

@@ -1,0 +1,103 @@
+"""The jobs that workers may do, by the word that stands in Redis.
+
+RQ would import and call any function that Redis names (routing.md E6). Here a job names a word of
+JOBS, and nothing else of what Redis says is imported, called or posted to. Every job may run twice:
+it looks at its row first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rq.exceptions import DeserializationError
+from rq.job import Job
+
+from gateway.clock import utc_now
+from gateway.errors import GatewayError
+from gateway.log import log
+from gateway.model.sites import QuirkProfile, Site
+from gateway.orthanc.probe import probe_site
+from gateway.records.engine import Records
+from gateway.records.probes import load_probe, load_probes, save_profile
+from gateway.region_file import RegionFile
+from gateway.worker.schedule import describe_change
+
+PROBE = "probe"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What jobs work with."""
+
+    records: Records
+    region_file: RegionFile
+
+
+class UnknownJob(GatewayError):
+    """Redis names a job that is not ours: somebody else writes there."""
+
+
+def do_probe(bench: Bench, site_id: str) -> None:
+    """Probe a site if its row says that it is due, and record what it showed."""
+    bench.region_file.refresh()
+    site = bench.region_file.region.site(site_id)
+    row = load_probe(bench.records, site_id)
+    if site and row and row.due_since:
+        probe_and_save(bench.records, site)
+
+
+def probe_and_save(records: Records, site: Site) -> None:
+    """Probe a site, record the result, log a line if it is another one than before.
+
+    raises  RecordsUnavailable; what the site does wrong is part of the result
+    """
+    before = load_probe(records, site.site_id)
+    profile = probe_site(site, utc_now())
+    save_profile(records, site.site_id, profile, before.due_since if before else None)
+    line, facts = describe_change(before.profile if before else None, profile)
+    if line:
+        tell = log.warning if profile.problem else log.info
+        tell(line, site=site.site_id, **facts)
+
+
+def probe_all(records: Records, sites: Sequence[Site]) -> dict[str, QuirkProfile]:
+    """Probe all sites now, at the same time, and record what they showed; by site id."""
+    with ThreadPoolExecutor(max(len(sites), 1)) as pool:
+        list(pool.map(lambda site: probe_and_save(records, site), sites))
+    profiles = {name: row.profile for name, row in load_probes(records).items()}
+    return {site.site_id: profiles[site.site_id] for site in sites}
+
+
+JOBS: Mapping[str, Callable[[Bench, str], None]] = {PROBE: do_probe}
+
+
+def is_known(job: Job) -> bool:
+    """Whether the job names a word of JOBS."""
+    try:
+        return isinstance(job.func_name, str) and job.func_name in JOBS
+    except DeserializationError:
+        return False
+
+
+def job_class(bench: Bench) -> type[Job]:
+    """RQ's Job as our workers see it: only JOBS, no callbacks, no webhooks."""
+
+    class GatewayJob(Job):
+        @property
+        def func(self) -> Callable[..., None]:
+            if not is_known(self):
+                raise UnknownJob(f"the job {self.id} is none of ours and was not executed")
+            return partial(JOBS[self.func_name], bench)
+
+        @property
+        def success_callback(self) -> None:
+            return None
+
+        failure_callback = stopped_callback = success_callback
+
+        def send_webhooks(self, *_args: Any, **_options: Any) -> None:
+            """Post nothing: the address would come from Redis."""
+
+    return GatewayJob

@@ -1,0 +1,149 @@
+"""The keeper: one process leads, spares wait. For now it keeps what we know of each site fresh.
+
+Every second the leader gathers rows, plans (schedule.py), orders what is due in the database, and
+rings a worker. What no worker does in time it does itself, in threads: a site that hangs holds up
+nobody else.
+"""
+
+import os
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from gateway.clock import Deadline, utc_now
+from gateway.errors import GatewayError
+from gateway.log import log
+from gateway.model.sites import Site
+from gateway.queues import Doorbell
+from gateway.records.engine import Records
+from gateway.records.events import forget_events, load_last_starts
+from gateway.records.leases import release_lease, take_lease
+from gateway.records.probes import load_probes, order_probe
+from gateway.region_file import RegionFile
+from gateway.settings import Settings
+from gateway.worker.jobs import PROBE, probe_and_save
+from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
+
+LEASE = "keeper"
+LEASE_S = 10.0  # a spare takes over at most LEASE_S + TICK_S after the leader's death
+RENEW_S = 3.0
+TICK_S = 1.0
+THREADS = 32
+QUEUE = "routine"
+EVENTS_KEPT = timedelta(days=30)
+TIDY_S = 3600.0
+
+
+def run_keeper(
+    settings: Settings, region_file: RegionFile, records: Records, stop: threading.Event
+) -> None:
+    """Lead, or wait to lead, until `stop` is set. Survives a database or Redis that is away."""
+    keeper = Keeper(settings, region_file, records)
+    log.info("keeper starts", holder=keeper.holder)
+    silent = ""
+    while not stop.is_set():
+        try:
+            keeper.tick()
+            if silent:
+                log.info("database answers again")
+            silent = ""
+        except GatewayError as error:
+            if not silent:
+                log.error("keeper cannot work", problem=str(error))
+            silent = str(error)
+        stop.wait(TICK_S)
+    keeper.close()
+    log.info("keeper stops", holder=keeper.holder)
+
+
+class Keeper:
+    """What one keeper process remembers between two ticks."""
+
+    def __init__(self, settings: Settings, region_file: RegionFile, records: Records) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self._every_s = settings.probe_every_s
+        self._region_file = region_file
+        self._records = records
+        self._doorbell = Doorbell(settings.redis_url)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="probe")
+        self._probing: set[str] = set()
+        self._changed: set[str] = set()
+        self._lease: Deadline | None = None
+        self._renew: Deadline | None = None
+        self._tidy: Deadline | None = None
+
+    @property
+    def leads(self) -> bool:
+        return self._lease is not None and not self._lease.passed
+
+    def tick(self) -> None:
+        """One round: keep the lease, then look what is due. Raises RecordsUnavailable."""
+        self._take_lease()
+        self._follow_region()
+        if not self.leads:
+            return
+        self._look_after_sites()
+        if self._tidy is None or self._tidy.passed:
+            self._tidy = Deadline(TIDY_S)
+            forget_events(self._records, utc_now() - EVENTS_KEPT)
+
+    def close(self) -> None:
+        """Give the lease back; probes under way end by their own deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._doorbell.close()
+        try:
+            release_lease(self._records, LEASE, self.holder, utc_now())
+        except GatewayError as error:
+            log.warning("lease is not given back and ends by itself", problem=str(error))
+
+    def _take_lease(self) -> None:
+        if self.leads and self._renew and not self._renew.passed:
+            return
+        led = self.leads
+        lease = Deadline(LEASE_S)  # counted from before the statement: never longer than the row's
+        fence = take_lease(self._records, LEASE, self.holder, utc_now(), LEASE_S)
+        self._lease = lease if fence else None
+        self._renew = Deadline(RENEW_S)
+        if fence and not led:
+            log.info("keeper leads", holder=self.holder, fence=fence)
+            self._changed = {site.site_id for site in self._region_file.region.sites}
+        elif led and not fence:
+            log.warning("keeper leads no longer", holder=self.holder)
+
+    def _follow_region(self) -> None:
+        before = {site.site_id: site for site in self._region_file.region.sites}
+        problem = self._region_file.problem
+        if self._region_file.refresh():
+            sites = self._region_file.region.sites
+            self._changed |= {site.site_id for site in sites if site != before.get(site.site_id)}
+            log.info("region file is taken", sites=len(sites))
+        elif self._region_file.problem != problem:
+            log.error("region file is wrong, the last one stays", problem=self._region_file.problem)
+
+    def _look_after_sites(self) -> None:
+        sites = self._region_file.region.sites
+        probes = load_probes(self._records)
+        starts = load_last_starts(self._records)
+        now = utc_now()
+        for site in plan_probes(sites, probes, starts, self._changed, now, self._every_s):
+            order_probe(self._records, site.site_id, now)
+            self._changed.discard(site.site_id)
+            heard = self._doorbell.ring(QUEUE, PROBE, site.site_id, now, int(WORKER_S))
+            if not heard:
+                self._probe(site)
+        for site in find_waiting(sites, probes, now):
+            self._probe(site)
+
+    def _probe(self, site: Site) -> None:
+        if site.site_id not in self._probing:
+            self._probing.add(site.site_id)
+            self._pool.submit(self._probe_in_thread, site)
+
+    def _probe_in_thread(self, site: Site) -> None:
+        try:
+            probe_and_save(self._records, site)
+        except Exception as error:  # noqa: BLE001 - the thread's door: the row stays due
+            log.error("probe failed", site=site.site_id, problem=f"{type(error).__name__}: {error}")
+        finally:
+            self._probing.discard(site.site_id)

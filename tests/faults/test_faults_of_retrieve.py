@@ -1,0 +1,165 @@
+"""A site breaks off while it sends images: trust.md R3, F1, F8, F9, over real Orthancs.
+
+Orthanc sends a study without a length, so that a cut looks like an end: only the closing boundary
+tells. A broken download must look broken to every client, also to one of HTTP/1.0.
+"""
+
+import time
+
+import pytest
+
+from tests.chaosproxy import (
+    HTML,
+    cut,
+    drips,
+    hangs,
+    http,
+    only,
+    resets,
+    says,
+    stalls,
+)
+from tests.faults.callers import raw_get
+from tests.faults.conftest import ALONE, COPIED, DEADLINE_S, TIMEOUTS
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+ORIGINAL = 'Accept: multipart/related; type="application/dicom"; transfer-syntax=*'
+SINGLE = "Accept: application/dicom; transfer-syntax=*"
+# A download is a GET of a study or of what lies below it; a search has a question mark.
+DOWNLOAD = "/dicom-web/studies/"
+PLACES = {
+    "1 %": cut(0.01),
+    "50 %": cut(0.5),
+    "99 %": cut(0.99),
+    "the last byte that counts": cut(1, missing=3),  # CRLF may follow the closing boundary
+    "the closing boundary": cut(1, missing=60),
+    "50 %, by RST": cut(0.5, reset=True),
+}
+WITH_LENGTH = PLACES | {"the last byte": cut(1, missing=1)}
+LENGTHLESS = {
+    "1 %, no length": cut(0.01, without_length=True),
+    "50 %, no length": cut(0.5, without_length=True),
+    "the last byte that counts, no length": cut(1, missing=3, without_length=True),
+}
+
+
+def test_without_a_fault_every_way_is_whole(shared):
+    for path in (ALONE.path, ALONE.instance_path):
+        for line in (ORIGINAL, SINGLE) if path == ALONE.instance_path else (ORIGINAL,):
+            for version in ("1.1", "1.0"):
+                answer = raw_get(shared.port, path, line, version=version)
+                assert (answer.status, answer.is_whole, answer.ended) == (200, True, "FIN")
+    # Pixels and all: the bytes are those that were stored.
+    assert shared.get(
+        ALONE.instance_path, headers={"Accept": "application/dicom; transfer-syntax=*"}
+    ).content.endswith(ALONE.files[0][-512 * 512 * 2 :])
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"], ids=["HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize("fault", PLACES.values(), ids=[f"cut at {place}" for place in PLACES])
+def test_a_study_that_breaks_off_never_ends_politely(shared, region, fault, version):
+    region["zlat"].proxy.fault = only(DOWNLOAD, fault)
+    answer = raw_get(shared.port, ALONE.path, ORIGINAL, version=version)
+    assert not answer.is_whole
+    assert answer.ended == "RST"
+    assert (answer.status, answer.length) == (200, None)
+
+
+@pytest.mark.parametrize("line", [ORIGINAL, SINGLE], ids=["multipart", "single part"])
+@pytest.mark.parametrize(
+    "fault",
+    [*WITH_LENGTH.values(), *LENGTHLESS.values()],
+    ids=[f"cut at {place}" for place in (*WITH_LENGTH, *LENGTHLESS)],
+)
+def test_an_instance_that_breaks_off_never_ends_politely(shared, region, fault, line):
+    whole = raw_get(shared.port, ALONE.instance_path, line)
+    region["zlat"].proxy.fault = only(DOWNLOAD, fault)
+    answer = raw_get(shared.port, ALONE.instance_path, line)
+    assert answer.ended == "RST"
+    # Of a single part nothing may be missing but what stood after it.
+    assert not answer.is_whole or (line == SINGLE and answer.body == whole.body)
+
+
+@pytest.mark.parametrize("fault", [stalls(0.5), stalls(0.999)], ids=["in the middle", "at the end"])
+def test_a_download_that_stops_is_cut_after_the_idle_limit(shared, region, fault):
+    region["zlat"].proxy.fault = only(DOWNLOAD, fault)
+    start = time.monotonic()
+    answer = raw_get(shared.port, ALONE.path, ORIGINAL)
+    assert time.monotonic() - start < TIMEOUTS["idle_s"] + 2
+    assert (answer.is_whole, answer.ended) == (False, "RST")
+
+
+@pytest.mark.parametrize(
+    "fault", [hangs, resets, says(HTML), cut(0.5)], ids=["hangs", "resets", "HTML", "cut"]
+)
+def test_metadata_that_breaks_off_is_an_error_and_no_shorter_list(shared, region, fault):
+    region["zlat"].proxy.fault = only(DOWNLOAD, fault)
+    answer = shared.get(ALONE.path + "/metadata")
+    assert answer.status_code in (502, 503, 504)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "Retry-After" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "below", ["", "/metadata", f"/series/{ALONE.series_uid}", "/rendered", "/thumbnail"]
+)
+def test_what_only_a_silent_site_holds_is_503_and_never_404(shared, region, below):
+    region["zlat"].proxy.fault = hangs
+    start = time.monotonic()
+    answer = shared.get(ALONE.path + below)
+    assert time.monotonic() - start < DEADLINE_S + TIMEOUTS["first_byte_s"]
+    assert (answer.status_code, answer.json()["sites"]) == (503, {"zlat": "timeout"})
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_what_no_site_has_is_404_only_if_all_said_so(shared, region):
+    path = "/dicom-web/studies/1.2.3.4"
+    assert shared.get(path).status_code == 404
+    region["gkb1"].proxy.fault = says(http("404 Not Found", b"wrong address"))
+    assert shared.get(path).status_code == 503
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        resets,
+        hangs,
+        stalls(0),
+        cut(0),
+        drips(0.3),
+        says(http("503 Busy", b"")),
+        says(HTML),
+    ],
+    ids=["resets", "hangs", "head only", "no byte", "drips its head", "503", "HTML"],
+)
+def test_the_second_holder_serves_when_the_first_fails_before_the_first_byte(shared, region, fault):
+    """F8, F17. Whichever of the two is asked first, the study comes whole."""
+    for broken in ("gkb1", "magnit"):
+        region[broken].proxy.fault = only(DOWNLOAD, fault)
+        answer = raw_get(shared.port, COPIED.path, ORIGINAL)
+        assert (answer.status, answer.is_whole, answer.ended) == (200, True, "FIN")
+        assert len(answer.body) > sum(map(len, COPIED.files))
+        region[broken].proxy.reset()
+
+
+def test_a_holder_that_went_away_is_replaced_at_the_next_click(shared, region):
+    """The gateway remembers who holds a study; a holder that is off must not cost the study."""
+    assert shared.get(COPIED.path + "/metadata").status_code == 200
+    for gone in ("gkb1", "magnit"):
+        region[gone].proxy.refuse()
+        assert shared.get(COPIED.path + "/metadata").status_code == 200
+        region[gone].proxy.reset()
+
+
+def test_downloads_go_on_after_broken_ones(shared, region):
+    """No slot, connection or file of the worker is lost by a cut."""
+    shared.get(ALONE.path)
+    before = shared.open_files
+    region["zlat"].proxy.fault = only(DOWNLOAD, cut(0.5))
+    for _ in range(40):
+        assert not raw_get(shared.port, ALONE.path, ORIGINAL).is_whole
+    region["zlat"].proxy.reset()
+    assert raw_get(shared.port, ALONE.path, ORIGINAL).is_whole
+    wait_until(lambda: shared.open_files <= before + 6, 5, "the worker to close its sockets")

@@ -1,0 +1,72 @@
+"""README tells the truth: every setting is listed, every command in it can be run."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.model.sites import Site, Timeouts
+from gateway.settings import meanings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def settings_table() -> str:
+    """What stands between the two marks of README."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    rows += [f"| `{n}` | {f'`{d}`' if d else '–'} | {m} |" for n, (d, m) in meanings().items()]
+    return "\n".join(rows)
+
+
+def commands(language: str = "sh") -> list[str]:
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def test_every_setting_is_listed_as_it_is() -> None:
+    between = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    assert between.strip() == settings_table()
+
+
+def test_every_key_of_a_site_is_listed() -> None:
+    listed = set(re.findall(r"`([a-z_]+)`", README.split("Keys of a site")[1].split("\n## ")[0]))
+    names = set(Site.__dataclass_fields__) | set(Timeouts.__dataclass_fields__)
+    names -= {"site_id", "password", "event_key", "timeouts"}
+    assert names - listed == set()
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
+def test_make_knows_the_target(command: str) -> None:
+    done = subprocess.run(
+        ["make", "-n", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
+    (document,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "region.toml").write_text(document, encoding="utf-8")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "gkb1").write_text("a password")
+    done = run_gateway(["check-config", "--region", "region.toml"], tmp_path)
+    assert (done.returncode, done.stdout) == (0, "region.toml: 1 sites, no mistakes\n")
+
+
+def run_gateway(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    import sys
+
+    return subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_picture_is_there() -> None:
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
+    assert [name for name in pictures if not (ROOT / name).is_file()] == []

@@ -1,0 +1,54 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from gateway.demo.servers import RedisServer, free_port
+from gateway.records.engine import Records, open_records
+from gateway.records.schema import migrate
+
+REGION_HEAD = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
+
+
+def write_region(file: Path, *, probe_s: float = 0.5, **sites: str) -> Path:
+    """region.toml with sites by id and URL, written in one step."""
+    text = REGION_HEAD
+    for site_id, url in sites.items():
+        text += f'[[site]]\nid = "{site_id}"\nname_ru = "{site_id}"\nname_en = "{site_id}"\n'
+        text += f'url = "{url}"\nkind = "dicomweb"\n'
+        text += f"timeouts = {{connect_s = 0.5, probe_s = {probe_s}}}\n"
+    draft = file.with_suffix(".new")
+    draft.write_text(text)
+    return draft.replace(file)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
+    records = open_records(url)
+    migrate(records)
+    records.close()
+    return url
+
+
+@pytest.fixture
+def records(database: str) -> Iterator[Records]:
+    records = open_records(database)
+    yield records
+    records.close()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    """The session's Redis, emptied."""
+    client = Redis.from_url(redis_server.url)
+    client.flushdb()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def dead_url() -> str:
+    """An address where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}"

@@ -1,0 +1,228 @@
+"""Keepers and workers as real processes, on a real Redis."""
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq import Callback, Queue
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from gateway.clock import utc_now
+from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
+from gateway.queues import Doorbell
+from gateway.records.probes import load_probes, load_profiles, order_probe
+from tests.waiting import wait_until
+from tests.worker.conftest import write_region
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def region(tmp_path, dead_url):
+    return write_region(tmp_path / "region.toml", gkb1=dead_url)
+
+
+@pytest.fixture
+def start(tmp_path, database, region, redis_server):
+    """start("keeper") or start("worker --queue routine") -> a process that lives."""
+    programs = []
+
+    def start_program(what, redis_url=redis_server.url):
+        log = tmp_path / f"{len(programs)}.log"
+        command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
+        environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url}
+        program = Program(what, command, log, folder=REPOSITORY, environ=environ)
+        programs.append(program)
+        return program.start()
+
+    yield start_program
+    for program in programs:
+        program.stop()
+
+
+@pytest.fixture
+def site_that_hangs():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _says(program, words):
+    return words in program.log_tail(200)
+
+
+def _queue(redis, name="routine"):
+    return Queue(name, connection=redis, serializer=JSONSerializer)
+
+
+def _wait_for_worker(redis, name="routine"):
+    wait_until(lambda: redis.scard(f"rq:workers:{name}"), 30, "a worker")
+
+
+def _fetch(job):
+    return Job.fetch(job.id, connection=job.connection, serializer=JSONSerializer)
+
+
+def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
+    start("worker --queue routine")
+    _wait_for_worker(redis)
+    now = utc_now()
+    order_probe(records, "gkb1", now)
+    doorbell = Doorbell(redis_server.url)
+    assert doorbell.ring("routine", "probe", "gkb1", now, 30)
+    wait_until(lambda: load_profiles(records), 30, "the probe")
+    probe = load_probes(records)["gkb1"]
+    assert (probe.profile.problem, probe.due_since) == ("unreachable (no connection)", None)
+    assert probe.profile.probed_at >= now
+    doorbell.close()
+
+
+def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, redis, tmp_path):
+    worker = start("worker --queue routine")
+    _wait_for_worker(redis)
+    job = _queue(redis).enqueue("os.system", f"touch {tmp_path}/pwned")
+    wait_until(lambda: not worker.alive, 30, "the worker to stop")
+    assert worker.exit_code == 1
+    assert _fetch(job).get_status() == JobStatus.FAILED
+    assert not (tmp_path / "pwned").exists()
+    assert _says(worker, "none of ours")
+
+
+@pytest.mark.parametrize("callback", ["on_success", "on_failure"])
+def test_callback_of_a_job_is_not_executed(start, redis, records, tmp_path, callback):
+    start("worker --queue routine")
+    _wait_for_worker(redis)
+    order_probe(records, "gkb1", utc_now())
+    _queue(redis).enqueue("probe", "gkb1", **{callback: Callback("os.abort")})
+    wait_until(lambda: load_profiles(records), 30, "the probe")
+    wait_until(lambda: not _queue(redis).started_job_registry.count, 30, "the end of the job")
+    assert _queue(redis).failed_job_registry.count == 0
+
+
+def test_worker_of_another_queue_leaves_the_job_alone(start, redis, records):
+    start("worker --queue bulk")
+    _wait_for_worker(redis, "bulk")
+    order_probe(records, "gkb1", utc_now())
+    job = _queue(redis).enqueue("probe", "gkb1")
+    last = _queue(redis, "bulk").enqueue("probe", "nobody", result_ttl=60)
+    wait_until(lambda: _fetch(last).is_finished, 30, "the bulk worker")
+    assert _fetch(job).get_status() == JobStatus.QUEUED
+
+
+def test_child_of_a_worker_dies_with_it(start, redis, records, region, site_that_hangs):
+    write_region(region, probe_s=60, gkb1=site_that_hangs)
+    worker = start("worker --queue routine")
+    _wait_for_worker(redis)
+    order_probe(records, "gkb1", utc_now())
+    _queue(redis).enqueue("probe", "gkb1")
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    wait_until(lambda: children.read_text().strip(), 30, "the child")
+    child = int(children.read_text().split()[0])
+    worker.kill()
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child's death")
+
+
+def test_worker_stops_on_sigterm(start, redis):
+    worker = start("worker --queue emergency")
+    _wait_for_worker(redis, "emergency")
+    worker.ask_to_stop()
+    wait_until(lambda: not worker.alive, 30, "the worker to stop")
+    assert worker.exit_code == 0
+    assert redis.scard("rq:workers:emergency") == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"maxmemory-policy": "allkeys-lru"}, "set maxmemory-policy noeviction in redis.conf"),
+        ({"appendonly": "no"}, "set appendonly yes in redis.conf"),
+    ],
+    ids=["Redis that throws jobs away", "Redis that forgets jobs"],
+)
+def test_worker_refuses(start, redis, option, says):
+    before = {name: redis.config_get(name)[name] for name in option}
+    try:
+        for name, value in option.items():
+            redis.config_set(name, value)
+        worker = start("worker --queue routine")
+        wait_until(lambda: not worker.alive, 30, "the worker to refuse")
+    finally:
+        for name, value in before.items():
+            redis.config_set(name, value)
+    assert worker.exit_code == 1
+    assert _says(worker, says)
+
+
+def test_worker_waits_for_redis_and_survives_its_restart(start, tmp_path, records):
+    server = RedisServer(tmp_path / "redis", free_port())
+    worker = start("worker --queue routine", server.url)
+    wait_until(lambda: _says(worker, "redis does not answer, trying again"), 30, "a log line")
+    with server, Redis.from_url(server.url) as client:
+        _wait_for_worker(client)
+        server.kill()
+        server.start()
+        order_probe(records, "gkb1", utc_now())
+        _queue(client).enqueue("probe", "gkb1")
+        wait_until(lambda: load_profiles(records), 60, "the probe after the restart")
+    assert worker.alive
+
+
+def test_keeper_probes_without_redis_and_without_workers(start, records, dead_url):
+    start("keeper", f"redis://127.0.0.1:{free_port()}/0")
+    wait_until(lambda: load_profiles(records), 30, "the probe")
+    assert load_profiles(records)["gkb1"].problem == "unreachable (no connection)"
+
+
+def test_keeper_probes_itself_when_a_worker_is_deaf(start, redis, records):
+    worker = start("worker --queue routine")
+    _wait_for_worker(redis)
+    worker.pause()
+    start("keeper")
+    wait_until(lambda: load_profiles(records), 30, "the probe")
+    assert load_probes(records)["gkb1"].due_since is None
+
+
+def test_spare_keeper_takes_over_from_a_dead_one(start, records):
+    leader = start("keeper")
+    wait_until(lambda: _says(leader, "keeper leads"), 30, "a leader")
+    spare = start("keeper")
+    wait_until(lambda: _says(spare, "keeper starts"), 30, "a spare")
+    leader.kill()
+    wait_until(lambda: _says(spare, "keeper leads"), 15, "the spare to take over")
+    assert _says(spare, "fence=2")
+
+
+def test_keeper_that_is_stopped_gives_its_lease_back(start):
+    leader = start("keeper")
+    wait_until(lambda: _says(leader, "keeper leads"), 30, "a leader")
+    spare = start("keeper")
+    leader.ask_to_stop()
+    wait_until(lambda: not leader.alive, 30, "the leader to stop")
+    assert leader.exit_code == 0
+    wait_until(lambda: _says(spare, "keeper leads"), 8, "the spare to take over at once")
+
+
+def test_keeper_takes_a_changed_region_file(start, redis, records, region, dead_url):
+    keeper = start("keeper")
+    wait_until(lambda: "gkb1" in load_profiles(records), 30, "the first probe")
+    region.write_text("broken =")
+    wait_until(lambda: _says(keeper, "region file is wrong"), 30, "a log line")
+    write_region(region, gkb1=dead_url, zlat=dead_url)
+    wait_until(lambda: "zlat" in load_profiles(records), 30, "the probe of the new site")
+
+
+def test_frozen_redis_holds_up_a_bell_only_once(tmp_path):
+    with RedisServer(tmp_path / "redis", free_port()) as server:
+        with Redis.from_url(server.url) as client:
+            client.sadd("rq:workers:routine", "rq:worker:x")
+        doorbell = Doorbell(server.url)
+        os.kill(server.pid, signal.SIGSTOP)
+        assert not doorbell.ring("routine", "probe", "gkb1", utc_now(), 30)
+        server.resume()
+        # Left alone for a while, although it would answer now.
+        assert not doorbell.ring("routine", "probe", "gkb1", utc_now(), 30)
+        doorbell.close()
