@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from threading import Thread
 
 import pytest
 
@@ -19,10 +20,17 @@ def receive() -> Iterator[Receive]:
     def run(message: bytes, *, bulk: bool = False) -> Answer:
         client.fresh()
         server, _ = listener.accept()
-        with server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(message) + 4096)
-            server.sendall(message)
-        return client.receive(bulk=bulk)
+
+        def answer() -> None:
+            with server:
+                server.sendall(message)
+
+        thread = Thread(target=answer)
+        thread.start()
+        try:
+            return client.receive(bulk=bulk)
+        finally:
+            thread.join()
 
     yield run
     client.close()
