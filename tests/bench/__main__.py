@@ -4,6 +4,7 @@ In each round all works are shuffled, and inside a work the two sides; a ratio p
 measurements that stand next to each other, the table shows the median of the rounds.
 """
 
+import os
 import random
 import sys
 import tempfile
@@ -121,7 +122,7 @@ def one_round(measured: Sequence[Measured], dice: random.Random) -> None:
 def main(rounds: int, quick: bool, only: str, seed: int) -> None:
     """Print how fast the gateway answers, against Orthanc asked directly."""
     dice = random.Random(seed)  # noqa: S311 - orders works, guards nothing
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
         running(Path(folder), SMALL_STUDIES) as servers,
@@ -134,7 +135,7 @@ def main(rounds: int, quick: bool, only: str, seed: int) -> None:
             one_round(measured, dice)
         for work in works:
             work.close()
-    print_table(measured, rounds=2 if quick else rounds, seconds=time.monotonic() - started)
+    print_table(measured, 2 if quick else rounds, time.monotonic() - started, load)
     sys.exit(1 if any(row.errors for row in measured) else 0)
 
 

@@ -25,9 +25,13 @@ class Row(Protocol):
     def ratios(self) -> list[float]: ...
 
 
-def print_table(rows: Sequence[Row], rounds: int, seconds: float) -> None:
-    """Write the table and what it was measured on to standard output."""
+def print_table(rows: Sequence[Row], rounds: int, seconds: float, load: float) -> None:
+    """Write the table and what it was measured on to standard output.
+
+    load  of the machine before the run: what others did meanwhile
+    """
     print(f"Machine: {os.cpu_count()} cores, {_cpu_model()}; servers and client share it.")
+    print(f"Load of others before the run: {load:.1f} (above 0.5: trust the ratios only roughly).")
     print(f"{rounds} rounds in {seconds:.0f} s; medians. Ratio: speed of the gateway, 1.00 is as")
     print("fast as Orthanc asked directly. CPU: of the gateway's processes. Stand-ins are no")
     print("Orthancs but one process with prepared answers. Searches over many sites are compared")
