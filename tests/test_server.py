@@ -10,7 +10,6 @@ import pytest
 from gateway.demo.servers import Program, free_port
 from tests.waiting import wait_until
 
-
 pytestmark = pytest.mark.real
 
 
