@@ -273,7 +273,7 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
     found = _find(wire, site, query.level, to_find(query), deadline)
     parents = _parents(wire, site, query, deadline) if found and query.level in PARENT else {}
     for entry in found:
-        tags = _main_tags(entry) | entry.get("PatientMainDicomTags", {})
+        tags = _main_tags(entry) | _main_tags(entry, "PatientMainDicomTags")
         if query.level in PARENT:
             tags = (
                 parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
@@ -296,7 +296,7 @@ def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[s
     if query.study_uid is not None:
         scope["StudyInstanceUID"] = query.study_uid
     studies = {
-        str(entry.get("ID")): _main_tags(entry) | entry.get("PatientMainDicomTags", {})
+        str(entry.get("ID")): _main_tags(entry) | _main_tags(entry, "PatientMainDicomTags")
         for entry in _find(wire, site, Level.STUDY, scope, deadline)
     }
     if query.level is Level.SERIES:
@@ -307,9 +307,12 @@ def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[s
     }
 
 
-def _main_tags(entry: Mapping[str, Any]) -> dict[str, str]:
-    tags = entry.get("MainDicomTags")
-    return dict(tags) if isinstance(tags, dict) else {}
+def _main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[str, str]:
+    """Tags of one found resource; whatever is no text is left out (hostile sites, H84)."""
+    tags = entry.get(name)
+    if not isinstance(tags, dict):
+        return {}
+    return {keyword: value for keyword, value in tags.items() if isinstance(value, str)}
 
 
 def _find(

@@ -38,6 +38,12 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (GatewayError, 500, "Gateway failed"),
 )
 
+# What Flask refuses before a door is reached, in the same words as our own refusals.
+WHAT_IS_WRONG = {
+    404: {"field": "path", "detail": "names no resource of this service; ask OPTIONS /dicom-web"},
+    405: {"field": "method", "detail": "is none of those that Allow lists"},
+}
+
 
 def problem(status: int, title: str, **facts: object) -> Response:
     """application/problem+json (RFC 9457)."""
@@ -84,7 +90,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:
         status = error.code or 500
-        answer = problem(status, error.name)
+        answer = problem(status, error.name, **WHAT_IS_WRONG.get(status, {}))
         for name, value in error.get_headers():
             if name.lower() in ("allow", "retry-after"):
                 answer.headers[name] = value

@@ -172,16 +172,16 @@ def test_a_refused_password_is_not_tried_again(gateway, region):
 
 
 def test_a_hung_site_costs_the_others_nothing_under_load(gateway, region):
-    """F2, F3: 40 searches while one site hangs; none waits past the deadline."""
+    """F2, F3: 20 searches while one site hangs; none waits past the deadline."""
     region["zlat"].proxy.fault = hangs
     took = []
-    for _ in range(40):
+    for _ in range(20):
         start = time.monotonic()
         answer = gateway.get("/dicom-web/studies")
         took.append(time.monotonic() - start)
         assert uids_of(answer) == {COPIED.uid, BESIDE.uid}
     assert max(took) < DEADLINE_S + SLACK_S
-    assert sum(took) < 40 * DEADLINE_S / 2  # the breaker stops the waiting
+    assert sum(took) < 20 * DEADLINE_S / 2  # the breaker stops the waiting
 
 
 def test_only_search_may_fail_at_a_site(shared, region):
