@@ -13,6 +13,9 @@ import orjson
 
 from gateway import log
 from gateway.bootstrap import open_migrated
+from gateway.demo.commands import demo_commands
+from gateway.demo.load import load_samples
+from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import SettingsError
 from gateway.queues import QUEUES
 from gateway.region_file import RegionFile, load_region
@@ -135,6 +138,9 @@ def check_config(region: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     click.echo(f"{settings.region}: {len(found.sites)} sites, no mistakes")
 
+
+main.add_command(sample_data)
+main.add_command(demo_commands(make=make_samples, load=load_samples))
 
 if __name__ == "__main__":
     main()

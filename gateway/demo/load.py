@@ -9,6 +9,7 @@ import requests
 
 from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
 from gateway.errors import DemoError
+from gateway.model.sites import Site
 
 PREFIX_BYTES = 64 * 1024
 PARALLEL = 2
@@ -55,6 +56,24 @@ def load_folder(
             raise DemoError(f"{url} does not take the samples: {type(error).__name__}") from error
     failed = [f.name for f, outcome in zip(files, outcomes, strict=True) if outcome == "failed"]
     return LoadResult(outcomes.count("stored"), outcomes.count("already"), tuple(failed))
+
+
+def load_samples(folder: Path, site: Site, say: Callable[[str], None]) -> None:
+    """Load the samples of one site of a demo region, telling every fifth of the way.
+
+    raises  DemoError if the site does not answer or refuses files
+    """
+    told = -1
+
+    def tell(done: int, total: int, _what: str) -> None:
+        nonlocal told
+        if (fifth := 5 * done // total) > told:
+            told = fifth
+            say(f"  {site.site_id}: {done}/{total}")
+
+    result = load_folder(folder, site.url, site.username, site.password, tell)
+    if result.failed:
+        raise DemoError(f"{site.site_id}: {len(result.failed)} sample files were refused")
 
 
 def _instances(session: requests.Session, url: str) -> frozenset[str]:

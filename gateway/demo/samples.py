@@ -6,6 +6,7 @@ back from a fixed day. Needs the optional libraries of `pip install .[demo]`.
 
 import hashlib
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -290,6 +291,15 @@ def _set_jpeg(ds: Dataset, pixels: Any, colour: bool) -> None:
 def _uid(*words: object) -> str:
     digest = hashlib.sha256("\n".join(map(str, words)).encode()).digest()
     return ROOT + str(int.from_bytes(digest[:15]))
+
+
+def make_samples(out: Path, say: Callable[[str], None]) -> None:
+    """Write the samples of a demo region; small ones if REGION_SAMPLES is "small"."""
+
+    def tell(done: int, total: int, title: str) -> None:
+        say(f"  {done:3d}/{total}  {title}".rstrip())
+
+    write_samples(out, small=os.environ.get("REGION_SAMPLES") == "small", progress=tell)
 
 
 @click.command("sample-data")
