@@ -14,6 +14,7 @@ from gateway.log import log
 from gateway.model.answers import Holder, SearchResult, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.orthanc import dicomweb
+from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records, open_records
 from gateway.records.probes import load_profiles
@@ -35,6 +36,7 @@ class Gateway:
     pool: Executor
     locator: Locator
     records: Records
+    stored: StoredSyntaxes
     _looked_at: float = field(default=0.0, repr=False)
     _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
 
@@ -100,4 +102,5 @@ def build_gateway(settings: Settings) -> Gateway:
         pool=pool,
         locator=Locator(find, pool),
         records=records,
+        stored=StoredSyntaxes(wire),
     )

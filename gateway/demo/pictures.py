@@ -177,7 +177,7 @@ def _clip_facts(colour: bool) -> Mapping[str, Any]:
 
 
 DRAWINGS: Mapping[str, Draw] = {
-    "ct-chest": _trunk(130, 470, 0, (40, 400)),
+    "ct-chest": _trunk(150, 440, 0, (40, 400)),
     "ct-abdomen": _trunk(20, 260, 130, (60, 360)),
     "ct-head": _head("ct"),
     "ct-head-bleed": _head("ct", bleeding=True),

@@ -1,10 +1,11 @@
 """Writes the sample studies of the demo region: the catalogue's series as DICOM files.
 
 The same arguments write the same bytes: pixels grow from names, UIDs from a digest, dates count
-back from a fixed day. Needs the optional libraries of `pip install .[demo]`.
+back from a fixed day.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -32,8 +34,8 @@ from gateway.demo.catalogue import (
     Series,
     Study,
 )
+from gateway.demo.pictures import draw_series
 from gateway.demo.reports import pdf_report, text_report
-from gateway.errors import DemoError
 
 CATALOGUE = "catalogue.json"
 ROOT = "2.25."
@@ -59,9 +61,7 @@ def write_samples(
     small     small matrices and few slices, for tests
     today     study dates count back from it
     progress  called with (studies done, studies in all, title of the next)
-    raises    DemoError if a library for drawing or compressing is missing
     """
-    check_libraries()
     entries = []
     for number, study in enumerate(STUDIES):
         progress(number, len(STUDIES), study.title_ru)
@@ -69,19 +69,6 @@ def write_samples(
     text = json.dumps(entries, ensure_ascii=False, indent=1)
     (out / CATALOGUE).write_text(text, encoding="utf-8")
     progress(len(STUDIES), len(STUDIES), "")
-
-
-def check_libraries() -> None:
-    """raises DemoError naming what is missing."""
-    try:
-        import jpeg_ls  # noqa: F401
-        import numpy  # noqa: F401
-        import openjpeg  # noqa: F401
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise DemoError(
-            f"{error.name} is missing; install the libraries of the samples: pip install '.[demo]'"
-        ) from error
 
 
 def _write_study(out: Path, study: Study, small: bool, today: date) -> dict[str, Any]:
@@ -132,8 +119,6 @@ def _instances(study: Study, small: bool, today: date) -> Iterator[Dataset]:
         if series.drawing in ("sr", "pdf"):
             yield _report(study, series, common, drawn)
             continue
-        from gateway.demo.pictures import draw_series  # needs the optional libraries
-
         count = series.small if small else series.count
         pictures = draw_series(series.drawing, study.patient.name, count, small)
         for n, picture in enumerate(pictures, 1):
@@ -263,10 +248,6 @@ def _set_pixels(ds: Dataset, pixels: Any, syntax: str) -> None:
 
 def _set_jpeg(ds: Dataset, pixels: Any, colour: bool) -> None:
     """JPEG baseline by Pillow: 8 bits, so deeper pixels lose their lowest bits."""
-    import io
-
-    from PIL import Image
-
     if pixels.dtype.itemsize == 2:
         pixels = (pixels >> 4).astype("uint8")
         ds.BitsAllocated = ds.BitsStored = 8
@@ -312,7 +293,4 @@ def sample_data(out: Path, today: datetime | None, small: bool) -> None:
     def tell(done: int, total: int, title: str) -> None:
         click.echo(f"{done:3d}/{total}  {title}")
 
-    try:
-        write_samples(out, small=small, today=today.date() if today else None, progress=tell)
-    except DemoError as error:
-        raise click.ClickException(str(error)) from error
+    write_samples(out, small=small, today=today.date() if today else None, progress=tell)

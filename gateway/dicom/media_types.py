@@ -331,6 +331,11 @@ def choose_rendered(ranges: Sequence[MediaRange]) -> Choice:
     return negotiate(ranges, _RENDERED)
 
 
+def wanted_syntax(choice: Choice) -> str:
+    """The transfer syntax that a choice of DICOM or frames stands for; "*" is as stored."""
+    return choice.transfer_syntax or _SYNTAXES.get(choice.part_type or "", (EXPLICIT_LE,))[0]
+
+
 def upstream_accept(choice: Choice) -> str:
     """The Accept to send to a site for this choice.
 

@@ -122,6 +122,17 @@ def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int |
     return integer(rows[0], "NumberOfFrames") or (1 if "00280010" in rows[0] else 0)
 
 
+def find_series(
+    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
+) -> list[str]:
+    """Orthanc's id of one instance of each series of a study, or of the one series."""
+    keys = {"StudyInstanceUID": study_uid}
+    if series_uid is not None:
+        keys["SeriesInstanceUID"] = series_uid
+    found = _find(wire, site, Level.SERIES, keys, deadline)
+    return [str(entry["Instances"][0]) for entry in found if entry.get("Instances")]
+
+
 def list_series_instances(
     wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
 ) -> list[tuple[str, str]]:

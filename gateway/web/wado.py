@@ -5,9 +5,8 @@ A stream that breaks after its first byte raises inside the response: the server
 connection without a last chunk, so that no client takes a part for the whole (trust.md R3).
 """
 
-import errno
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -17,6 +16,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
 from gateway.dicom.attributes import rewrite_uris
 from gateway.dicom.media_types import (
+    DICOM,
     MULTIPART,
     Choice,
     MediaRange,
@@ -28,12 +28,13 @@ from gateway.dicom.media_types import (
     parse_accept,
     parse_content_type,
     upstream_accept,
+    wanted_syntax,
 )
 from gateway.dicom.multipart import check_boundary
+from gateway.dicom.transcode import Plan, plan_transcoding
 from gateway.dicom.uids import check_uid
 from gateway.errors import (
     BadRequest,
-    GatewayError,
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
@@ -47,12 +48,13 @@ from gateway.federation.retrieve import (
     representative,
     unwrapped,
 )
-from gateway.log import log
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
+from gateway.web.decoding import decoded_answer
 from gateway.web.scope import Scope, scope_of
+from gateway.web.streaming import streamed
 
 FRAMES_LIMIT = 1000
 FRAME_LIST = re.compile(r"[1-9]\d{0,8}(?:,[1-9]\d{0,8})*", re.ASCII)
@@ -64,6 +66,7 @@ RENDER_PARAMETERS = {
     "quality": re.compile(r"[1-9]\d?|100", re.ASCII),
     "annotation": re.compile(r"(?:patient|technique)(?:,(?:patient|technique))?", re.ASCII),
 }
+WHOLE_AS_STORED = f'{MULTIPART}; type="{DICOM}"; transfer-syntax=*'
 THUMBNAIL_VIEWPORT = "128,128"
 # What an answer without multipart may be; anything else would be served under our name (H36).
 _SINGLE_KINDS = """application/dicom application/octet-stream application/dicom+json image/jpeg
@@ -124,14 +127,14 @@ class _Retriever:
 
     def dicom(self, site_id: str | None = None, **uids: str) -> Response:
         choice = choose_dicom(_accept(), one_instance="instance" in uids)
-        return self._stream(site_id, _target(uids), choice, "study, series or instance")
+        return self._images(site_id, _target(uids), choice, "study, series or instance")
 
     def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
         numbers = _frame_list(frames)
         choice = choose_frames(_accept(), one_frame=len(numbers) == 1)
         target = _target(uids, "/frames/" + ",".join(numbers))
         try:
-            return self._stream(site_id, target, choice, "frame")
+            return self._images(site_id, target, choice, "frame", [int(n) for n in numbers])
         except NotAcceptable:
             self._check_frames(site_id, target, numbers)
             raise
@@ -157,8 +160,15 @@ class _Retriever:
         choice = choose_metadata(_accept())
         scope = scope_of(self.gateway, site_id)
         target = _target(uids, "/metadata")
-        opened = self._open(scope, target, upstream_accept(choice), "metadata")
-        datasets = dicomweb.read_metadata(opened.site, b"".join(checked_blocks(opened, None)))
+        location = self._locate(scope, target.study)
+        while True:
+            opened = self._open(scope, target, upstream_accept(choice), "metadata", location)
+            try:
+                whole = b"".join(checked_blocks(opened, None))
+                datasets = dicomweb.read_metadata(opened.site, whole)
+                break
+            except SiteError as error:  # nothing has been sent yet: the next holder may do better
+                location = location.without(opened.site.site_id, error.code)
         rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, scope.service_url))
         return Response(orjson.dumps(datasets), content_type=choice.media_type)
 
@@ -235,6 +245,38 @@ class _Retriever:
         opened = self._open(scope, target, upstream_accept(choice), what)
         return self._answer(opened, choice)
 
+    def _images(
+        self,
+        site_id: str | None,
+        target: Target,
+        choice: Choice,
+        what: str,
+        frames: Sequence[int] = (),
+    ) -> Response:
+        """Instances or frames in the transfer syntax that is wanted, decoded where it is safe."""
+        scope = scope_of(self.gateway, site_id)
+        wanted = wanted_syntax(choice)
+        as_stored = upstream_accept(replace(choice, transfer_syntax="*"))
+        plans: dict[str, Plan] = {}
+
+        def open_at(site: Site) -> SiteAnswer:
+            stored = frozenset[str]()
+            if wanted != "*":
+                deadline = Deadline(site.timeouts.search_s)
+                stored = self.gateway.stored.find(site, target.study, target.series, deadline)
+            plan = plans[site.site_id] = plan_transcoding(wanted, stored)
+            if plan is Plan.REFUSE:
+                raise NotAcceptable("Accept", "the images cannot be had in this transfer syntax")
+            if plan is Plan.DECODE:
+                return self._ask(site, replace(target, below="").path, WHOLE_AS_STORED)
+            accept = as_stored if plan is Plan.AS_STORED else upstream_accept(choice)
+            return self._ask(site, target.path, accept)
+
+        opened = self._open_at(scope, target.study, open_at, what)
+        if plans[opened.site.site_id] is Plan.DECODE:
+            return decoded_answer(opened, choice, frames)
+        return self._answer(opened, choice)
+
     def _locate(self, scope: Scope, study_uid: str) -> Location:
         deadline_s = self.gateway.settings.search_deadline_s
         return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
@@ -285,12 +327,12 @@ class _Retriever:
                 answer.close()
                 raise SiteSpeaksGarbage(opened.site.site_id, "an unexpected media type")
             body: Iterator[bytes] = checked_blocks(opened, None)
-            return _response(body, kind, answer.length_of_body, opened)
+            return streamed(body, kind, answer.length_of_body, opened)
         boundary = check_boundary(parameters.get("boundary"))
         if not choice.single_part:
             part_type = parameters.get("type", choice.part_type)
             media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary.decode()}"'
-            return _response(
+            return streamed(
                 checked_blocks(opened, boundary), media_type, answer.length_of_body, opened
             )
         headers, body = unwrapped(opened, boundary)
@@ -299,26 +341,7 @@ class _Retriever:
         if syntax not in (None, "*"):
             single_type += f"; transfer-syntax={syntax}"
         length = headers.get("content-length", "")
-        return _response(body, single_type, int(length) if length.isdecimal() else None, opened)
-
-
-def _response(
-    body: Iterator[bytes], content_type: str, length: int | None, opened: Opened
-) -> Response:
-    """Stream a body; what goes wrong in it is logged and cuts the connection."""
-
-    def told() -> Iterator[bytes]:
-        try:
-            yield from body
-        except GatewayError as error:
-            log.warning("download cut", site=opened.site.site_id, why=str(error))
-            raise ConnectionResetError(errno.ECONNRESET, "the site's answer broke off") from error
-
-    answer = Response(told(), content_type=content_type, direct_passthrough=True)
-    answer.call_on_close(opened.answer.close)
-    if length is not None:
-        answer.content_length = length
-    return answer
+        return streamed(body, single_type, int(length) if length.isdecimal() else None, opened)
 
 
 def _upstream_type(opened: Opened) -> tuple[str, dict[str, str]]:

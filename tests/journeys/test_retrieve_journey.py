@@ -79,22 +79,28 @@ def stored_as(region: Region, study: int) -> Instance:
     return next(i for i in region.loaded["gkb1"] if i.study_uid == f"{ROOT}.{study}")
 
 
-def decodes(region: Region, study: int) -> bool:
-    """Orthanc 1.12.7 runs without GDCM here (gateway/demo/servers.py), so not JPEG 2000."""
-    return study != 60 or region.servers["gkb1"].generation == "1.10.1"
-
-
 @pytest.mark.parametrize(("study", "name"), [(60, "JPEG 2000"), (61, "RLE")])
-def test_compressed_frames_come_decoded_by_default_or_not_at_all(
-    region: Region, study: int, name: str
-) -> None:
-    if not decodes(region, study):
-        refused = region.gateway.get(path_of(stored_as(region, study)) + "/frames/1")
-        assert (refused.status_code, refused.json()["field"]) == (406, "Accept")
-        return
+def test_compressed_frames_come_decoded_by_default(region: Region, study: int, name: str) -> None:
     instance = stored_as(region, study)
     found = parts(region, path_of(instance) + "/frames/1")
     assert [data for _, data in found] == [instance.pixels], name
+
+
+@pytest.mark.parametrize("study", [60, 61])
+def test_compressed_instances_come_decoded_by_default(region: Region, study: int) -> None:
+    instance = stored_as(region, study)
+    for path in (path_of(instance), f"/studies/{instance.study_uid}"):
+        ((_, data),) = parts(region, path)
+        ds = pydicom.dcmread(io.BytesIO(data))
+        found = (ds.file_meta.TransferSyntaxUID, ds.SOPInstanceUID, ds.PixelData)
+        assert found == ("1.2.840.10008.1.2.1", instance.instance_uid, instance.pixels)
+
+
+def test_nobody_is_asked_to_compress_into_jpeg_2000(region: Region) -> None:
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90'
+    plain, compressed = region.loaded["gkb1"][0], stored_as(region, 60)
+    assert region.gateway.get(path_of(plain), headers={"Accept": accept}).status_code == 406
+    assert [data for _, data in parts(region, path_of(compressed), accept)] == [compressed.data]
 
 
 def test_compressed_frames_come_as_stored_on_request(region: Region) -> None:

@@ -1,0 +1,56 @@
+"""How the images of a study are stored at an Orthanc, asked before a site is asked to transcode."""
+
+from collections import OrderedDict
+from threading import Lock
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.errors import SiteRefused
+from gateway.model.sites import Site
+from gateway.orthanc.dicomweb import find_series
+from gateway.orthanc.wire import Wire
+
+KEEP_S = 600.0
+KEEP_MOST = 20_000
+ANSWER_LIMIT = 256
+
+
+class StoredSyntaxes:
+    """Remembers the transfer syntax of each series by its first instance; safe for threads."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._kept: OrderedDict[tuple[str, str, str | None], tuple[float, frozenset[str]]] = (
+            OrderedDict()
+        )
+        self._lock = Lock()
+
+    def find(
+        self, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
+    ) -> frozenset[str]:
+        """Transfer syntax UIDs of the series, or of every series of the study.
+
+        Empty if the site is no Orthanc or has no such series. raises SiteError
+        """
+        if site.kind != "orthanc":
+            return frozenset()
+        key = (site.site_id, study_uid, series_uid)
+        with self._lock:
+            found_at, found = self._kept.get(key, (0.0, frozenset()))
+        if found and monotonic_s() - found_at < KEEP_S:
+            return found
+        first_ids = find_series(self._wire, site, study_uid, series_uid, deadline)
+        found = frozenset(self._ask(site, orthanc_id, deadline) for orthanc_id in first_ids)
+        with self._lock:
+            self._kept[key] = (monotonic_s(), found)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEEP_MOST:
+                self._kept.popitem(last=False)
+        return found
+
+    def _ask(self, site: Site, orthanc_id: str, deadline: Deadline) -> str:
+        target = f"/instances/{orthanc_id}/metadata/TransferSyntax"
+        with self._wire.open(site, "GET", target, deadline=deadline) as answer:
+            raw = answer.read_all(ANSWER_LIMIT)
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "transfer syntax")
+        return raw.decode("ascii", "replace").strip()
