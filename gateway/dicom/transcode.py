@@ -52,7 +52,8 @@ def to_explicit_little_endian(file: bytes) -> bytes:
     dataset, _ = _decoded(file)
     out = io.BytesIO()
     try:
-        dataset.save_as(out, enforce_file_format=True)
+        with warnings.catch_warnings(action="ignore"):
+            dataset.save_as(out, enforce_file_format=True)
     except _WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"cannot be written: {type(error).__name__}") from error
     return out.getvalue()
@@ -66,8 +67,9 @@ def frames_of(file: bytes, numbers: Sequence[int]) -> list[bytes]:
     dataset, count = _decoded(file)
     if max(numbers) > count:
         raise LookupError("frame")
-    size = len(dataset.PixelData) // count
-    return [dataset.PixelData[(n - 1) * size : n * size] for n in numbers]
+    pixels = bytes(dataset.get("PixelData", b""))
+    size = len(pixels) // count
+    return [pixels[(n - 1) * size : n * size] for n in numbers]
 
 
 def _decoded(file: bytes) -> tuple[Dataset, int]:

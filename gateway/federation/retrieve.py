@@ -5,7 +5,7 @@ stream, and the door cuts the connection: a broken download never ends politely 
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from gateway.dicom.multipart import ClosingBoundary, MultipartReader
 from gateway.errors import (
@@ -28,11 +28,16 @@ OpenAt = Callable[[Site], SiteAnswer]
 
 @dataclass(frozen=True)
 class Opened:
-    """An answer whose head has come. `first` is the first block: the holder really sends."""
+    """An answer whose head has come. `first` is the first block: the holder really sends.
+
+    silent  sites that could not be asked, with the code of each: they may hold more of the study
+    """
 
     site: Site
     answer: SiteAnswer
     first: bytes
+    silent: Mapping[str, str] = field(default_factory=dict)
+    service_url: str = ""
 
 
 def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, what: str) -> Opened:
@@ -50,7 +55,7 @@ def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, wh
         if site is None:
             continue
         try:
-            return _first_block(site, open_at(site), what)
+            return replace(_first_block(site, open_at(site), what), silent=silent)
         except NotFound:
             continue
         except NotAcceptable as error:

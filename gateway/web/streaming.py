@@ -24,6 +24,14 @@ def streamed(
 
     answer = Response(told(), content_type=content_type, direct_passthrough=True)
     answer.call_on_close(opened.answer.close)
+    warn_of_silence(answer, opened)
     if length is not None:
         answer.content_length = length
     return answer
+
+
+def warn_of_silence(answer: Response, opened: Opened) -> None:
+    """Say in Warning 299 which sites could not be asked: they may hold more (dicomweb.md 2.7)."""
+    for site_id, code in opened.silent.items():
+        text = f"299 {opened.service_url}: Results incomplete, no answer from {site_id} ({code})"
+        answer.headers.add("Warning", text)

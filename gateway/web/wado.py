@@ -54,7 +54,7 @@ from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
 from gateway.web.decoding import decoded_answer
 from gateway.web.scope import Scope, scope_of
-from gateway.web.streaming import streamed
+from gateway.web.streaming import streamed, warn_of_silence
 
 FRAMES_LIMIT = 1000
 FRAME_LIST = re.compile(r"[1-9]\d{0,8}(?:,[1-9]\d{0,8})*", re.ASCII)
@@ -164,13 +164,15 @@ class _Retriever:
         while True:
             opened = self._open(scope, target, upstream_accept(choice), "metadata", location)
             try:
-                whole = b"".join(checked_blocks(opened, None))
-                datasets = dicomweb.read_metadata(opened.site, whole)
+                blocks = checked_blocks(opened, None)
+                datasets = dicomweb.read_metadata(opened.site, blocks, target.study)
                 break
             except SiteError as error:  # nothing has been sent yet: the next holder may do better
                 location = location.without(opened.site.site_id, error.code)
         rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, scope.service_url))
-        return Response(orjson.dumps(datasets), content_type=choice.media_type)
+        answer = Response(orjson.dumps(datasets), content_type=choice.media_type)
+        warn_of_silence(answer, opened)
+        return answer
 
     def _check_frames(self, site_id: str | None, target: Target, numbers: list[str]) -> None:
         """Tell a frame that does not exist from one that cannot be given: Orthanc says 400 to both.
@@ -304,7 +306,8 @@ class _Retriever:
     ) -> Opened:
         location = location or self._locate(scope, study_uid)
         try:
-            return open_best(location, scope.by_id, open_at, what)
+            opened = open_best(location, scope.by_id, open_at, what)
+            return replace(opened, service_url=scope.service_url)
         except (NotFound, NoSiteAnswered):
             self.gateway.locator.forget(study_uid)
             raise
