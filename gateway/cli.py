@@ -106,6 +106,7 @@ def worker(region: Path | None, queue: str) -> None:
 def sites(region: Path | None, as_json: bool) -> None:
     """Probe every site now and show how it behaves (its quirk profile)."""
     settings = _settings(region=region)
+    log.configure("ERROR", settings.log_form)  # what a probe finds is shown below
     bench = _bench(settings)
     found = probe_all(bench.records, bench.region_file.region.sites)
     if as_json:

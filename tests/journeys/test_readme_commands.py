@@ -1,0 +1,50 @@
+"""The commands of README do what it says, against a real region."""
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.journeys.conftest import Region
+from tests.test_readme import ROOT, commands
+
+pytestmark = pytest.mark.real
+
+ENDLESS = {"web", "keeper", "worker"}  # started for real in tests/worker and by every journey
+QUESTIONS = [c for c in commands() if c.startswith("curl ")]
+OURS = [c for c in commands() if c.startswith("gateway ") and not c.startswith("gateway demo")]
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+def test_each_question_is_answered(region: Region, command: str) -> None:
+    words = shlex.split(command.replace("http://127.0.0.1:8080", region.gateway.url))
+    done = subprocess.run(
+        [words[0], "-sS", "--fail", *words[1:]], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr, done.stdout != "") == (0, "", True)
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_each_command_of_the_gateway_works(region: Region, command: str) -> None:
+    words = shlex.split(command)[1:]
+    words += ["--help"] if words[0] in ENDLESS else []
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *words],
+        cwd=region.gateway.folder,
+        env={"PATH": "/usr/bin:/bin", "GATEWAY_STATE_DIR": str(region.gateway.folder / "state")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    if words[0] == "sites":
+        version = next(iter(region.servers.values())).generation
+        assert done.stdout.count(version) == len(region.servers)
+
+
+def test_no_command_is_left_untested() -> None:
+    others = {c for c in commands() if c not in QUESTIONS and c not in OURS}
+    # make: test_readme.py and the gate itself; compose: test_compose.py
+    assert others == {"make run", "make test", "gateway demo init", "docker compose up --build"}
+    assert (ROOT / "compose.yaml").is_file()
