@@ -1,7 +1,7 @@
 """An invented trunk from the loins to the shoulders, in Hounsfield units, one slice at a time.
 
 z is 0 at the fourth lumbar vertebra and about 480 at the neck. The same trunk gives the CT slices
-and, summed along one axis, the chest radiographs (projection.py).
+and, summed along one axis, the chest radiographs (radiographs.py).
 """
 
 from collections.abc import Sequence
