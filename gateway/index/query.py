@@ -160,7 +160,7 @@ def _judge(
 ) -> tuple[list[_Place], int]:
     """The same where each record must be read."""
     seen: set[str] = set()
-    places = []
+    places: list[_Place] = []
     for place in _judged(connection, query, terms):
         if place.uid not in seen:
             seen.add(place.uid)
