@@ -1,0 +1,81 @@
+"""The study index: what each site holds, one row per (site, study) and (site, series).
+
+Rows keep the whole DICOM JSON record of the site, repaired where its character set was wrong, and
+beside it the columns that search sorts and selects by. Every column can be made again from the
+record and the site's feed; nothing here is the only copy of anything.
+"""
+
+import sqlalchemy as sa
+
+from gateway.records.engine import UtcDateTime, metadata
+
+
+def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Text compared by code point on both databases: ranges of prefixes and the order need it."""
+    kind = sa.Text if length is None else sa.String
+    return kind(length, collation="C").with_variant(kind(length), "sqlite")
+
+
+study = sa.Table(
+    "study",
+    metadata,
+    sa.Column("site_id", sa.String(32), primary_key=True),
+    sa.Column("study_uid", _ordered(64), primary_key=True),
+    sa.Column("orthanc_id", sa.String(44), nullable=False),
+    # study_date to odd: made of the record by index/columns.py, nowhere else.
+    # DA, and TM as "HHMMSS.ffffff"; "" where the record's are absent or dirty: "" sorts last.
+    sa.Column("study_date", _ordered(8), nullable=False),
+    sa.Column("study_time", _ordered(13), nullable=False),
+    sa.Column("accession_number", _ordered(), nullable=False),
+    sa.Column("patient_id", _ordered(), nullable=False),
+    # dicom/names.py: the name folded for search, and the same in Latin letters.
+    sa.Column("name_key", _ordered(), nullable=False),
+    sa.Column("name_latin", _ordered(), nullable=False),
+    sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
+    # The columns do not tell all that the record says (several values, name groups, overlong).
+    sa.Column("odd", sa.Boolean, nullable=False),
+    sa.Column("series_count", sa.Integer, nullable=False),
+    sa.Column("instance_count", sa.Integer, nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),  # DICOM JSON, one dataset
+    sa.Column("changed_at", UtcDateTime),  # the site's own time of the last change
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
+    sa.Column("indexed_at", UtcDateTime, nullable=False),
+)
+sa.Index("study_in_order", study.c.study_date.desc(), study.c.study_time.desc(), study.c.study_uid)
+sa.Index("study_by_uid", study.c.study_uid)
+sa.Index("study_by_patient_id", study.c.patient_id)
+sa.Index("study_by_accession_number", study.c.accession_number)
+sa.Index("study_by_name", study.c.name_key)
+sa.Index("study_by_name_latin", study.c.name_latin)
+sa.Index("study_odd", study.c.odd, sqlite_where=study.c.odd, postgresql_where=study.c.odd)
+sa.Index("study_by_orthanc_id", study.c.site_id, study.c.orthanc_id)
+
+series = sa.Table(
+    "series",
+    metadata,
+    sa.Column("site_id", sa.String(32), primary_key=True),
+    sa.Column("series_uid", _ordered(64), primary_key=True),
+    sa.Column("study_uid", _ordered(64), nullable=False),
+    # By index/columns.py: series_columns.
+    sa.Column("modality", sa.String(16), nullable=False),
+    sa.Column("series_number", sa.BigInteger),
+    sa.Column("instance_count", sa.Integer, nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)
+sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
+sa.Index("series_by_study", series.c.study_uid)
+
+site_cursor = sa.Table(
+    "site_cursor",
+    metadata,
+    sa.Column("site_id", sa.String(32), primary_key=True),
+    # Where in the site's /changes we are, and what the entry there was (routing.md 2.1).
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    # "filling" until every study was read once, then "following".
+    sa.Column("phase", sa.String(16), nullable=False),
+    sa.Column("filled", sa.Integer, nullable=False),
+    sa.Column("to_fill", sa.Integer, nullable=False),
+    sa.Column("read_at", UtcDateTime),  # the feed was read to its end
+    sa.Column("swept_at", UtcDateTime),  # the whole list was compared
+)
