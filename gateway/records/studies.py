@@ -9,21 +9,31 @@ import sqlalchemy as sa
 
 from gateway.records.engine import UtcDateTime, metadata
 
+
+def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Text compared by code point on both databases: ranges of prefixes and the order need it."""
+    kind = sa.Text if length is None else sa.String
+    return kind(length, collation="C").with_variant(kind(length), "sqlite")
+
+
 study = sa.Table(
     "study",
     metadata,
     sa.Column("site_id", sa.String(32), primary_key=True),
-    sa.Column("study_uid", sa.String(64), primary_key=True),
+    sa.Column("study_uid", _ordered(64), primary_key=True),
     sa.Column("orthanc_id", sa.String(44), nullable=False),
-    # DA and TM in one form, "" where the record's are absent or dirty: "" sorts last.
-    sa.Column("study_date", sa.String(8), nullable=False),
-    sa.Column("study_time", sa.String(13), nullable=False),
-    sa.Column("accession_number", sa.Text, nullable=False),
-    sa.Column("patient_id", sa.Text, nullable=False),
+    # study_date to odd: made of the record by index/columns.py, nowhere else.
+    # DA, and TM as "HHMMSS.ffffff"; "" where the record's are absent or dirty: "" sorts last.
+    sa.Column("study_date", _ordered(8), nullable=False),
+    sa.Column("study_time", _ordered(13), nullable=False),
+    sa.Column("accession_number", _ordered(), nullable=False),
+    sa.Column("patient_id", _ordered(), nullable=False),
     # dicom/names.py: the name folded for search, and the same in Latin letters.
-    sa.Column("name_key", sa.Text, nullable=False),
-    sa.Column("name_latin", sa.Text, nullable=False),
-    sa.Column("modalities", sa.Text, nullable=False),  # "|CT|SR|", sorted
+    sa.Column("name_key", _ordered(), nullable=False),
+    sa.Column("name_latin", _ordered(), nullable=False),
+    sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
+    # The columns do not tell all that the record says (several values, name groups, overlong).
+    sa.Column("odd", sa.Boolean, nullable=False),
     sa.Column("series_count", sa.Integer, nullable=False),
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False),  # DICOM JSON, one dataset
@@ -45,9 +55,11 @@ series = sa.Table(
     "series",
     metadata,
     sa.Column("site_id", sa.String(32), primary_key=True),
-    sa.Column("series_uid", sa.String(64), primary_key=True),
-    sa.Column("study_uid", sa.String(64), nullable=False),
+    sa.Column("series_uid", _ordered(64), primary_key=True),
+    sa.Column("study_uid", _ordered(64), nullable=False),
+    # By index/columns.py: series_columns.
     sa.Column("modality", sa.String(16), nullable=False),
+    sa.Column("series_number", sa.BigInteger),
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False),
 )

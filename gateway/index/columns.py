@@ -1,0 +1,100 @@
+"""What the index keeps of a record in columns, so that SQL can select and sort. Pure.
+
+index/query.py trusts these columns: for a row that is not `odd` they hold all that the record says
+about their attribute, in the form in which dicom/matching.py compares it.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from gateway.dicom.attributes import Dataset, integer, text, values
+from gateway.dicom.matching import MAX_KEY, span_of_key
+from gateway.dicom.names import latin_key, name_key
+
+LONGEST = MAX_KEY
+"""Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
+
+
+def study_columns(record: Dataset) -> dict[str, Any]:
+    """Columns study_date to odd of a study's row, made of its (repaired) record."""
+    name, odd_name = _name(record)
+    columns = {"study_date": _date(record), "study_time": _time(record)}
+    odd = odd_name
+    for column, keyword in (
+        ("accession_number", "AccessionNumber"),
+        ("patient_id", "PatientID"),
+    ):
+        columns[column], is_odd = _single(record, keyword)
+        odd = odd or is_odd
+    for column, form in (("name_key", name_key(name)), ("name_latin", latin_key(name))):
+        columns[column] = form[:LONGEST]
+        odd = odd or len(form) > LONGEST
+    modalities = sorted({_clean(str(m)) for m in values(record, "ModalitiesInStudy") if m})
+    columns["modalities"] = f"|{'|'.join(modalities)}|" if modalities else ""
+    odd = odd or any("|" in m or m != m.upper() for m in modalities)
+    odd = odd or any(len(_values(record, keyword)) > 1 for keyword in ("StudyDate", "StudyTime"))
+    return {**columns, "odd": odd}
+
+
+def series_columns(record: Dataset) -> dict[str, Any]:
+    """Columns modality and series_number of a series' row."""
+    return {
+        "modality": _clean(text(record, "Modality"))[:16],
+        "series_number": integer(record, "SeriesNumber"),
+    }
+
+
+def _values(record: Dataset, keyword: str) -> list[Any]:
+    return [value for value in values(record, keyword) if value is not None]
+
+
+def _clean(found: str) -> str:
+    """A text that every database takes: no NUL, no half of a surrogate pair."""
+    return found.strip(" \0").replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def _single(record: Dataset, keyword: str) -> tuple[str, bool]:
+    """The one value as it is compared, and whether that is not the whole truth."""
+    found = _values(record, keyword)
+    if not found:
+        return "", False
+    if isinstance(found[0], dict | list):
+        return "", True
+    value = str(found[0]).strip(" \0")
+    kept = _clean(value)[:LONGEST]
+    return kept, len(found) > 1 or kept != value
+
+
+def _name(record: Dataset) -> tuple[str, bool]:
+    found = _values(record, "PatientName")
+    if not found:
+        return "", False
+    name: Any = found[0]
+    groups = 1
+    if isinstance(name, dict):
+        groups = sum(bool(group) for group in name.values())
+        if groups and not name.get("Alphabetic"):
+            return "", True
+        name = name.get("Alphabetic") or ""
+    name = str(name)
+    return _clean(name), len(found) > 1 or groups > 1 or "=" in name or "\0" in name
+
+
+def _date(record: Dataset) -> str:
+    value = _moment(record, "StudyDate")
+    return value if len(value) == 8 and span_of_key("DA", value) is not None else ""
+
+
+def _time(record: Dataset) -> str:
+    """The first moment that the value stands for, always in 13 letters."""
+    value = _moment(record, "StudyTime")
+    span = None if "-" in value else span_of_key("TM", value)
+    if span is None:
+        return ""
+    first: datetime = span[0]
+    return first.strftime("%H%M%S.%f")
+
+
+def _moment(record: Dataset, keyword: str) -> str:
+    found = _values(record, keyword)
+    return str(found[0]).strip(" \0") if found and not isinstance(found[0], dict | list) else ""
