@@ -7,21 +7,28 @@ revision = "0002"
 down_revision = "0001"
 
 MOMENT = sa.DateTime(timezone=True)
+ORDERED = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+
+
+def _ordered(length: int) -> sa.types.TypeEngine[str]:
+    return sa.String(length, collation="C").with_variant(sa.String(length), "sqlite")
+
 
 
 def upgrade() -> None:
     op.create_table(
         "study",
         sa.Column("site_id", sa.String(32), primary_key=True),
-        sa.Column("study_uid", sa.String(64), primary_key=True),
+        sa.Column("study_uid", _ordered(64), primary_key=True),
         sa.Column("orthanc_id", sa.String(44), nullable=False),
-        sa.Column("study_date", sa.String(8), nullable=False),
-        sa.Column("study_time", sa.String(13), nullable=False),
-        sa.Column("accession_number", sa.Text, nullable=False),
-        sa.Column("patient_id", sa.Text, nullable=False),
-        sa.Column("name_key", sa.Text, nullable=False),
-        sa.Column("name_latin", sa.Text, nullable=False),
-        sa.Column("modalities", sa.Text, nullable=False),
+        sa.Column("study_date", _ordered(8), nullable=False),
+        sa.Column("study_time", _ordered(13), nullable=False),
+        sa.Column("accession_number", ORDERED, nullable=False),
+        sa.Column("patient_id", ORDERED, nullable=False),
+        sa.Column("name_key", ORDERED, nullable=False),
+        sa.Column("name_latin", ORDERED, nullable=False),
+        sa.Column("modalities", ORDERED, nullable=False),
+        sa.Column("odd", sa.Boolean, nullable=False),
         sa.Column("series_count", sa.Integer, nullable=False),
         sa.Column("instance_count", sa.Integer, nullable=False),
         sa.Column("record", sa.LargeBinary, nullable=False),
@@ -41,9 +48,10 @@ def upgrade() -> None:
     op.create_table(
         "series",
         sa.Column("site_id", sa.String(32), primary_key=True),
-        sa.Column("series_uid", sa.String(64), primary_key=True),
-        sa.Column("study_uid", sa.String(64), nullable=False),
+        sa.Column("series_uid", _ordered(64), primary_key=True),
+        sa.Column("study_uid", _ordered(64), nullable=False),
         sa.Column("modality", sa.String(16), nullable=False),
+        sa.Column("series_number", sa.BigInteger),
         sa.Column("instance_count", sa.Integer, nullable=False),
         sa.Column("record", sa.LargeBinary, nullable=False),
     )
