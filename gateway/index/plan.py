@@ -17,6 +17,8 @@ LEVELS = ("Study", "Series", "Instance")  # the order in which entries cost leas
 # second look at each study.
 UNCHANGED = frozenset({"StableSeries", "StablePatient"})
 
+NONE = Counts(0, 0, 0)
+
 Place = Literal["same", "replaced", "gone"]
 
 
@@ -85,7 +87,7 @@ def plan_unlisted(known: Iterable[Known], seen: Collection[int]) -> list[Known]:
 class Doubt:
     """Whether the counts of site and index differ for good, or only because images arrive."""
 
-    explained: Counts = Counts(0, 0, 0)
+    explained: Counts = NONE
     times: int = 0
 
     def weigh(self, difference: Counts) -> bool:

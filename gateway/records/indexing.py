@@ -4,6 +4,7 @@ Every write is one transaction that begins with the keeper's lease: who leads no
 nothing, however late its thread wakes up.
 """
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,14 +56,25 @@ class Known:
 
 
 class IndexWriter:
-    """Writes the rows of one site as long as `holder` holds the lease `lease_name`."""
+    """Writes the rows of one site as long as `holder` holds the lease `lease_name`.
 
-    def __init__(self, records: Records, site_id: str, lease_name: str, holder: str) -> None:
+    turn  shared by all writers of a process: SQLite lets one write, and does not queue fairly
+    """
+
+    def __init__(
+        self, records: Records, site_id: str, lease_name: str, holder: str, turn: threading.Lock
+    ) -> None:
         self._records = records
         self._site_id = site_id
+        self._turn = turn
+        self._closed = False
         self._lease = sa.select(lease.c.holder == holder).where(lease.c.name == lease_name)
         if records.engine.dialect.name == "postgresql":
             self._lease = self._lease.with_for_update(read=True)
+
+    def close(self) -> None:
+        """From now on nothing is written."""
+        self._closed = True
 
     def save(
         self,
@@ -74,7 +86,7 @@ class IndexWriter:
         """Upsert rows, delete the studies in `gone`, move the cursor: all of it or nothing.
 
         now     when the rows were read; must be given with rows
-        raises  LeaseLost if another keeper leads; RecordsUnavailable
+        raises  LeaseLost if another keeper leads, or after close(); RecordsUnavailable
         """
         uids = sorted({*gone, *(row.study["study_uid"] for row in rows)})
         mine = {"site_id": self._site_id}
@@ -83,8 +95,8 @@ class IndexWriter:
             for row in sorted(rows, key=lambda row: str(row.study["study_uid"]))
         ]
         some = {one["series_uid"]: {**one, **mine} for row in rows for one in row.series}
-        with self._records.write() as connection:
-            if not connection.execute(self._lease).scalar_one_or_none():
+        with self._turn, self._records.write() as connection:
+            if self._closed or not connection.execute(self._lease).scalar_one_or_none():
                 raise LeaseLost(self._site_id)
             for part in _parts(uids):
                 where = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
@@ -98,7 +110,9 @@ class IndexWriter:
                 connection.execute(
                     _upsert(self._records, series), [some[uid] for uid in sorted(some)]
                 )
-            connection.execute(_upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)])
+            connection.execute(
+                _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
+            )
 
 
 def _row(cursor: Cursor, mine: Mapping[str, str]) -> dict[str, Any]:
@@ -186,4 +200,3 @@ def last_bell(records: Records) -> int:
     """The number of the newest event."""
     with records.read() as connection:
         return connection.execute(sa.select(sa.func.max(site_event.c.id))).scalar_one() or 0
-

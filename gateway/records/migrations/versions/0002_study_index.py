@@ -14,7 +14,6 @@ def _ordered(length: int) -> sa.types.TypeEngine[str]:
     return sa.String(length, collation="C").with_variant(sa.String(length), "sqlite")
 
 
-
 def upgrade() -> None:
     op.create_table(
         "study",
