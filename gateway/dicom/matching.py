@@ -7,9 +7,11 @@ an archive holds never does.
 import calendar
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from gateway.dicom.names import fold, latin_key, latin_patterns, name_key
 from gateway.errors import BadRequest
 
 TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"})
@@ -46,15 +48,16 @@ def check_key(field: str, vr: str, key: str) -> None:
             )
 
 
-def key_holds(vr: str, key: str, found: object) -> bool:
+def key_holds(vr: str, key: str, found: object, *, fuzzy: bool = False) -> bool:
     """Whether one value of a dataset satisfies one checked key.
 
-    Spaces at both ends mean nothing. A person's name is compared without case, with ё as е, with
-    `^` and spaces as one separator, and in each of its groups (PS3.4 leaves all of this to us;
-    doctors type "Иванов Иван"). Other text is compared as the standard says: with case.
+    Spaces at both ends mean nothing. A person's name is compared in its folded and in its Latin
+    form (dicom/names.py), with or without the patronymic, and in each of its groups (PS3.4 leaves
+    all of this to us; doctors type "Иванов Иван"). Other text is compared as the standard says:
+    with case.
     """
     if vr == "PN":
-        return _name_holds(key, found)
+        return _name_holds(key, found, fuzzy=fuzzy)
     if found is None or isinstance(found, dict | list):
         return False
     text = str(found).strip(" \0")
@@ -95,43 +98,117 @@ def _piece(literal: str) -> re.Pattern[str]:
     return re.compile("".join("." if c == "?" else re.escape(c) for c in literal), re.DOTALL)
 
 
-def fold_name(text: str) -> str:
-    """A person's name as it is compared: no case, ё as е, `^` and runs of spaces as one space.
-
-    Case is folded letter by letter, so that the folded text never grows.
-    """
-    return " ".join("".join(_fold(c) for c in text).split())
-
-
-@lru_cache(maxsize=4096)
-def _fold(letter: str) -> str:
-    if letter == "^" or letter.isspace() or letter == "\0":
-        return " "
-    folded = letter.casefold()
-    if len(folded) != 1:
-        return letter
-    return "е" if folded == "ё" else folded
-
-
-def _name_holds(key: str, found: object) -> bool:
+def _name_holds(key: str, found: object, *, fuzzy: bool) -> bool:
     """PN: each group named in the key must hold; a key with one group may hold in any."""
     if isinstance(found, dict):
         groups = [found.get(name) for name in ("Alphabetic", "Ideographic", "Phonetic")]
     else:
         groups = list(str(found).split("=")) if found is not None else []
-    names = [fold_name(group) if isinstance(group, str) else "" for group in groups]
-    keys = [fold_name(group) for group in key.split("=")]
+    names = [group if isinstance(group, str) else "" for group in groups]
+    keys = key.split("=")
     if len(keys) == 1:
-        return any(_group_holds(keys[0], name) for name in names if name)
+        return any(name_holds(key, name, fuzzy=fuzzy) for name in names if name)
     names += [""] * (len(keys) - len(names))
-    return all(_group_holds(k, name) for k, name in zip(keys, names, strict=False) if k)
+    pairs = [(k, name) for k, name in zip(keys, names, strict=False) if fold(k)]
+    return bool(pairs) and all(name_holds(k, name, fuzzy=fuzzy) for k, name in pairs)
 
 
-def _group_holds(key: str, name: str) -> bool:
-    if not has_wildcard(key):
-        return key == name
-    # "IVANOV^*" is meant to find IVANOV without a given name too.
-    return glob(key, name) or (key.endswith(" *") and glob(key, name + " "))
+def name_holds(key: str, name: str, *, fuzzy: bool = False) -> bool:
+    """One group of a name against one key, as folded, in the Latin form, or with a typing error.
+
+    fuzzy  one letter wrong, missing, too much or two changed places (PS3.18 8.3.4.2), in a word of
+           four letters or more
+    """
+    folded = name_key(name)
+    if not folded:
+        return False
+    spelled = latin_key(name)
+    forms, latin_forms = name_forms(key)
+    if any(_form_holds(form, folded) for form in forms):
+        return True
+    if any(_form_holds(form, spelled) for form in latin_forms):
+        return True
+    return fuzzy and any(
+        _nearly_holds(form, there) for form, there in ((forms, folded), (latin_forms, spelled))
+    )
+
+
+@lru_cache(maxsize=1024)
+def name_forms(key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a key asks of names.name_key and what of names.latin_key; either is enough.
+
+    Each form is an exact text, or a pattern if it has wildcards. () finds nobody.
+    """
+    form = fold(key)
+    return (form,) if form else (), tuple(
+        pattern for pattern in latin_patterns(form) if any(map(str.isalnum, pattern))
+    )
+
+
+def _form_holds(form: str, name: str) -> bool:
+    if has_wildcard(form):
+        # "IVANOV^*" is meant to find IVANOV without a given name too.
+        return glob(form, name) or (form.endswith(" *") and glob(form, name + " "))
+    if form == name:
+        return True
+    # The patronymic may be missing here or there; a family name alone is not a whole name.
+    shorter, longer = sorted((form, name), key=len)
+    return " " in shorter and longer.startswith(shorter + " ")
+
+
+MIN_FUZZY = 4
+"""Letters of a word that may have an error: "Ли" with one error is half of all short names."""
+
+
+def _nearly_holds(forms: Sequence[str], name: str) -> bool:
+    """Whether the words of a form are those of the name, with one typing error in one of them."""
+    for form in forms:
+        words = form.strip("* ").split()
+        if not words or has_wildcard("".join(words)):
+            continue
+        there = name.split()
+        starts = range(len(there)) if form.startswith("*") else range(1)
+        for start in starts:
+            if _words_nearly(words, there[start:], form):
+                return True
+    return False
+
+
+def _words_nearly(words: Sequence[str], there: Sequence[str], form: str) -> bool:
+    open_end = form.endswith("*")
+    if len(words) > len(there) or (not open_end and len(words) == 1 < len(there)):
+        return False
+    errors = 0
+    for position, (word, other) in enumerate(zip(words, there, strict=False)):
+        if open_end and position == len(words) - 1:
+            if other.startswith(word):
+                continue
+            lengths = range(len(word) - 1, len(word) + 2)
+            near = any(one_error(word, other[:n]) for n in lengths)
+        else:
+            if word == other:
+                continue
+            near = one_error(word, other)
+        errors += 1
+        if errors > 1 or not near or len(word) < MIN_FUZZY:
+            return False
+    return errors == 1
+
+
+def one_error(one: str, other: str) -> bool:
+    """Whether one letter changed, added, left out, or two neighbours swapped, make the other."""
+    if one == other or abs(len(one) - len(other)) > 1:
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    rest, other_rest = one[start:], other[start:]
+    return (
+        rest[1:] == other_rest[1:]
+        or rest[1:] == other_rest
+        or rest == other_rest[1:]
+        or (rest[:2] == other_rest[1::-1] and len(rest) > 1 and rest[2:] == other_rest[2:])
+    )
 
 
 Span = tuple[datetime, datetime]

@@ -6,7 +6,7 @@ fold or misread. `to_find` is only a coarse filter that saves work. Pure: asks n
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
@@ -35,9 +35,6 @@ MAX_NOTES = 10
 MAX_PATH = 4
 LONGEST_MOMENT = 26  # PS3.5 6.2: DT
 
-FUZZY_UNSUPPORTED = (
-    "The fuzzymatching parameter is not supported. Only literal matching has been performed."
-)
 _OTHER_SERVICES = frozenset({"accept", "charset"})  # PS3.18 8.3.3, read where Accept is read
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _ATTRIBUTE_LIKE = re.compile(r"[A-Z0-9][A-Za-z0-9]*(\.|\Z)", re.ASCII)
@@ -52,6 +49,7 @@ class Condition:
     path    tags of the sequences that the attribute lies in, outermost first; () at the top
     all_of  every value must be there (multiplevaluematching, PS3.18 8.3.4.6)
     empty   the attribute must be absent or empty (emptyvaluematching, PS3.18 8.3.4.5)
+    fuzzy   a name may have one typing error (fuzzymatching, PS3.18 8.3.4.2)
     """
 
     tag: str
@@ -61,6 +59,7 @@ class Condition:
     path: tuple[str, ...] = ()
     all_of: bool = False
     empty: bool = False
+    fuzzy: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,8 +194,7 @@ class _Reader:
             self.unusable = self.unusable or name
 
     def query(self, study_uid: str | None, series_uid: str | None) -> Query:
-        if self._flag("fuzzymatching"):
-            self._note(FUZZY_UNSUPPORTED)
+        fuzzy = self._flag("fuzzymatching")
         empty, all_of = self._flag("emptyvaluematching"), self._flag("multiplevaluematching")
         conditions = []
         for path, (name, found) in self.keys.items():
@@ -204,7 +202,8 @@ class _Reader:
             if condition is None:
                 self.include.setdefault(path[0])
             else:
-                conditions.append(condition)
+                fuzzy_name = fuzzy and condition.vr == "PN" and not condition.empty
+                conditions.append(replace(condition, fuzzy=fuzzy_name))
         if self.unusable and not conditions and study_uid is None:
             # Nothing is left to match: the whole region would look like the answer.
             raise BadRequest(self.unusable, "cannot be matched here, and no other key is given")
@@ -335,14 +334,25 @@ def _holds(condition: Condition, item: Dataset) -> bool:
     if condition.empty:
         return not any(found)
     judge = all if condition.all_of else any
-    return judge(any(key_holds(condition.vr, key, v) for v in found) for key in condition.values)
+    return judge(
+        any(key_holds(condition.vr, key, value, fuzzy=condition.fuzzy) for value in found)
+        for key in condition.values
+    )
 
 
 # What POST /tools/find may be asked, beside UIDs. Measured on Orthanc 1.10.1.
-_INDEXED = frozenset({"PatientID", "PatientName", "AccessionNumber", "StudyDescription"})
 _MAIN_TAGS: dict[Level, frozenset[str]] = {
-    Level.STUDY: _INDEXED
-    | {"StudyDate", "PatientBirthDate", "PatientSex", "StudyID", "ReferringPhysicianName"},
+    Level.STUDY: frozenset(
+        {
+            "PatientID",
+            "AccessionNumber",
+            "StudyDescription",
+            "StudyDate",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyID",
+        }
+    ),  # fmt: skip
     Level.SERIES: frozenset({"Modality", "SeriesDescription", "BodyPartExamined"}),
     Level.INSTANCE: frozenset(),
 }
@@ -353,16 +363,15 @@ def to_find(query: Query) -> dict[str, str]:
     r"""The "Query" of Orthanc's POST /tools/find whose rows include all that `matches` accepts.
 
     Measured on 1.10.1 (DefaultEncoding Utf8; CaseSensitive absent = false):
-    - The database holds PatientID, PatientName, AccessionNumber and StudyDescription in capitals,
+    - The database holds PatientID, AccessionNumber and StudyDescription (and names) in capitals,
       without letters beyond ASCII, then without outer spaces ("Z я" is "Z"); what it gives is
       compared again in memory. So Russian names are found, but not by index: the cost grows with
       the number of patients. And a space beside a wildcard can miss ("*Z *").
     - `*` works on all letters. `?` stands for one byte: it misses a Cyrillic letter, and two of
       them miss it too. ё and е differ. Hence patterns keep only ASCII letters, digits and Russian
       letters but е and ё; all else becomes `*`.
-    - Case is folded for Cyrillic in those four tags only; in ReferringPhysicianName for ASCII.
-    - PN is one text with its groups and trailing `^` ("IVANOV^PETR" misses "IVANOV^PETR^^"), so a
-      name always has `*` at both ends.
+    - PN is one text, compared letter by letter: no transliteration, no lost patronymic, no hyphen
+      for a space. Names are left out.
     - `\` makes lists of exact values (UI, DA, CS, ModalitiesInStudy); with wildcards or in names
       the answer is empty. Lists of those are left to `matches`.
     - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
@@ -401,20 +410,18 @@ def _find_key(level: Level, condition: Condition) -> str:
         return ""
     if len(keys) > 1 and (vr not in ("DA", "CS") or any(set(key) & set("*?-") for key in keys)):
         return ""
-    if vr == "PN":
-        return _find_pattern(f"{keys[0]}*", ascii_only=name not in _INDEXED)
     if has_wildcard(keys[0]):
-        return _find_pattern(keys[0], ascii_only=False)
+        return _find_pattern(keys[0])
     return "\\".join(key.replace(" ", "") if vr == "DA" else key for key in keys)
 
 
-def _find_pattern(key: str, *, ascii_only: bool) -> str:
+def _find_pattern(key: str) -> str:
     """Pattern with `*` in front and for every letter that Orthanc may see otherwise than we do."""
 
     def kept(letter: str) -> bool:
         if letter.isascii():
             return letter.isalnum()
-        return not ascii_only and "а" <= letter.lower() <= "я" and letter.lower() != "е"
+        return "а" <= letter.lower() <= "я" and letter.lower() != "е"
 
     pattern = "".join(letter if kept(letter) else "*" for letter in key)
     found = re.sub(r"\*+", "*", f"*{pattern}")

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
-from gateway.dicom.matching import fold_name
+from gateway.dicom.names import latin_key
 from gateway.dicom.query import Query, project, sort_key
 from gateway.model.answers import SitePage
 from gateway.model.sites import Site
@@ -118,10 +118,10 @@ def _different_patients(rows: Sequence[Dataset]) -> bool:
     """Whether records of one UID name different people: name, birth date or sex disagree.
 
     An absent value disagrees with nothing. PatientID is left out: it differs between hospitals
-    for the same person.
+    for the same person. A name in Latin letters is the same name.
     """
     for name in ("PatientName", "PatientBirthDate", "PatientSex"):
-        said = {fold_name(text(row, name)).strip(" ^") for row in rows} - {""}
+        said = {latin_key(text(row, name)) for row in rows} - {""}
         if len(said) > 1:
             return True
     return False

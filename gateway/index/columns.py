@@ -7,7 +7,7 @@ about their attribute, in the form in which dicom/matching.py compares it.
 from datetime import datetime
 from typing import Any
 
-from gateway.dicom.attributes import Dataset, integer, text, values
+from gateway.dicom.attributes import Dataset, integer, values
 from gateway.dicom.matching import MAX_KEY, span_of_key
 from gateway.dicom.names import latin_key, name_key
 
@@ -38,8 +38,10 @@ def study_columns(record: Dataset) -> dict[str, Any]:
 
 def series_columns(record: Dataset) -> dict[str, Any]:
     """Columns modality and series_number of a series' row."""
+    modality, odd = _single(record, "Modality")
     return {
-        "modality": _clean(text(record, "Modality"))[:16],
+        # "" is judged by the record: a Modality has one value of 16 letters at most.
+        "modality": "" if odd or len(modality) > 16 else modality,
         "series_number": integer(record, "SeriesNumber"),
     }
 

@@ -49,6 +49,7 @@ sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
 sa.Index("study_by_name", study.c.name_key)
 sa.Index("study_by_name_latin", study.c.name_latin)
+sa.Index("study_odd", study.c.odd, sqlite_where=study.c.odd, postgresql_where=study.c.odd)
 sa.Index("study_by_orthanc_id", study.c.site_id, study.c.orthanc_id)
 
 series = sa.Table(
