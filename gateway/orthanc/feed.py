@@ -46,6 +46,8 @@ def _included(level: Level, extra: Sequence[str]) -> str:
 
 STUDY_FIELDS = _included(Level.STUDY, _STUDY_EXTRA)
 SERIES_FIELDS = _included(Level.SERIES, _SERIES_EXTRA)
+# What a server repeats of the study in each of its series; some questions bring it, some do not.
+_REPEATED = {*STUDY_FIELDS.split(",")} - {*SERIES_FIELDS.split(","), tag_of("StudyInstanceUID")}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """DICOM JSON of a study and of each of its series, as the site's QIDO gives them."""
+    """DICOM JSON of a study and of each of its series, as the site's QIDO gives them.
+
+    Series do not repeat what stands in the study's record.
+    """
 
     record: Dataset
     series: tuple[Dataset, ...]
@@ -245,7 +250,7 @@ def _read_together(wire: Wire, site: Site, uids: Sequence[str]) -> dict[str, Stu
     rows = _search(wire, site, "/series" + some, SERIES_FIELDS) if records else []
     series: dict[str, list[Dataset]] = {}
     for row in rows:
-        series.setdefault(text(row, "StudyInstanceUID"), []).append(row)
+        series.setdefault(text(row, "StudyInstanceUID"), []).append(_lean(row))
     return {uid: StudyRecord(row, tuple(series.get(uid, ()))) for uid, row in records.items()}
 
 
@@ -258,8 +263,12 @@ def _read_alone(wire: Wire, site: Site, study: Listed) -> dict[str, StudyRecord]
     if not records:
         return {}
     series = _search(wire, site, f"/studies/{uid}/series?", SERIES_FIELDS)
-    mine = (row for row in series if text(row, "StudyInstanceUID") in ("", uid))
+    mine = (_lean(row) for row in series if text(row, "StudyInstanceUID") in ("", uid))
     return {uid: StudyRecord(records[uid], tuple(mine))}
+
+
+def _lean(series: Dataset) -> Dataset:
+    return {tag: element for tag, element in series.items() if tag not in _REPEATED}
 
 
 def _by_uid(rows: Iterable[Dataset], uids: Sequence[str]) -> dict[str, Dataset]:

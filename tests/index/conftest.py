@@ -32,15 +32,19 @@ def records(tmp_path: Path) -> Iterator[Records]:
 
 
 @pytest.fixture
-def follow(records: Records) -> Follow:
+def follow(records: Records) -> Iterator[Follow]:
     """follow(site) -> a follower that holds the lease, as after a start of the keeper."""
+
+    wire = Wire()
 
     def make(site: Site, pace: Pace = FAST, holder: str = "keeper") -> Follower:
         take_lease(records, "keeper", holder, utc_now(), 3600)
         writer = IndexWriter(records, site.site_id, "keeper", holder, threading.Lock())
-        return Follower(site, Wire(), records, writer, pace)
+        return Follower(site, wire, records, writer, pace)
 
-    return make
+    yield make
+    for post in wire._posts.values():
+        post.close_idle(0.0)
 
 
 def site_of(server: OrthancServer, **values: object) -> Site:

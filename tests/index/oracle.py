@@ -15,6 +15,10 @@ from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
 from gateway.records.studies import series, study
 
+# Rows of series do not repeat what stands in the row of their study.
+STUDY_LEVEL = {
+    tag for tag in STUDY_FIELDS.split(",") if tag not in SERIES_FIELDS.split(",")
+} - {"0020000D"}  # fmt: skip
 RETRIEVE_URL, STUDY_UID, SERIES_UID = "00081190", "0020000D", "0020000E"
 
 
@@ -42,7 +46,9 @@ def _ask(session: requests.Session, url: str, fields: str, key: str) -> dict[str
     answer.raise_for_status()
     found = {}
     for record in answer.json():
-        record.pop(RETRIEVE_URL, None)
+        lean = {tag for tag in record if key == SERIES_UID and tag in STUDY_LEVEL}
+        for tag in {RETRIEVE_URL, *lean}:
+            record.pop(tag, None)
         found[record[key]["Value"][0]] = record
     return found
 
@@ -53,7 +59,9 @@ def _compare(what: str, rows: dict[str, Any], said: dict[str, Any]) -> list[str]
     for uid in said.keys() & rows.keys():
         row, record = rows[uid], said[uid]
         if orjson.loads(row["record"]) != record:
-            wrong.append(f"{what} {uid} has another record")
+            told = {tag for tag in record if orjson.loads(row["record"]).get(tag) != record[tag]}
+            more = orjson.loads(row["record"]).keys() - record.keys()
+            wrong.append(f"{what} {uid} has another record: {sorted(told)} {sorted(more)}")
         wrong += [f"{what} {uid} has another {name}" for name in _wrong_columns(row, record)]
     return wrong
 
