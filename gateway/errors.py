@@ -11,6 +11,7 @@ GatewayError
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
+├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
@@ -98,6 +99,10 @@ class RecordsUnavailable(GatewayError):
 
 class RecordsRefused(GatewayError):
     """The database refused a statement (a constraint, a missing table): trying again is no use."""
+
+
+class LeaseLost(GatewayError):
+    """The lease is somebody else's by now: nothing was written."""
 
 
 class QueueUnavailable(GatewayError):

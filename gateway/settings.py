@@ -40,6 +40,9 @@ class Settings:
     web_workers: int = _setting(2, "web processes; one per core")
     search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")
     probe_every_s: float = _setting(180.0, "seconds between two probes of a site")
+    follow_every_s: float = _setting(2.0, "seconds between two looks into a site's change feed")
+    check_every_s: float = _setting(300.0, "seconds between two comparisons of a site's counts")
+    fill_rate: float = _setting(200.0, "most studies read of one site in a second when filling")
     max_results: int = _setting(1000, "most rows in one answer; also the default of `limit`")
     max_store_bytes: int = _setting(16 * 2**30, "largest store request")
     cors_origins: str = _setting("", "origins that may call from a browser, comma-separated")
@@ -116,7 +119,8 @@ def _check(settings: Settings) -> list[str]:
     public = urlsplit(settings.base_url)
     if public.scheme not in ("http", "https") or not public.netloc or public.query:
         mistakes.append("GATEWAY_PUBLIC_URL: must look like https://images.region.example")
-    for name in ("web_workers", "search_deadline_s", "probe_every_s", "max_results"):
+    positive = "web_workers search_deadline_s probe_every_s max_results follow_every_s fill_rate"
+    for name in [*positive.split(), "check_every_s"]:
         if getattr(settings, name) <= 0:
             mistakes.append(f"{PREFIX}{name.upper()}: must be greater than 0")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):

@@ -10,10 +10,17 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
-from gateway.records import events, leases, probes
+from gateway.records import events, leases, probes, studies
 from gateway.records.engine import Records
 
-TABLES = (events.site_event, probes.site_probe, leases.lease)
+TABLES = (
+    events.site_event,
+    probes.site_probe,
+    leases.lease,
+    studies.study,
+    studies.series,
+    studies.site_cursor,
+)
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
 

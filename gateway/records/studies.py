@@ -38,6 +38,8 @@ study = sa.Table(
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False),  # DICOM JSON, one dataset
     sa.Column("changed_at", UtcDateTime),  # the site's own time of the last change
+    # What the site's list said when the record was read: as long as it says so, nothing changed.
+    sa.Column("mark", sa.String(64), nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("indexed_at", UtcDateTime, nullable=False),
 )
@@ -76,6 +78,7 @@ site_cursor = sa.Table(
     sa.Column("phase", sa.String(16), nullable=False),
     sa.Column("filled", sa.Integer, nullable=False),
     sa.Column("to_fill", sa.Integer, nullable=False),
+    sa.Column("fill_began_at", UtcDateTime, nullable=False),
     sa.Column("read_at", UtcDateTime),  # the feed was read to its end
     sa.Column("swept_at", UtcDateTime),  # the whole list was compared
 )

@@ -1,4 +1,5 @@
-"""The keeper: one process leads, spares wait. For now it keeps what we know of each site fresh.
+"""The keeper: one process leads, spares wait. It keeps what we know of each site fresh: how it
+behaves (probes) and what it holds (followers.py, index/follow.py).
 
 Every second the leader gathers rows, plans (schedule.py), orders what is due in the database, and
 rings a worker. What no worker does in time it does itself, in threads: a site that hangs holds up
@@ -9,19 +10,23 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gateway.clock import Deadline, utc_now
 from gateway.errors import GatewayError
+from gateway.index.follow import Follower, Pace
 from gateway.log import log
 from gateway.model.sites import Site
+from gateway.orthanc.wire import Wire
 from gateway.queues import Doorbell
 from gateway.records.engine import Records
 from gateway.records.events import forget_events, load_last_starts
+from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_read_at
 from gateway.records.leases import release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
 from gateway.region_file import RegionFile
 from gateway.settings import Settings
+from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 
@@ -33,6 +38,7 @@ THREADS = 32
 QUEUE = "routine"
 EVENTS_KEPT = timedelta(days=30)
 TIDY_S = 3600.0
+DAY_S = 86_400.0
 
 
 def run_keeper(
@@ -72,6 +78,14 @@ class Keeper:
         self._lease: Deadline | None = None
         self._renew: Deadline | None = None
         self._tidy: Deadline | None = None
+        self._wire = Wire()
+        self._pace = Pace(
+            settings.follow_every_s, settings.check_every_s, DAY_S, settings.fill_rate
+        )
+        self._turn = threading.Lock()
+        self._followers = Followers(self._make_follower)
+        self._last_bell: int | None = None
+        self._read_at: dict[str, datetime] = {}
 
     @property
     def leads(self) -> bool:
@@ -82,14 +96,17 @@ class Keeper:
         self._take_lease()
         self._follow_region()
         if not self.leads:
+            self._followers.stop()
             return
+        self._follow_sites()
         self._look_after_sites()
         if self._tidy is None or self._tidy.passed:
             self._tidy = Deadline(TIDY_S)
             forget_events(self._records, utc_now() - EVENTS_KEPT)
 
     def close(self) -> None:
-        """Give the lease back; probes under way end by their own deadline."""
+        """Give the lease back; probes and steps under way end by their own deadlines."""
+        self._followers.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._doorbell.close()
         try:
@@ -120,6 +137,24 @@ class Keeper:
             log.info("region file is taken", sites=len(sites))
         elif self._region_file.problem != problem:
             log.error("region file is wrong, the last one stays", problem=self._region_file.problem)
+
+    def _follow_sites(self) -> None:
+        """Keep the study index: threads follow the sites, here only bells and clocks are passed."""
+        self._followers.follow(self._region_file.region.sites)
+        if self._last_bell is None:
+            self._last_bell = last_bell(self._records)
+        self._last_bell, rung = load_bells(self._records, self._last_bell)
+        self._followers.ring(rung)
+        read_at = self._followers.read_at()
+        # All sites in one transaction: each costs the disk a flush.
+        fresh = {site_id: at for site_id, at in read_at.items() if at != self._read_at.get(site_id)}
+        if fresh:
+            save_read_at(self._records, fresh)
+            self._read_at.update(fresh)
+
+    def _make_follower(self, site: Site) -> Follower:
+        writer = IndexWriter(self._records, site.site_id, LEASE, self.holder, self._turn)
+        return Follower(site, self._wire, self._records, writer, self._pace)
 
     def _look_after_sites(self) -> None:
         sites = self._region_file.region.sites

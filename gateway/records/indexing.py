@@ -1,0 +1,202 @@
+"""Writes the study index (records/studies.py): rows and the place in the feed, together.
+
+Every write is one transaction that begins with the keeper's lease: who leads no longer writes
+nothing, however late its thread wakes up.
+"""
+
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from gateway.errors import LeaseLost
+from gateway.records.engine import Records
+from gateway.records.events import site_event
+from gateway.records.leases import lease
+from gateway.records.studies import series, site_cursor, study
+
+PAGE = 1000
+
+Phase = Literal["filling", "following"]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a site was read; see the columns of site_cursor."""
+
+    seq: int
+    fingerprint: str
+    phase: Phase
+    filled: int
+    to_fill: int
+    fill_began_at: datetime
+    swept_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """One study's row and those of its series, without site_id."""
+
+    study: Mapping[str, Any]
+    series: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the index has of a study."""
+
+    study_uid: str
+    orthanc_id: str
+    mark: str
+    series_count: int
+    instance_count: int
+
+
+class IndexWriter:
+    """Writes the rows of one site as long as `holder` holds the lease `lease_name`.
+
+    turn  shared by all writers of a process: SQLite lets one write, and does not queue fairly
+    """
+
+    def __init__(
+        self, records: Records, site_id: str, lease_name: str, holder: str, turn: threading.Lock
+    ) -> None:
+        self._records = records
+        self._site_id = site_id
+        self._turn = turn
+        self._closed = False
+        self._lease = sa.select(lease.c.holder == holder).where(lease.c.name == lease_name)
+        if records.engine.dialect.name == "postgresql":
+            self._lease = self._lease.with_for_update(read=True)
+
+    def close(self) -> None:
+        """From now on nothing is written."""
+        self._closed = True
+
+    def save(
+        self,
+        cursor: Cursor,
+        rows: Sequence[IndexRow] = (),
+        gone: Collection[str] = (),
+        now: datetime | None = None,
+    ) -> None:
+        """Upsert rows, delete the studies in `gone`, move the cursor: all of it or nothing.
+
+        now     when the rows were read; must be given with rows
+        raises  LeaseLost if another keeper leads, or after close(); RecordsUnavailable
+        """
+        uids = sorted({*gone, *(row.study["study_uid"] for row in rows)})
+        mine = {"site_id": self._site_id}
+        studies = [
+            {**row.study, **mine, "first_seen_at": now, "indexed_at": now}
+            for row in sorted(rows, key=lambda row: str(row.study["study_uid"]))
+        ]
+        some = {one["series_uid"]: {**one, **mine} for row in rows for one in row.series}
+        with self._turn, self._records.write() as connection:
+            if self._closed or not connection.execute(self._lease).scalar_one_or_none():
+                raise LeaseLost(self._site_id)
+            for part in _parts(uids):
+                where = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
+                connection.execute(sa.delete(series).where(where))
+            for part in _parts(sorted(gone)):
+                where = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
+                connection.execute(sa.delete(study).where(where))
+            if studies:
+                connection.execute(_upsert(self._records, study, {"first_seen_at"}), studies)
+            if some:
+                connection.execute(
+                    _upsert(self._records, series), [some[uid] for uid in sorted(some)]
+                )
+            connection.execute(
+                _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
+            )
+
+
+def _row(cursor: Cursor, mine: Mapping[str, str]) -> dict[str, Any]:
+    return {**vars(cursor), **mine, "read_at": None}
+
+
+def _parts(uids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Few enough for one statement of either database."""
+    for start in range(0, len(uids), PAGE):
+        yield uids[start : start + PAGE]
+
+
+def _upsert(records: Records, table: sa.Table, kept: Collection[str] = ()) -> sa.Insert:
+    """INSERT, or UPDATE of every column but `kept` where the row is there already."""
+    insert = records.insert(table)
+    keys = {column.name for column in table.primary_key}
+    names = [column.name for column in table.columns if column.name not in keys]
+    changed = {name: insert.excluded[name] for name in names if name not in kept}
+    return insert.on_conflict_do_update(index_elements=sorted(keys), set_=changed)
+
+
+def load_cursor(records: Records, site_id: str) -> Cursor | None:
+    """How far a site was read; None if it never was."""
+    names = [site_cursor.c[name] for name in Cursor.__dataclass_fields__]
+    question = sa.select(*names).where(site_cursor.c.site_id == site_id)
+    with records.read() as connection:
+        row = connection.execute(question).mappings().one_or_none()
+    return Cursor(**row) if row else None
+
+
+def load_known(
+    records: Records, site_id: str, uids: Collection[str] | None = None, after: str = ""
+) -> dict[str, Known]:
+    """Studies of a site in the index: these, or the next PAGE in the order of their UIDs."""
+    names = [study.c[name] for name in Known.__dataclass_fields__]
+    question = sa.select(*names).where(study.c.site_id == site_id)
+    if uids is None:
+        question = question.where(study.c.study_uid > after)
+        question = question.order_by(study.c.study_uid).limit(PAGE)
+    else:
+        question = question.where(study.c.study_uid.in_(uids))
+    with records.read() as connection:
+        return {row["study_uid"]: Known(**row) for row in connection.execute(question).mappings()}
+
+
+def walk_known(records: Records, site_id: str) -> Iterator[list[Known]]:
+    """All studies of a site in the index, page by page; rows may come and go meanwhile."""
+    after = ""
+    while page := list(load_known(records, site_id, after=after).values()):
+        yield page
+        after = page[-1].study_uid
+
+
+def load_sums(records: Records, site_id: str) -> tuple[int, int, int]:
+    """Studies, series and instances of a site in the index."""
+    sums = (sa.func.coalesce(sa.func.sum(study.c[f"{name}_count"]), 0)
+            for name in ("series", "instance"))  # fmt: skip
+    question = sa.select(sa.func.count(), *sums).where(study.c.site_id == site_id)
+    with records.read() as connection:
+        studies, all_series, instances = connection.execute(question).one()
+    return int(studies), int(all_series), int(instances)
+
+
+def save_read_at(records: Records, read_at: Mapping[str, datetime]) -> None:
+    """When each of these sites' feeds was last read to its end."""
+    moved = (
+        sa.update(site_cursor)
+        .where(site_cursor.c.site_id == sa.bindparam("of_site"))
+        .values(read_at=sa.bindparam("moment"))
+    )
+    rows = [{"of_site": site_id, "moment": at} for site_id, at in sorted(read_at.items())]
+    with records.write() as connection:
+        connection.execute(moved, rows)
+
+
+def load_bells(records: Records, after: int) -> tuple[int, frozenset[str]]:
+    """(number of the last event, sites of all events after number `after`)."""
+    question = sa.select(site_event.c.id, site_event.c.site_id).where(site_event.c.id > after)
+    with records.read() as connection:
+        rows = connection.execute(question).all()
+    return max([after, *(row.id for row in rows)]), frozenset(row.site_id for row in rows)
+
+
+def last_bell(records: Records) -> int:
+    """The number of the newest event."""
+    with records.read() as connection:
+        return connection.execute(sa.select(sa.func.max(site_event.c.id))).scalar_one() or 0

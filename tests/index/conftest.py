@@ -1,0 +1,72 @@
+"""A follower driven by hand: each step is the test's own, no thread and no clock."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from gateway.clock import utc_now
+from gateway.demo.servers import OrthancServer
+from gateway.index.follow import Follower, Pace
+from gateway.model.sites import Site
+from gateway.orthanc.wire import Wire
+from gateway.records.engine import Records, open_records
+from gateway.records.indexing import IndexWriter
+from gateway.records.leases import take_lease
+from gateway.records.schema import migrate
+from tests.fakes import a_site
+
+FAST = Pace(follow_s=0.01, check_s=1e9, studies_per_s=1e9)
+Follow = Callable[..., Follower]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
+    migrate(records)
+    yield records
+    records.close()
+
+
+@pytest.fixture
+def follow(records: Records) -> Iterator[Follow]:
+    """follow(site) -> a follower that holds the lease, as after a start of the keeper."""
+
+    wire = Wire()
+
+    def make(site: Site, pace: Pace = FAST, holder: str = "keeper") -> Follower:
+        take_lease(records, "keeper", holder, utc_now(), 3600)
+        writer = IndexWriter(records, site.site_id, "keeper", holder, threading.Lock())
+        return Follower(site, wire, records, writer, pace)
+
+    yield make
+    for post in wire._posts.values():
+        post.close_idle(0.0)
+
+
+def site_of(server: OrthancServer, **values: object) -> Site:
+    site = a_site(server.site_id, url=server.url, username=server.username, **values)
+    return replace(site, password=type(site.password)(server.password))
+
+
+def catch_up(follower: Follower, most: int = 500) -> None:
+    """Step until the follower would rest."""
+    for _ in range(most):
+        if follower.step() >= follower._pace.follow_s and follower._sweep is None:
+            return
+    raise AssertionError("the follower does not come to rest")
+
+
+def delete(server: OrthancServer, level: str, orthanc_id: str) -> None:
+    """Delete at the site, as its own staff would."""
+    answer = requests.delete(f"{server.url}/{level}/{orthanc_id}", auth=server.auth, timeout=30)
+    answer.raise_for_status()
+
+
+def listed(server: OrthancServer, level: str) -> list[str]:
+    """Orthanc's ids of all resources of a level."""
+    answer = requests.get(f"{server.url}/{level}", auth=server.auth, timeout=30)
+    return list(answer.json())

@@ -1,0 +1,173 @@
+"""One follower and a real Orthanc of either generation; the oracle compares everything."""
+
+import shutil
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from gateway.clock import utc_now
+from gateway.errors import LeaseLost, SiteError
+from gateway.index.follow import Pace
+from gateway.records.indexing import load_cursor
+from gateway.records.leases import release_lease
+from gateway.records.studies import study
+from tests.index.conftest import catch_up, delete, listed, site_of
+from tests.index.oracle import differences
+from tests.running import load
+from tests.studies import a_study
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def server(start_orthanc, orthanc_generation):
+    return start_orthanc("gkb1", generation=orthanc_generation)
+
+
+def _rows(records):
+    with records.read() as connection:
+        question = sa.select(study.c.accession_number, study.c.instance_count)
+        return dict(connection.execute(question).all())
+
+
+def test_index_of_a_site_is_filled_then_follows_it(server, follow, records):
+    for number in (1, 2, 3):
+        load(server, a_study(number))
+    follower = follow(site_of(server))
+    catch_up(follower)
+    assert _rows(records) == {"A1": 3, "A2": 3, "A3": 3}
+    cursor = load_cursor(records, "gkb1")
+    assert (cursor.phase, cursor.filled, cursor.to_fill) == ("following", 3, 3)
+    load(server, a_study(4, (1,)))
+    follower.step()
+    assert _rows(records) == {"A1": 3, "A2": 3, "A3": 3, "A4": 1}
+    assert differences(records, {"gkb1": server}) == []
+
+
+def test_late_image_raises_the_counts(server, follow, records):
+    load(server, a_study(1, (2,)))
+    follower = follow(site_of(server))
+    catch_up(follower)
+    load(server, a_study(1, (3, 1)))
+    follower.step()
+    assert _rows(records) == {"A1": 4}
+    assert differences(records, {"gkb1": server}) == []
+
+
+@pytest.mark.parametrize("level", ["studies", "series", "instances"])
+def test_what_is_deleted_vanishes_after_the_next_comparison(server, follow, records, level):
+    for number in (1, 2):
+        load(server, a_study(number))
+    follower = follow(site_of(server), Pace(follow_s=0.01, check_s=0.0, studies_per_s=1e9))
+    catch_up(follower)
+    delete(server, level, listed(server, level)[0])
+    assert differences(records, {"gkb1": server}) != []
+    for _ in range(20):
+        follower.step()
+    assert differences(records, {"gkb1": server}) == []
+
+
+def test_replaced_database_is_read_from_its_beginning(server, follow, records):
+    for number in (1, 2, 3):
+        load(server, a_study(number))
+    follower = follow(site_of(server))
+    catch_up(follower)
+    server.stop()
+    shutil.rmtree(server.storage / "storage")
+    server.start()
+    for number in (3, 4, 5, 6):  # as many entries as before, and more
+        load(server, a_study(number, (3, 1)))
+    catch_up(follower)
+    assert sorted(_rows(records)) == ["A3", "A4", "A5", "A6"]
+    assert differences(records, {"gkb1": server}) == []
+
+
+def test_restored_backup_is_followed_from_where_it_is(server, follow, records, tmp_path):
+    load(server, a_study(1, (1,)))
+    server.stop()
+    shutil.copytree(server.storage / "storage", tmp_path / "backup")
+    server.start()
+    load(server, [*a_study(1, (2,)), *a_study(2)])
+    follower = follow(site_of(server))
+    catch_up(follower)
+    server.stop()
+    shutil.rmtree(server.storage / "storage")
+    shutil.copytree(tmp_path / "backup", server.storage / "storage")
+    server.start()
+    catch_up(follower)
+    assert _rows(records) == {"A1": 1}
+    assert differences(records, {"gkb1": server}) == []
+
+
+def test_emptied_feed_is_noticed_by_the_entry_that_is_gone(server, follow, records):
+    load(server, a_study(1))
+    follower = follow(site_of(server))
+    catch_up(follower)
+    load(server, a_study(2))
+    requests.delete(server.url + "/changes", auth=server.auth, timeout=30).raise_for_status()
+    catch_up(follower)
+    assert sorted(_rows(records)) == ["A1", "A2"]
+
+
+def test_fill_goes_on_where_it_was_interrupted(server, follow, records):
+    for number in range(1, 121):
+        load(server, a_study(number, (1,)))
+    first = follow(site_of(server))
+    while not _rows(records):
+        first.step()
+    before = set(_rows(records))
+    assert 0 < len(before) < 120
+    release_lease(records, "keeper", "keeper", utc_now())
+    second = follow(site_of(server), holder="spare")
+    with pytest.raises(LeaseLost):
+        catch_up(first)
+    assert set(_rows(records)) == before
+    with records.write() as connection:  # what the second finds must not be read again
+        connection.execute(sa.update(study).values(name_latin="kept"))
+    catch_up(second)
+    with records.read() as connection:
+        kept = sa.select(study.c.accession_number).where(study.c.name_latin == "kept")
+        assert set(connection.execute(kept).scalars()) == before
+    assert load_cursor(records, "gkb1").phase == "following"
+    assert differences(records, {"gkb1": server}) == []
+
+
+def test_silent_site_keeps_its_rows(server, follow, records):
+    load(server, a_study(1))
+    follower = follow(site_of(server))
+    catch_up(follower)
+    read_at = follower.read_at
+    server.stop()
+    with pytest.raises(SiteError):
+        follower.step()
+    assert _rows(records) == {"A1": 3}
+    assert follower.read_at == read_at
+
+
+def test_two_patients_with_one_study_uid_do_not_keep_the_follower_busy(server, follow, records):
+    load(server, a_study(1, (1,)))
+    load(server, a_study(1, (2,), PatientID="OTHER"))
+    follower = follow(site_of(server), Pace(follow_s=0.01, check_s=0.0, studies_per_s=1e9))
+    for _ in range(20):
+        follower.step()
+    swept_at = load_cursor(records, "gkb1").swept_at
+    for _ in range(20):
+        follower.step()
+    assert load_cursor(records, "gkb1").swept_at == swept_at
+    assert len(_rows(records)) == 1
+
+
+def test_site_without_a_feed_is_followed_by_its_list(server, follow, records):
+    for number in (1, 2):
+        load(server, a_study(number))
+    follower = follow(site_of(server, kind="dicomweb"), Pace(follow_s=0.0))
+    for _ in range(8):
+        follower.step()
+    assert _rows(records) == {"A1": 3, "A2": 3}
+    load(server, a_study(1, (4, 1)))
+    delete(server, "studies", listed(server, "studies")[-1])
+    follower._next_sweep = None
+    for _ in range(8):
+        follower.step()
+    assert differences(records, {"gkb1": server}) == []
