@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from gateway.bookmarks import Bookmarks
 from gateway.clock import Deadline, monotonic_s
 from gateway.dicom.attributes import Dataset
 from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable
 from gateway.federation.locate import Locator
-from gateway.federation.search import search
+from gateway.federation.search import gather
 from gateway.log import log
-from gateway.model.answers import Holder, SearchResult, SitePage
+from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.stored import StoredSyntaxes
@@ -19,10 +20,12 @@ from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records, open_records
 from gateway.records.probes import load_profiles
 from gateway.records.schema import migrate
+from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile
 from gateway.settings import Settings
 
 LOOK_AGAIN_S = 2.0
+STATES_AGE_S = 1.0
 PARALLEL_CALLS = 512
 
 
@@ -37,8 +40,11 @@ class Gateway:
     locator: Locator
     records: Records
     stored: StoredSyntaxes
+    bookmarks: Bookmarks
     _looked_at: float = field(default=0.0, repr=False)
     _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
+    _states_at: float = field(default=0.0, repr=False)
+    _states: Mapping[str, IndexState] = field(default_factory=dict, repr=False)
 
     @property
     def region(self) -> Region:
@@ -61,10 +67,25 @@ class Gateway:
         """What the last probe saw; the oldest supported server if there was none."""
         return self._profiles.get(site_id, QuirkProfile())
 
-    def search(self, query: Query, sites: Sequence[Site], service_url: str) -> SearchResult:
-        """One page over the given sites; see federation.search."""
+    @property
+    def index_states(self) -> Mapping[str, IndexState]:
+        """How far each site is in the index, not older than a second; none if it cannot be read."""
+        now = monotonic_s()
+        if now - self._states_at > STATES_AGE_S:
+            self._states_at = now
+            try:
+                self._states = load_index_states(self.records)
+            except RecordsUnavailable as error:
+                self._states = {}
+                log.warning("index not read, sites are asked", why=str(error))
+        return self._states
+
+    def gather(
+        self, query: Query, sites: Sequence[Site]
+    ) -> tuple[dict[str, SitePage], dict[str, str], Query]:
+        """Ask these sites live; see federation.search.gather."""
         deadline_s = self.settings.search_deadline_s
-        return search(query, sites, self._ask, self._describe, self.pool, deadline_s, service_url)
+        return gather(query, sites, self._ask, self._describe, self.pool, deadline_s)
 
     def _ask(self, site: Site, query: Query, deadline: Deadline) -> SitePage:
         return dicomweb.search(self.wire, site, query, deadline)
@@ -103,4 +124,5 @@ def build_gateway(settings: Settings) -> Gateway:
         locator=Locator(find, pool),
         records=records,
         stored=StoredSyntaxes(wire),
+        bookmarks=Bookmarks(settings.redis_url),
     )

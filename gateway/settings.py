@@ -39,6 +39,9 @@ class Settings:
     viewer_dir: Path = _setting(Path(".viewer"), "folder with the built OHIF viewer")
     web_workers: int = _setting(2, "web processes; one per core")
     search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")
+    max_index_age_s: float = _setting(
+        15.0, "a site whose feed was read longer ago is asked live; seconds"
+    )
     probe_every_s: float = _setting(180.0, "seconds between two probes of a site")
     follow_every_s: float = _setting(2.0, "seconds between two looks into a site's change feed")
     check_every_s: float = _setting(300.0, "seconds between two comparisons of a site's counts")

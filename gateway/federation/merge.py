@@ -6,7 +6,7 @@ the counts and modalities that PS3.18 10.6.3.3 defines over all instances. Limit
 to the merged list (PS3.18 8.3.4.4), whose order is total (8.3.4.4.1: same question, same order).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,12 +40,20 @@ class Merged:
 
 
 def merge(
-    pages: Sequence[SitePage], query: Query, sites: Mapping[str, Site], service_url: str
+    pages: Sequence[SitePage],
+    query: Query,
+    sites: Mapping[str, Site],
+    service_url: str,
+    *,
+    total: int | None = None,
+    silent: Collection[str] = (),
 ) -> Merged:
     """One page, each UID once, in the total order of query.sort_key.
 
     pages        at most one for each site, rows already filtered by the query
     service_url  our DICOMweb root, for RetrieveURL
+    total        matches over all sites, if the pages do not hold every UID
+    silent       sites that hold what they hold but do not answer now (InstanceAvailability)
     """
     groups = _groups(pages, sites, query.level)
     window = [(_choose(groups[uid]), groups[uid]) for uid in _page(groups, query)]
@@ -58,9 +66,10 @@ def merge(
             conflicts.append(uid)
         merged = project(query, row)
         _describe(merged, site, row, records, query.level, service_url)
-        _name_holders(merged, [sites[site_id] for site_id in holders[uid]])
+        _name_holders(merged, [sites[site_id] for site_id in holders[uid]], silent)
         rows.append(dict(sorted(merged.items())))
-    total = len(frozenset().union(*(page.uids for page in pages)))
+    if total is None:
+        total = len(frozenset().union(*(page.uids for page in pages)))
     return Merged(tuple(rows), total, tuple(conflicts))
 
 
@@ -157,10 +166,12 @@ def _describe(
             merged[tag] = make(name, max(counts))
 
 
-def _name_holders(merged: Dataset, holders: Sequence[Site]) -> None:
+def _name_holders(merged: Dataset, holders: Sequence[Site], silent: Collection[str]) -> None:
+    """Who holds it, and how near it is: PS3.3 C.4.23.1.1."""
     merged["00080054"] = make("RetrieveAETitle", *(site.ae_title for site in holders))
-    near = any(site.role == "hospital" for site in holders)
-    merged["00080056"] = make("InstanceAvailability", "ONLINE" if near else "NEARLINE")
+    roles = {site.role for site in holders if site.site_id not in silent}
+    word = "ONLINE" if "hospital" in roles else "NEARLINE" if roles else "OFFLINE"
+    merged["00080056"] = make("InstanceAvailability", word)
 
 
 def _utc_offset(time_zone: str, study_date: str) -> str:

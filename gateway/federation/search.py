@@ -13,7 +13,7 @@ from gateway.dicom.attributes import Dataset, text
 from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered
 from gateway.federation.fanout import ask_all
-from gateway.federation.merge import KEY, merge, uids_of_page
+from gateway.federation.merge import KEY, Merged, merge, uids_of_page
 from gateway.model.answers import SearchResult, SitePage
 from gateway.model.sites import Site
 
@@ -33,12 +33,30 @@ def search(
 ) -> SearchResult:
     """Put one question to every site and return one ordered page.
 
-    Sites that answer with light rows are asked again, for the rows of the merged page only: a row
-    costs Orthanc a millisecond, and of each site's first rows most are not among the first of all.
-
     deadline_s  for the whole fan-out; a site's own search_s may be shorter
     raises      NoSiteAnswered if every site failed; one failed site is only a warning
     standard    PS3.18 10.6; 8.3.4.4 (same question, same order)
+    """
+    pages, silent, shown = gather(query, sites, ask, describe, pool, deadline_s)
+    if not pages:
+        raise NoSiteAnswered(silent)
+    by_id = {site.site_id: site for site in sites}
+    merged = merge(list(pages.values()), shown, by_id, service_url)
+    return finish(query, merged, pages.values(), silent)
+
+
+def gather(
+    query: Query,
+    sites: Sequence[Site],
+    ask: AskSite,
+    describe: DescribeAt,
+    pool: Executor,
+    deadline_s: float,
+) -> tuple[dict[str, SitePage], dict[str, str], Query]:
+    """What each site answered, who was silent, and the query by which the pages are to be merged.
+
+    Sites that answer with light rows are asked again, for the rows of the merged page only: a row
+    costs Orthanc a millisecond, and of each site's first rows most are not among the first of all.
     """
 
     def one(site: Site, deadline: Deadline) -> SitePage:
@@ -53,15 +71,19 @@ def search(
         pages, late = _described(pages, wanted, query, by_id, describe, pool, deadline)
         silent = dict(sorted((silent | late).items()))
         shown = replace(query, offset=0)  # the rows before the page are gone
-    if not pages:
-        raise NoSiteAnswered(silent)
-    merged = merge(list(pages.values()), shown, by_id, service_url)
-    return SearchResult(
-        rows=merged.rows,
-        total=merged.total,
-        silent=silent,
-        warnings=tuple(_warnings(query, merged.total, merged.conflicts, pages.values(), silent)),
-    )
+    return pages, silent, shown
+
+
+def finish(
+    query: Query,
+    merged: Merged,
+    pages: Iterable[SitePage],
+    silent: Mapping[str, str],
+    more: Sequence[str] = (),
+) -> SearchResult:
+    """The result with all that must be said about it; `more` are further warnings."""
+    warnings = (*_warnings(query, merged.total, merged.conflicts, pages, silent), *more)
+    return SearchResult(merged.rows, merged.total, silent, warnings)
 
 
 def _described(

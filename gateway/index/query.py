@@ -6,7 +6,7 @@ SQL selects and orders (index/terms.py); what it cannot judge is judged by dicom
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -96,6 +96,19 @@ def paging_key(query: Query, site_ids: Iterable[str]) -> str:
     )
     asked = [query.level, query.study_uid, query.series_uid, conditions, sorted(site_ids)]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def count_matching(
+    records: Records, query: Query, site_ids: Sequence[str], uids: Collection[str]
+) -> int:
+    """How many of these UIDs the index finds for this query at these sites."""
+    selection = select_by(query)
+    terms = [*_scope(site_ids, None), *selection.terms]
+    with records.read() as connection:
+        odd = _odd_places(connection, query, _scope(site_ids, None))
+        known = _uids(odd or []) & set(uids)
+        rest = set(uids) - known
+        return len(known) + _known(connection, query, selection, terms, rest)
 
 
 def _scope(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:

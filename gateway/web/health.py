@@ -92,10 +92,26 @@ def _describe(gateway: Gateway, site: Site) -> dict[str, object]:
         "last_failure": standing.last_failure or None,
         "last_failure_s_ago": _ago(now, standing.last_failure_at),
         "breaker": standing.state,
+        "index": _index(gateway, site),
         "software": profile.software,
         "version": profile.version,
         "dicomweb_version": profile.dicomweb_version,
         "probed_at": profile.probed_at.isoformat() if profile.probed_at else None,
+    }
+
+
+def _index(gateway: Gateway, site: Site) -> dict[str, object] | None:
+    """How far the site is in the study index; None if it was never read."""
+    state = gateway.index_states.get(site.site_id)
+    if state is None:
+        return None
+    now = utc_now()
+    return {
+        "phase": state.phase,
+        "studies": state.filled,
+        "share": round(state.share, 4),
+        "time_left_s": state.time_left_s(now),
+        "read_s_ago": round((now - state.read_at).total_seconds(), 1) if state.read_at else None,
     }
 
 

@@ -10,6 +10,7 @@ from gateway.dicom.query import parse_query
 from gateway.dicom.uids import check_uid
 from gateway.model.answers import SearchResult
 from gateway.web.scope import Scope, scope_of
+from gateway.web.searching import search
 
 WARNINGS_IN_HEADERS = 20
 
@@ -32,7 +33,7 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
             max_results=gateway.settings.max_results,
         )
         scope = scope_of(gateway, site_id)
-        return _answer(gateway.search(query, scope.sites, scope.service_url), scope)
+        return _answer(search(gateway, query, scope.sites, scope.service_url), scope)
 
     @door.get("/studies")
     def studies(site_id: str | None = None) -> Response:
