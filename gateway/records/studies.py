@@ -5,9 +5,13 @@ beside it the columns that search sorts and selects by. Every column can be made
 record and the site's feed; nothing here is the only copy of anything.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+
 import sqlalchemy as sa
 
-from gateway.records.engine import UtcDateTime, metadata
+from gateway.records.engine import Records, UtcDateTime, metadata
 
 
 def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
@@ -82,3 +86,44 @@ site_cursor = sa.Table(
     sa.Column("read_at", UtcDateTime),  # the feed was read to its end
     sa.Column("swept_at", UtcDateTime),  # the whole list was compared
 )
+
+
+@dataclass(frozen=True)
+class IndexState:
+    """How far a site is in the index.
+
+    phase       "filling" until its whole list was read once; "" if it was never read
+    filled      studies in the index; of `to_fill` while it is filling
+    read_at     when its feed was last read to the end; what came later is not in the index
+    swept_at    when its whole list was last compared
+    """
+
+    phase: str
+    filled: int
+    to_fill: int
+    fill_began_at: datetime
+    read_at: datetime | None
+    swept_at: datetime | None
+
+    @property
+    def share(self) -> float:
+        """Part of the site that is in the index, 0 to 1."""
+        if self.phase == "following":
+            return 1.0
+        return min(self.filled / self.to_fill, 1.0) if self.to_fill else 0.0
+
+    def time_left_s(self, now: datetime) -> float | None:
+        """Seconds until the fill ends, by its rate so far; None if it does not fill or start."""
+        spent = (now - self.fill_began_at).total_seconds()
+        if self.phase == "following" or not self.filled or spent <= 0:
+            return None
+        return (self.to_fill - self.filled) * spent / self.filled
+
+
+def load_index_states(records: Records) -> Mapping[str, IndexState]:
+    """How far each site is in the index, by site id; a site that was never read is absent."""
+    names = [field.name for field in fields(IndexState)]
+    question = sa.select(site_cursor.c.site_id, *(site_cursor.c[name] for name in names))
+    with records.read() as connection:
+        rows = connection.execute(question).mappings().all()
+    return {row["site_id"]: IndexState(*(row[name] for name in names)) for row in rows}

@@ -43,6 +43,8 @@ def upgrade() -> None:
     op.create_index("study_by_accession_number", "study", ["accession_number"])
     op.create_index("study_by_name", "study", ["name_key"])
     op.create_index("study_by_name_latin", "study", ["name_latin"])
+    odd = sa.text("odd")
+    op.create_index("study_odd", "study", ["odd"], sqlite_where=odd, postgresql_where=odd)
     op.create_index("study_by_orthanc_id", "study", ["site_id", "orthanc_id"])
     op.create_table(
         "series",
