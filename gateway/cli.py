@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,11 +14,13 @@ import orjson
 
 from gateway import log
 from gateway.bootstrap import open_migrated
+from gateway.clock import utc_now
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import SettingsError
 from gateway.queues import QUEUES
+from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
 from gateway.settings import PREFIX, Settings, load_settings
 from gateway.worker.jobs import Bench, probe_all
@@ -77,7 +80,7 @@ def _bench(settings: Settings) -> Bench:
 @main.command()
 @region_option
 def keeper(region: Path | None) -> None:
-    """Watch the sites: probe them, and later follow what they hold. One of several leads."""
+    """Watch the sites: probe them and follow what they hold. One of several leads."""
     settings = _settings(region=region)
     log.configure(settings.log_level, settings.log_form)
     bench = _bench(settings)
@@ -104,19 +107,42 @@ def worker(region: Path | None, queue: str) -> None:
 @region_option
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def sites(region: Path | None, as_json: bool) -> None:
-    """Probe every site now and show how it behaves (its quirk profile)."""
+    """Probe every site now; show how it behaves, and how far it is in the study index."""
     settings = _settings(region=region)
     log.configure("ERROR", settings.log_form)  # what a probe finds is shown below
     bench = _bench(settings)
     found = probe_all(bench.records, bench.region_file.region.sites)
+    indexed = load_index_states(bench.records)
     if as_json:
-        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        everything = {
+            site_id: {**asdict(profile), "index": indexed.get(site_id)}
+            for site_id, profile in found.items()
+        }
+        click.echo(orjson.dumps(everything, option=orjson.OPT_INDENT_2))
         return
     for site_id, profile in found.items():
         click.echo(f"{site_id}: " + (f"▲ {profile.problem}" if profile.problem else "●"))
         for name, value in asdict(profile).items():
             if name != "problem":
                 click.echo(f"  {name:<18}{_shown(value)}")
+        click.echo(f"  {'index':<18}{_index_line(indexed.get(site_id), utc_now())}")
+
+
+def _index_line(state: IndexState | None, now: datetime) -> str:
+    """How far a site is in the study index, in one line."""
+    if state is None:
+        return "не читан / not read yet"
+    if state.phase == "filling":
+        left_s = state.time_left_s(now)
+        left = "?" if left_s is None else f"{left_s / 60:.0f}"
+        return (
+            f"заполняется / filling: {state.filled} / {state.to_fill} ({state.share:.0%}), "
+            f"ещё {left} мин / {left} min left"
+        )
+    if state.read_at is None:
+        return "полон / whole"
+    age_s = (now - state.read_at).total_seconds()
+    return f"полон / whole; прочитан {age_s:.0f} с назад / read {age_s:.0f} s ago"
 
 
 def _shown(value: object) -> str:
