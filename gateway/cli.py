@@ -18,7 +18,7 @@ from gateway.clock import utc_now
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
-from gateway.errors import SettingsError
+from gateway.errors import GatewayError, SettingsError
 from gateway.queues import QUEUES
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
@@ -73,7 +73,7 @@ def _bench(settings: Settings) -> Bench:
     """What keeper and workers work with, made after the settings were found right."""
     try:
         return Bench(open_migrated(settings), RegionFile(settings.region))
-    except SettingsError as error:
+    except GatewayError as error:
         raise click.ClickException(str(error)) from error
 
 
