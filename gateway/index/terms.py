@@ -137,7 +137,7 @@ def _name(key: str, *, fuzzy: bool) -> Found:
         return None
     forms, latin_forms = name_forms(key)
     terms = [_form(study.c.name_latin, form) for form in latin_forms]
-    terms += [_form(study.c.name_key, form) for form in forms if not _latin_is_enough(form)]
+    terms += [_form(study.c.name_key, form) for form in forms if not latin_is_enough(form)]
     if fuzzy:
         terms += [_near(study.c.name_latin, form) for form in latin_forms]
         terms += [_near(study.c.name_key, form) for form in forms]
@@ -147,7 +147,7 @@ def _name(key: str, *, fuzzy: bool) -> Found:
 _CLOSED = frozenset("abdefghlmnoruvwxq0123456789 ")
 
 
-def _latin_is_enough(form: str) -> bool:
+def latin_is_enough(form: str) -> bool:
     """Whether all names that the form takes are taken by its Latin form, so that one index does.
 
     Not if letters after the cut may be read with those before: "С*" is no beginning of "SH...".

@@ -126,13 +126,15 @@ def opened(postgres: bool, folder: Path, keep: str) -> Iterator[Records]:
 @click.option("--only", default="", help="kinds of search whose name has this")
 def main(studies: int, sites: int, times: int, postgres: bool, database: str, only: str) -> None:
     """Fill an index with made-up studies and ask it."""
-    with tempfile.TemporaryDirectory(prefix="gateway-index-") as folder:
-        with opened(postgres, Path(folder), database) as records:
-            if not sa.inspect(records.engine).has_table(study.name):
-                begin = time.perf_counter()
-                fill(records, studies, sites)
-                click.echo(f"{studies} studies filled in {time.perf_counter() - begin:.0f} s")
-            slow = measure(records, studies, sites, times, only)
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-index-") as folder,
+        opened(postgres, Path(folder), database) as records,
+    ):
+        if not sa.inspect(records.engine).has_table(study.name):
+            begin = time.perf_counter()
+            fill(records, studies, sites)
+            click.echo(f"{studies} studies filled in {time.perf_counter() - begin:.0f} s")
+        slow = measure(records, studies, sites, times, only)
     if slow:
         click.echo(f"slower than {TARGET_MS} ms: {', '.join(slow)}")
         sys.exit(1)

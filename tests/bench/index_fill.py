@@ -21,12 +21,12 @@ _STEMS = """Иван Петр Сидор Смирн Кузнец Попов Ва
 Лебед Семен Егор Павл Козл Степан Никола Орл Андре Макар Никит Захар Зайц Соловь Борис Яковл
 Григорь Роман Воробь Серге Фрол Александр Дмитри Корол Гус Кисел Ильи Максим Поляк Сорок
 Виноград Ковал Бел Медвед Антон Тарас Жук Баран Филипп Комар Давыд Бел Герасим Богдан Осип Сидор
-Матве Тит Марк Мирон Крыл Кудряв Быч Кулик Хохл Цветк Щербак Чайк Шубин Юдин Ярц Елкин""".split()
+Матве Тит Марк Мирон Крыл Кудряв Быч Кулик Хохл Цветк Щербак Чайк Шубин Юдин Ярц Елкин"""
 _ENDS = ["ов", "ев", "ин", "овский", "енко", "ук", "ских"]
 _GIVEN = """Александр Дмитрий Максим Сергей Андрей Алексей Артём Илья Кирилл Михаил Никита Матвей
 Роман Егор Арсений Иван Денис Евгений Тимофей Владислав Игорь Владимир Павел Руслан Марк Пётр
-Анна Мария Елена Ольга Наталья Екатерина Татьяна Юлия Ирина Светлана Дарья Ксения""".split()
-_FATHERS = "Иванович Петрович Сергеевич Ильич Юрьевич Павлович Егорович Олегович".split()
+Анна Мария Елена Ольга Наталья Екатерина Татьяна Юлия Ирина Светлана Дарья Ксения"""
+_FATHERS = "Иванович Петрович Сергеевич Ильич Юрьевич Павлович Егорович Олегович"
 MODALITIES = [["CT"], ["MR"], ["DX"], ["CR"], ["US"], ["MG"], ["CT", "SR"], ["XA"], ["PT", "CT"]]
 _MODALITY_WEIGHTS = [25, 15, 25, 10, 10, 6, 5, 2, 2]
 _KINDS = ["ОГК", "головного мозга", "брюшной полости", "позвоночника", "коленного сустава"]
@@ -37,7 +37,7 @@ def site_names(sites: int) -> list[str]:
 
 
 def surnames() -> list[str]:
-    return [stem + end for end in _ENDS for stem in dict.fromkeys(_STEMS)]
+    return [stem + end for end in _ENDS for stem in dict.fromkeys(_STEMS.split())]
 
 
 class _Region:
@@ -54,7 +54,7 @@ class _Region:
     def name_of(self, patient: int) -> str:
         random = Random(patient)  # noqa: S311 - one patient, one name
         (family,) = random.choices(self.surnames, cum_weights=self.weights)
-        return f"{family}^{random.choice(_GIVEN)}^{random.choice(_FATHERS)}"
+        return f"{family}^{random.choice(_GIVEN.split())}^{random.choice(_FATHERS.split())}"
 
     def record(self, number: int) -> Dataset:
         random = self.random
