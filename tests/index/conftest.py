@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import requests
+import sqlalchemy as sa
 
 from gateway.clock import utc_now
-from gateway.demo.servers import OrthancServer
+from gateway.demo.servers import GENERATIONS, OrthancServer
 from gateway.index.follow import Follower, Pace
 from gateway.model.sites import Site
 from gateway.orthanc.wire import Wire
@@ -18,14 +19,30 @@ from gateway.records.indexing import IndexWriter
 from gateway.records.leases import take_lease
 from gateway.records.schema import migrate
 from tests.fakes import a_site
+from tests.postgres import run_postgres
 
 FAST = Pace(follow_s=0.01, check_s=1e9, studies_per_s=1e9)
 Follow = Callable[..., Follower]
 
 
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    with run_postgres() as url:
+        yield url
+
+
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
+def records(
+    orthanc_generation: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Records]:
+    """An index without a row: SQLite with the older Orthanc, PostgreSQL with the newer one."""
+    if orthanc_generation == GENERATIONS[0]:
+        records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
+    else:
+        records = open_records(request.getfixturevalue("postgres_url"))
+        with records.write() as connection:
+            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+            connection.execute(sa.text("CREATE SCHEMA public"))
     migrate(records)
     yield records
     records.close()

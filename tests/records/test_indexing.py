@@ -1,0 +1,113 @@
+"""Rows of the study index and the place in the feed: written together, by the leader only."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.errors import LeaseLost
+from gateway.records.indexing import (
+    Cursor,
+    IndexRow,
+    IndexWriter,
+    last_bell,
+    load_bells,
+    load_cursor,
+    load_known,
+    load_sums,
+    save_read_at,
+    walk_known,
+)
+from gateway.records.leases import take_lease
+from gateway.records.studies import IndexState, load_index_states, series, study
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+CURSOR = Cursor(5, "here", "filling", 1, 4, NOW)
+
+
+def a_row(number, mark="m", series_count=2):
+    uid = f"1.2.{number}"
+    columns = dict.fromkeys(
+        ("study_date", "study_time", "accession_number", "patient_id", "name_key", "name_latin"), ""
+    )
+    record = {"modalities": "|CT|", "odd": False, "record": b"{}", "changed_at": None}
+    counts = {"series_count": series_count, "instance_count": 10 * series_count}
+    names = {"study_uid": uid, "orthanc_id": f"id-{number}", "mark": mark}
+    rows = [
+        {"series_uid": f"{uid}.{at}", "study_uid": uid, "modality": "CT", "series_number": at}
+        | {"instance_count": 10, "record": b"{}"}
+        for at in range(series_count)
+    ]
+    return IndexRow({**names, **columns, **record, **counts}, rows)
+
+
+@pytest.fixture
+def writer(records):
+    assert take_lease(records, "keeper", "me", NOW, 60)
+    return IndexWriter(records, "gkb1", "keeper", "me", threading.Lock())
+
+
+def _series(records):
+    with records.read() as connection:
+        return set(connection.execute(sa.select(series.c.series_uid)).scalars())
+
+
+def test_rows_and_cursor_are_written_together(records, writer):
+    writer.save(CURSOR, [a_row(2), a_row(1)], now=NOW)
+    assert load_cursor(records, "gkb1") == CURSOR
+    assert load_sums(records, "gkb1") == (2, 4, 40)
+    assert load_sums(records, "other") == (0, 0, 0)
+
+
+def test_study_read_again_replaces_its_series_and_keeps_when_it_was_first_seen(records, writer):
+    writer.save(CURSOR, [a_row(1)], now=NOW)
+    writer.save(CURSOR, [a_row(1, "later", 1)], now=NOW + timedelta(hours=1))
+    assert _series(records) == {"1.2.1.0"}
+    with records.read() as connection:
+        moments = sa.select(study.c.first_seen_at, study.c.indexed_at, study.c.mark)
+        assert connection.execute(moments).one() == (NOW, NOW + timedelta(hours=1), "later")
+
+
+def test_deleted_study_goes_with_its_series(records, writer):
+    writer.save(CURSOR, [a_row(1), a_row(2)], now=NOW)
+    writer.save(CURSOR, [], ["1.2.1"], NOW)
+    assert list(load_known(records, "gkb1")) == ["1.2.2"]
+    assert _series(records) == {"1.2.2.0", "1.2.2.1"}
+
+
+def test_who_leads_no_longer_writes_nothing(records, writer):
+    later = NOW + timedelta(seconds=61)
+    assert take_lease(records, "keeper", "other", later, 60)
+    with pytest.raises(LeaseLost):
+        writer.save(CURSOR, [a_row(1)], now=NOW)
+    assert (load_cursor(records, "gkb1"), load_sums(records, "gkb1")) == (None, (0, 0, 0))
+
+
+def test_closed_writer_writes_nothing(records, writer):
+    writer.close()
+    with pytest.raises(LeaseLost):
+        writer.save(CURSOR, [a_row(1)], now=NOW)
+    assert load_sums(records, "gkb1") == (0, 0, 0)
+
+
+def test_walk_meets_every_study_once(records, writer, monkeypatch):
+    monkeypatch.setattr("gateway.records.indexing.PAGE", 3)
+    writer.save(CURSOR, [a_row(number) for number in range(8)], now=NOW)
+    pages = list(walk_known(records, "gkb1"))
+    assert [known.study_uid for page in pages for known in page] == [f"1.2.{n}" for n in range(8)]
+    assert [len(page) for page in pages] == [3, 3, 2]
+
+
+def test_state_tells_how_far_a_site_is(records, writer):
+    writer.save(CURSOR, now=NOW)
+    save_read_at(records, {"gkb1": NOW})
+    writer.save(replace(CURSOR, seq=9), now=NOW)
+    state = load_index_states(records)["gkb1"]
+    assert state == IndexState("filling", 1, 4, NOW, NOW, None)
+    assert (state.share, state.time_left_s(NOW + timedelta(seconds=10))) == (0.25, 30.0)
+
+
+def test_bells_are_heard_once(records):
+    assert (last_bell(records), load_bells(records, 0)) == (0, (0, frozenset()))
