@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.bookmarks import Bookmarks
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.dicom.attributes import Level
@@ -17,7 +16,7 @@ from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered
 from gateway.federation.merge import merge
 from gateway.federation.search import finish
-from gateway.index.query import IndexPage, count_matching, find_page, paging_key
+from gateway.index.query import count_matching, find_page, paging_key
 from gateway.model.answers import SearchResult, SitePage
 from gateway.model.sites import Site
 from gateway.records.studies import IndexState
@@ -32,6 +31,7 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     states = {} if query.level is Level.INSTANCE else gateway.index_states
     states = {site_id: state for site_id, state in states.items() if site_id in by_id}
     now = utc_now()
+    as_of = _as_of(gateway, query, now, list(by_id))
     stale = [site for site in sites if not _is_fresh(gateway, states.get(site.site_id), now)]
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
@@ -47,7 +47,8 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         merged = merge(list(live.values()), shown, by_id, service_url)
         return finish(query, merged, live.values(), silent)
     pages: list[SitePage] = list(live.values())
-    found = _from_index(gateway, query, indexed, need if live else None)
+    asked = replace(query, offset=0, limit=need) if live else query
+    found = find_page(gateway.records, asked, indexed, as_of)
     pages += found.pages
     total = found.total
     if live:
@@ -66,24 +67,19 @@ def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool
     return (now - state.read_at).total_seconds() <= gateway.settings.max_index_age_s
 
 
-def _from_index(
-    gateway: Gateway, query: Query, indexed: Sequence[str], need: int | None
-) -> IndexPage:
-    """The page, or the first `need` rows where live rows are to be merged with them.
+def _as_of(
+    gateway: Gateway, query: Query, now: datetime, site_ids: Sequence[str]
+) -> datetime | None:
+    """When the list was first asked for, of which this is a later page; None for a first page.
 
-    A later page shows the list as it was when the first one was asked for: what arrived since is
-    left out, so that no row is seen twice or never (PS3.18 8.3.4.4).
+    What the index has learnt since is left out of later pages, so that no row is seen twice or
+    never (PS3.18 8.3.4.4).
     """
-    key = paging_key(query, indexed)
-    bookmarks: Bookmarks = gateway.bookmarks
-    as_of = None
+    key = paging_key(query, site_ids)
     if query.offset:
-        as_of = bookmarks.recall(key)
-    else:
-        bookmarks.remember(key, utc_now())
-    if need is not None:
-        query = replace(query, offset=0, limit=need)
-    return find_page(gateway.records, query, indexed, as_of)
+        return gateway.bookmarks.recall(key)
+    gateway.bookmarks.remember(key, now)
+    return None
 
 
 def _ages(

@@ -101,6 +101,7 @@ def study_row(
         "site_id": site_id,
         "study_uid": study_uid,
         "orthanc_id": f"{abs(hash((site_id, study_uid))):044}"[:44],
+        "mark": "",
         "series_count": 1,
         "instance_count": 1,
         "record": json.dumps(record).encode(),
