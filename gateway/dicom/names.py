@@ -17,10 +17,10 @@ _RUSSIAN = re.compile(r"[А-Яа-яЁё]")
 # Letters as ГОСТ Р 52535.1 (ИКАО Doc 9303) writes them, but for what the reduction below makes one.
 _CYRILLIC = dict(
     zip(
-        "абвгдезийклмнопрстуфхыэіїєґў", "abvgdeziiklmnoprstufhieiiegu", strict=True
+        "абвгдезийклмнопрстуфыэіїєґў", "abvgdeziiklmnoprstufieiiegu", strict=True
     )
 ) | {
-    "ё": "e", "ж": "zh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sh", "ъ": "", "ь": "",
+    "ё": "e", "ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "",
     "ю": "iu", "я": "ia",
 }  # fmt: skip
 # ISO 9 has one letter for one; the other accents only lose their mark.

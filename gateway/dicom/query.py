@@ -343,16 +343,9 @@ def _holds(condition: Condition, item: Dataset) -> bool:
 # What POST /tools/find may be asked, beside UIDs. Measured on Orthanc 1.10.1.
 _MAIN_TAGS: dict[Level, frozenset[str]] = {
     Level.STUDY: frozenset(
-        {
-            "PatientID",
-            "AccessionNumber",
-            "StudyDescription",
-            "StudyDate",
-            "PatientBirthDate",
-            "PatientSex",
-            "StudyID",
-        }
-    ),  # fmt: skip
+        {"PatientID", "AccessionNumber", "StudyDescription", "StudyDate", "StudyID"}
+        | {"PatientBirthDate", "PatientSex"}
+    ),
     Level.SERIES: frozenset({"Modality", "SeriesDescription", "BodyPartExamined"}),
     Level.INSTANCE: frozenset(),
 }

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from gateway.dicom.attributes import Dataset, Level, belongs
 from gateway.dicom.query import Query, matches
-from gateway.index.terms import Selection, Term, select_by
+from gateway.index.terms import Selection, Term, scope_terms, select_by
+from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
 from gateway.records.engine import Records
 from gateway.records.studies import series, study
@@ -65,7 +66,7 @@ def find_page(
     if query.level is Level.INSTANCE:
         raise ValueError("the index knows no instances")
     selection = select_by(query)
-    scope = _scope(site_ids, as_of)
+    scope = scope_terms(site_ids, as_of)
     need = query.offset + query.limit
     with records.read() as connection:
         odd = _odd_places(connection, query, scope)
@@ -74,6 +75,10 @@ def find_page(
             terms.append(study.c.odd.is_(False))
         if selection.exact:
             places, total = _select(connection, query.level, terms, need)
+            if total is None and not selection.terms and query.level is Level.STUDY:
+                total = count_studies(records, connection, site_ids, as_of)
+            elif total is None:
+                total = _count(connection, query.level, terms)
         else:
             places, total = _judge(connection, query, terms, need)
         if odd:
@@ -96,13 +101,6 @@ def paging_key(query: Query, site_ids: Iterable[str]) -> str:
     )
     asked = [query.level, query.study_uid, query.series_uid, conditions, sorted(site_ids)]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-
-
-def _scope(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:
-    terms: list[Term] = [study.c.site_id.in_(sorted(set(site_ids)))]
-    if as_of is not None:
-        terms.append(study.c.first_seen_at <= as_of)
-    return terms
 
 
 def _source(level: Level) -> sa.FromClause:
@@ -139,8 +137,8 @@ def _places(level: Level, terms: Iterable[Term]) -> sa.Select[Any]:
 
 def _select(
     connection: sa.Connection, level: Level, terms: Sequence[Term], need: int
-) -> tuple[list[_Place], int]:
-    """The first places and the total where SQL judges rightly."""
+) -> tuple[list[_Place], int | None]:
+    """The first places where SQL judges rightly, and the total if these are all."""
     statement = _places(level, terms)
     most = need + need // 2 + 100  # most studies have one holder
     while True:
@@ -149,10 +147,13 @@ def _select(
         if len(places) < most:
             return places, found
         if found >= need:
-            count = sa.select(sa.func.count(_uid(level).distinct()))
-            total = connection.execute(count.select_from(_source(level)).where(*terms))
-            return places, int(total.scalar_one())
+            return places, None
         most *= 4
+
+
+def _count(connection: sa.Connection, level: Level, terms: Sequence[Term]) -> int:
+    count = sa.select(sa.func.count(_uid(level).distinct()))
+    return int(connection.execute(count.select_from(_source(level)).where(*terms)).scalar_one())
 
 
 def _judge(
@@ -160,7 +161,7 @@ def _judge(
 ) -> tuple[list[_Place], int]:
     """The same where each record must be read."""
     seen: set[str] = set()
-    places = []
+    places: list[_Place] = []
     for place in _judged(connection, query, terms):
         if place.uid not in seen:
             seen.add(place.uid)

@@ -5,7 +5,7 @@ A term takes every row that gateway.dicom.query.matches takes. If it is exact, i
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from gateway.dicom.attributes import Level
 from gateway.dicom.matching import MIN_FUZZY, has_wildcard, name_forms, span_of_key
+from gateway.dicom.names import latin
 from gateway.dicom.query import Condition, Query
 from gateway.records.studies import series, study
 
@@ -28,6 +29,23 @@ class Selection:
 
     terms: tuple[Term, ...]
     exact: bool
+
+
+FEW_SITES = 8
+"""So many are a good way into the table; more are only a test of each row found otherwise."""
+
+
+def scope_terms(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:
+    """Rows of these sites, first seen by then."""
+    wanted = sorted(set(site_ids))
+    site: sa.ColumnElement[str] = study.c.site_id
+    if len(wanted) > FEW_SITES:
+        # Not a column any more, so that SQLite does not look each site up by the primary key.
+        site = site.concat("")
+    terms: list[Term] = [site.in_(wanted)]
+    if as_of is not None:
+        terms.append(study.c.first_seen_at <= as_of)
+    return terms
 
 
 def select_by(query: Query) -> Selection:
@@ -114,19 +132,37 @@ def _text(column: Column, key: str) -> Found:
 
 
 def _name(key: str, *, fuzzy: bool) -> Found:
-    forms, latin_forms = name_forms(key) if "=" not in key else ((), ())
+    """matching.name_holds on the two columns of a name; groups are known to the record only."""
     if "=" in key:
-        return None  # groups are told apart in the record only
-    terms = [_form(study.c.name_key, form) for form in forms]
-    terms += [_form(study.c.name_latin, form) for form in latin_forms]
+        return None
+    forms, latin_forms = name_forms(key)
+    terms = [_form(study.c.name_latin, form) for form in latin_forms]
+    terms += [_form(study.c.name_key, form) for form in forms if not latin_is_enough(form)]
     if fuzzy:
         terms += [_near(study.c.name_latin, form) for form in latin_forms]
         terms += [_near(study.c.name_key, form) for form in forms]
-    return sa.and_(sa.or_(sa.false(), *terms), study.c.name_key != ""), not fuzzy
+    return sa.or_(sa.false(), *terms), not fuzzy
+
+
+_CLOSED = frozenset("abdefghlmnoruvwxq0123456789 ")
+
+
+def latin_is_enough(form: str) -> bool:
+    """Whether all names that the form takes are taken by its Latin form, so that one index does.
+
+    Not if letters after the cut may be read with those before: "С*" is no beginning of "SH...".
+    """
+    start = form.removesuffix("*")
+    spelled = latin(start)
+    if has_wildcard(start) or not any(map(str.isalnum, spelled)):
+        return False
+    return start == form or spelled[-1] in _CLOSED
 
 
 def _form(column: Column, form: str) -> Term:
     """matching.name_holds for one form and one column."""
+    if form in ("*", "* *"):
+        return column != ""
     if has_wildcard(form):
         if form.endswith(" *") and not has_wildcard(form[:-2]):
             return sa.or_(column == form[:-2], _prefix(column, form[:-1]))
