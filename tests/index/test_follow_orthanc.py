@@ -165,3 +165,19 @@ def test_site_without_a_feed_is_followed_by_its_list(server, follow, records):
     load(server, a_study(1, (4, 1)))
     delete(server, "studies", listed(server, "studies")[-1])
     step_until(follower, lambda: not differences(records, {"gkb1": server}))
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "utf-8"])
+def test_name_in_a_file_without_a_character_set_is_read(server, follow, records, encoding):
+    (file,) = a_study(1, (1,), PatientName="Q" * 20)
+    name = "Иванов^Ян".encode(encoding).ljust(20)
+    requests.post(
+        server.url + "/instances",
+        data=file.data.replace(b"Q" * 20, name).replace(b"ISO_IR 192", b" " * 10),
+        auth=server.auth,
+        timeout=30,
+    ).raise_for_status()
+    catch_up(follow(site_of(server)))
+    with records.read() as connection:
+        keys = connection.execute(sa.select(study.c.name_key, study.c.name_latin)).all()
+    assert keys == [("иванов ян", "ivanov ian")]
