@@ -82,6 +82,7 @@ class Follower:
         self._sweep: Iterator[float] | None = None
         self._next_sweep: Deadline | None = None
         self._next_check = Deadline(0.0)
+        self._next_portion = Deadline(0.0)
         self._doubt = Doubt()
 
     def step(self) -> float:
@@ -179,11 +180,17 @@ class Follower:
             self._sweep = self._sweep_steps()
         if self._sweep is None:
             return self._pace.follow_s
+        if self._next_portion.passed:  # a bell must not make the comparison any faster
+            self._go_on()
+        return min(self._next_portion.remaining_s(), self._pace.follow_s)
+
+    def _go_on(self) -> None:
+        assert self._sweep is not None  # noqa: S101
+        self._next_portion = Deadline(0.0)
         try:
-            return next(self._sweep)
+            self._next_portion = Deadline(next(self._sweep))
         except StopIteration:
             self._sweep = None
-            return 0.0
         except BaseException:
             self._sweep = None  # begins anew: what was written is not read again
             raise
@@ -230,8 +237,10 @@ class Follower:
                 rest, _, gone = self._refresh(portion, anew=True)
                 deleted += gone
                 yield rest
-        if self.site.kind == "orthanc" and self._difference() != NONE:
-            for rest, done, gone in self._compare_counts():
+        if self.site.kind == "orthanc" and (before := self._difference()) != NONE:
+            yield self._pace.follow_s
+            lasts = before == self._difference()  # it is not only that images arrive
+            for rest, done, gone in self._compare_counts() if lasts else ():
                 changed += done
                 deleted += gone
                 yield rest

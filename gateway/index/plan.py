@@ -19,6 +19,8 @@ UNCHANGED = frozenset({"StableSeries", "StablePatient"})
 
 NONE = Counts(0, 0, 0)
 
+PATIENCE = 10  # comparisons that differ, each time by another amount: images are arriving
+
 Place = Literal["same", "replaced", "gone"]
 
 
@@ -88,12 +90,14 @@ class Doubt:
     """Whether the counts of site and index differ for good, or only because images arrive."""
 
     explained: Counts = NONE
+    last: Counts = NONE
     times: int = 0
 
     def weigh(self, difference: Counts) -> bool:
         """Take note of one comparison; True if the site's list is to be compared now."""
+        same, self.last = difference == self.last, difference
         self.times = 0 if difference == self.explained else self.times + 1
-        return self.times >= 2
+        return self.times >= (2 if same else PATIENCE)
 
     def settle(self, difference: Counts) -> None:
         """The list was compared: what still differs is known (two patients with one UID, say)."""

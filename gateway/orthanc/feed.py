@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from gateway.clock import Deadline
-from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Dataset, Level, integer, tag_of, text
+from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Dataset, Level, integer, make, tag_of, text
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.model.sites import Site
@@ -231,10 +231,11 @@ def read_studies(
     """
     if site.kind == "orthanc":
         try:
-            return _read_together(wire, site, [study.study_uid for study in studies]), []
+            found = _read_together(wire, site, [study.study_uid for study in studies])
+            return {uid: _with_name(wire, site, uid, found[uid], studies) for uid in found}, []
         except (SiteRefused, SiteSpeaksGarbage):
             pass  # one damaged study must not hide the others
-    found: dict[str, StudyRecord] = {}
+    found = {}
     failed = []
     for study in studies:
         try:
@@ -252,6 +253,38 @@ def _read_together(wire: Wire, site: Site, uids: Sequence[str]) -> dict[str, Stu
     for row in rows:
         series.setdefault(text(row, "StudyInstanceUID"), []).append(_lean(row))
     return {uid: StudyRecord(row, tuple(series.get(uid, ()))) for uid, row in records.items()}
+
+
+def _with_name(
+    wire: Wire, site: Site, uid: str, found: StudyRecord, studies: Sequence[Listed]
+) -> StudyRecord:
+    """The record with the patient's name from the file, where Orthanc has dropped its letters.
+
+    It drops what its DefaultEncoding cannot read in a file that names no character set: of
+    "Иван^Ян" in windows-1251 it leaves "^" (measured on both generations).
+    """
+    name = text(found.record, "PatientName")
+    if not name or name.strip("^= "):
+        return found
+    orthanc_id = next((study.orthanc_id for study in studies if study.study_uid == uid), "")
+    for series in _list(site, _get(wire, site, f"/studies/{orthanc_id}/series") or b"[]"):
+        for instance in (series.get("Instances") or ())[:1]:
+            if ORTHANC_ID.fullmatch(str(instance)):
+                raw = _get(wire, site, f"/instances/{instance}/content/0010-0010") or b""
+                name = _decode(raw, text(found.record, "SpecificCharacterSet"))
+                record = {**found.record, "00100010": make("PatientName", name)}
+                return StudyRecord(record, found.series) if name.strip("^= ") else found
+    return found
+
+
+def _decode(raw: bytes, charset: str) -> str:
+    """A name as it stands in a file; windows-1251 is what Russian devices write unnamed."""
+    for encoding in ("utf-8", "iso8859_5" if "144" in charset else "cp1251"):
+        try:
+            return raw.decode(encoding).strip(" \0")
+        except UnicodeDecodeError:
+            continue
+    return ""
 
 
 def _read_alone(wire: Wire, site: Site, study: Listed) -> dict[str, StudyRecord]:

@@ -92,8 +92,8 @@ class FeedSite:
         words = path.strip("/").split("/")
         if path == "/changes":
             return self._changes(int(asked["since"]), int(asked["limit"]))
-        if path == "/statistics":
-            series = self.studies * SERIES
+        if words[-1] == "statistics":
+            series = SERIES * (1 if words[0] == "studies" else self.studies)
             counts = {"CountSeries": series, "CountInstances": series * IMAGES}
             return {"CountStudies": self.studies, **counts}
         if "StudyInstanceUID" in asked:

@@ -20,6 +20,7 @@ from gateway.records.leases import take_lease
 from gateway.records.schema import migrate
 from tests.fakes import a_site
 from tests.postgres import run_postgres
+from tests.waiting import wait_until
 
 FAST = Pace(follow_s=0.01, check_s=1e9, studies_per_s=1e9)
 Follow = Callable[..., Follower]
@@ -69,12 +70,19 @@ def site_of(server: OrthancServer, **values: object) -> Site:
     return replace(site, password=type(site.password)(server.password))
 
 
-def catch_up(follower: Follower, most: int = 500) -> None:
-    """Step until the follower would rest."""
-    for _ in range(most):
-        if follower.step() >= follower._pace.follow_s and follower._sweep is None:
-            return
-    raise AssertionError("the follower does not come to rest")
+def catch_up(follower: Follower) -> None:
+    """Step until the follower has nothing left to do."""
+    step_until(follower, lambda: follower._sweep is None)
+
+
+def step_until(follower: Follower, done: Callable[[], object]) -> None:
+    """Step until the follower would rest and `done` is true."""
+
+    def step() -> bool:
+        rests = follower.step() >= follower._pace.follow_s
+        return rests and bool(done())
+
+    wait_until(step, 20, "the follower")
 
 
 def delete(server: OrthancServer, level: str, orthanc_id: str) -> None:

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from gateway.clock import utc_now
 from gateway.errors import LeaseLost, SiteError
 from gateway.index.follow import Pace
+from gateway.index.plan import NONE
 from gateway.records.indexing import load_cursor
 from gateway.records.leases import release_lease
 from gateway.records.studies import study
-from tests.index.conftest import catch_up, delete, listed, site_of
+from tests.index.conftest import catch_up, delete, listed, site_of, step_until
 from tests.index.oracle import differences
 from tests.running import load
 from tests.studies import a_study
@@ -63,9 +64,7 @@ def test_what_is_deleted_vanishes_after_the_next_comparison(server, follow, reco
     catch_up(follower)
     delete(server, level, listed(server, level)[0])
     assert differences(records, {"gkb1": server}) != []
-    for _ in range(20):
-        follower.step()
-    assert differences(records, {"gkb1": server}) == []
+    step_until(follower, lambda: not differences(records, {"gkb1": server}))
 
 
 def test_replaced_database_is_read_from_its_beginning(server, follow, records):
@@ -149,8 +148,7 @@ def test_two_patients_with_one_study_uid_do_not_keep_the_follower_busy(server, f
     load(server, a_study(1, (1,)))
     load(server, a_study(1, (2,), PatientID="OTHER"))
     follower = follow(site_of(server), Pace(follow_s=0.01, check_s=0.0, studies_per_s=1e9))
-    for _ in range(20):
-        follower.step()
+    step_until(follower, lambda: follower._doubt.explained != NONE)
     swept_at = load_cursor(records, "gkb1").swept_at
     for _ in range(20):
         follower.step()
@@ -161,13 +159,25 @@ def test_two_patients_with_one_study_uid_do_not_keep_the_follower_busy(server, f
 def test_site_without_a_feed_is_followed_by_its_list(server, follow, records):
     for number in (1, 2):
         load(server, a_study(number))
-    follower = follow(site_of(server, kind="dicomweb"), Pace(follow_s=0.0))
-    for _ in range(8):
-        follower.step()
+    follower = follow(site_of(server, kind="dicomweb"), Pace(follow_s=0.01))
+    catch_up(follower)
     assert _rows(records) == {"A1": 3, "A2": 3}
     load(server, a_study(1, (4, 1)))
     delete(server, "studies", listed(server, "studies")[-1])
-    follower._next_sweep = None
-    for _ in range(8):
-        follower.step()
-    assert differences(records, {"gkb1": server}) == []
+    step_until(follower, lambda: not differences(records, {"gkb1": server}))
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "utf-8"])
+def test_name_in_a_file_without_a_character_set_is_read(server, follow, records, encoding):
+    (file,) = a_study(1, (1,), PatientName="Q" * 20)
+    name = "Иванов^Ян".encode(encoding).ljust(20)
+    requests.post(
+        server.url + "/instances",
+        data=file.data.replace(b"Q" * 20, name).replace(b"ISO_IR 192", b" " * 10),
+        auth=server.auth,
+        timeout=30,
+    ).raise_for_status()
+    catch_up(follow(site_of(server)))
+    with records.read() as connection:
+        keys = connection.execute(sa.select(study.c.name_key, study.c.name_latin)).all()
+    assert keys == [("иванов ян", "ivanov ian")]

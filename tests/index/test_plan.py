@@ -139,7 +139,12 @@ def test_difference_must_last_and_is_settled_once():
     assert [doubt.weigh(one), doubt.weigh(one)] == [False, True]
     doubt.settle(one)
     assert [doubt.weigh(one), doubt.weigh(one)] == [False, False]
-    assert [doubt.weigh(Counts(2, 1, 1)), doubt.weigh(Counts(3, 2, 2))] == [False, True]
+
+
+def test_difference_that_changes_all_the_time_is_looked_into_at_last():
+    doubt = Doubt()
+    weighed = [doubt.weigh(Counts(0, 0, number)) for number in range(1, 11)]
+    assert weighed == [False] * 9 + [True]
 
 
 def test_difference_that_passes_is_forgotten():

@@ -36,13 +36,15 @@ def upgrade() -> None:
         sa.Column("first_seen_at", MOMENT, nullable=False),
         sa.Column("indexed_at", MOMENT, nullable=False),
     )
-    newest_first = [sa.text("study_date DESC"), sa.text("study_time DESC"), "study_uid"]
-    op.create_index("study_in_order", "study", newest_first)
-    op.create_index("study_by_uid", "study", ["study_uid"])
+    place = [sa.text("study_date DESC"), sa.text("study_time DESC"), "study_uid"]
+    scope = ["site_id", "first_seen_at"]
+    op.create_index("study_in_order", "study", [*place, *scope, "modalities"])
+    op.create_index("study_by_name_latin", "study", ["name_latin", *place, *scope])
+    op.create_index("study_by_name", "study", ["name_key"])
     op.create_index("study_by_patient_id", "study", ["patient_id"])
     op.create_index("study_by_accession_number", "study", ["accession_number"])
-    op.create_index("study_by_name", "study", ["name_key"])
-    op.create_index("study_by_name_latin", "study", ["name_latin"])
+    op.create_index("study_by_first_seen", "study", ["first_seen_at"])
+    op.create_index("study_by_uid", "study", ["study_uid", *scope])
     odd = sa.text("odd")
     op.create_index("study_odd", "study", ["odd"], sqlite_where=odd, postgresql_where=odd)
     op.create_index("study_by_orthanc_id", "study", ["site_id", "orthanc_id"])

@@ -1,0 +1,133 @@
+"""A site whose feed lies: entries repeated, shuffled, missing; a study that cannot be read."""
+
+import random
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from gateway.errors import SiteSpeaksGarbage
+from gateway.index.follow import Pace
+from gateway.records.engine import open_records
+from gateway.records.schema import migrate
+from gateway.records.studies import study
+from tests.bench.feed_stand_in import ROOT, FeedSite
+from tests.fakes import a_site
+from tests.index.conftest import catch_up, step_until
+
+Spoil = Callable[[str, bytes], bytes | None]
+
+
+@pytest.fixture
+def records(tmp_path):
+    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
+    migrate(records)
+    yield records
+    records.close()
+
+
+@pytest.fixture
+def serve():
+    """serve(feed, spoil) -> a site; spoil(target, body) gives the body, or None for status 500."""
+    servers = []
+
+    def start(feed: FeedSite, spoil: Spoil):
+        class Door(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = spoil(self.path, feed.answer("GET", self.path, b""))
+                self.send_response(500 if body is None else 200)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return a_site("gkb1", url=f"http://127.0.0.1:{server.server_address[1]}")
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _studies(records):
+    with records.read() as connection:
+        uids = connection.execute(sa.select(study.c.study_uid)).scalars()
+        return sorted(int(uid.rsplit(".", 1)[1]) for uid in uids)
+
+
+def _spoil_changes(change):
+    def spoil(target, body):
+        if not target.startswith("/changes"):
+            return body
+        page = orjson.loads(body)
+        page["Changes"] = change(page["Changes"])
+        return orjson.dumps(page)
+
+    return spoil
+
+
+def test_entries_repeated_and_shuffled_lead_to_the_same_index(serve, follow, records):
+    chance = random.Random(7)  # noqa: S311 - the same disorder at each run
+
+    def disorder(entries):
+        return chance.sample([*entries, *entries[::2]], len(entries) + len(entries[::2]))
+
+    feed = FeedSite(3)
+    follower = follow(serve(feed, _spoil_changes(disorder)))
+    catch_up(follower)
+    feed.studies = 30
+    step_until(follower, lambda: len(_studies(records)) == 30)
+    assert _studies(records) == list(range(1, 31))
+
+
+def test_studies_whose_entries_are_missing_are_found_by_their_count(serve, follow, records):
+    feed = FeedSite(3)
+    follower = follow(
+        serve(feed, _spoil_changes(lambda entries: entries[:1])),
+        Pace(follow_s=0.01, check_s=0.0, studies_per_s=1e9),
+    )
+    catch_up(follower)
+    feed.studies = 30
+    step_until(follower, lambda: len(_studies(records)) == 30)
+
+
+def test_study_that_cannot_be_read_does_not_hide_the_others(serve, follow, records):
+    def spoil(target, body):
+        bad = f"{ROOT}.5," in target + "," or f"{ROOT}.5&" in target or f"{ROOT}.5/" in target
+        return None if bad else body
+
+    catch_up(follow(serve(FeedSite(9), spoil)))
+    assert _studies(records) == [1, 2, 3, 4, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"<html>", b"[]", b"{}", b'{"Changes": 1, "Last": 2}', b'{"Changes": [], "Last": "x"}'],
+)
+def test_garbage_instead_of_a_feed_is_an_error_of_the_site(serve, follow, records, garbage):
+    def spoil(target, body):
+        return garbage if target.startswith("/changes") else body
+
+    with pytest.raises(SiteSpeaksGarbage):
+        follow(serve(FeedSite(3), spoil)).step()
+    assert _studies(records) == []
+
+
+def test_rest_between_portions_keeps_to_the_rate(serve, follow, records):
+    pace = Pace(follow_s=2.0, check_s=1e9, studies_per_s=10.0)
+    follower = follow(serve(FeedSite(500), lambda _target, body: body), pace)
+    assert 0 < follower.step() <= pace.follow_s
+    for _ in range(20):  # a bell that rings all the time
+        follower.step()
+    assert len(_studies(records)) == 50
