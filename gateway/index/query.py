@@ -72,7 +72,7 @@ def find_page(
         odd = _odd_places(connection, query, scope)
         terms = [*scope, *selection.terms]
         if odd is not None:
-            terms.append(study.c.odd.is_(False))
+            terms.append(study.c.odd == sa.false())
         if selection.exact:
             places, total = _select(connection, query.level, terms, need)
             if total is None and not selection.terms and query.level is Level.STUDY:
@@ -210,7 +210,7 @@ def _odd_places(
     """Matching rows whose columns do not tell all; None if no row of the index is such."""
     if not query.conditions:
         return None
-    odd = study.c.odd.is_(True)
+    odd = study.c.odd == sa.true()  # in the words of the partial index
     if connection.execute(sa.select(study.c.site_id).where(odd).limit(1)).first() is None:
         return None
     return list(_judged(connection, query, [*scope, odd]))

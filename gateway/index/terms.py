@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from gateway.dicom.attributes import Level
 from gateway.dicom.matching import MIN_FUZZY, has_wildcard, name_forms, span_of_key
@@ -31,6 +33,24 @@ class Selection:
     exact: bool
 
 
+class _only_tested(sa.sql.functions.GenericFunction[Any]):
+    """The same value, but no way into the table for SQLite: its planner has no statistics and would
+    look up each of 300 sites, or half of all rows by their first_seen_at.
+    """
+
+    inherit_cache = True
+
+
+@compiles(_only_tested)
+def _plain(element: Any, compiler: Any, **how: Any) -> str:
+    return str(compiler.process(element.clauses, **how))
+
+
+@compiles(_only_tested, "sqlite")
+def _with_plus(element: Any, compiler: Any, **how: Any) -> str:
+    return f"+{_plain(element, compiler, **how)}"
+
+
 FEW_SITES = 8
 """So many are a good way into the table; more are only a test of each row found otherwise."""
 
@@ -38,13 +58,11 @@ FEW_SITES = 8
 def scope_terms(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:
     """Rows of these sites, first seen by then."""
     wanted = sorted(set(site_ids))
-    site: sa.ColumnElement[str] = study.c.site_id
-    if len(wanted) > FEW_SITES:
-        # Not a column any more, so that SQLite does not look each site up by the primary key.
-        site = site.concat("")
-    terms: list[Term] = [site.in_(wanted)]
+    site, seen = study.c.site_id, study.c.first_seen_at
+    many = len(wanted) > FEW_SITES
+    terms: list[Term] = [(_only_tested(site, type_=site.type) if many else site).in_(wanted)]
     if as_of is not None:
-        terms.append(study.c.first_seen_at <= as_of)
+        terms.append(_only_tested(seen, type_=seen.type) <= as_of)
     return terms
 
 

@@ -57,7 +57,9 @@ sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
 sa.Index("study_by_first_seen", study.c.first_seen_at)
 sa.Index("study_by_uid", study.c.study_uid, *_SCOPE)
-sa.Index("study_odd", study.c.odd, sqlite_where=study.c.odd, postgresql_where=study.c.odd)
+# In these words, so that SQLite sees that the search for odd rows is the same.
+_ODD = study.c.odd == sa.true()
+sa.Index("study_odd", study.c.odd, sqlite_where=_ODD, postgresql_where=_ODD)
 sa.Index("study_by_orthanc_id", study.c.site_id, study.c.orthanc_id)
 
 series = sa.Table(
