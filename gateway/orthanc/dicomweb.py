@@ -16,6 +16,7 @@ import orjson
 from gateway.clock import Deadline, monotonic_s
 from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
 from gateway.dicom.matching import has_wildcard
+from gateway.dicom.names import repair
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
@@ -436,7 +437,8 @@ def _rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Datas
             return []
         if answer.status != 200:
             raise SiteRefused(site.site_id, answer.status, "search")
-        return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+        # Names under a wrong character set read as the index shows them.
+        return [repair(row) for row in _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))]
 
 
 def _datasets(site: Site, raw: bytes) -> list[dict[str, Any]]:

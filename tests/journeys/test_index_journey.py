@@ -102,6 +102,21 @@ def test_an_arriving_study_is_found_and_a_late_image_is_counted(indexed: Indexed
     assert indexed.uids() == ["4", "3", "1", "2"]
 
 
+def test_a_name_under_a_wrong_character_set_is_read_and_found(indexed: Indexed) -> None:
+    wrong = "Жданова^Любовь".encode("cp1251").decode("latin-1")
+    load(indexed.servers["gkb1"], a_study(6, (1,), charset="ISO_IR 100", PatientName=wrong))
+
+    def names() -> list[str]:
+        return [
+            text(row, "PatientName")
+            for row in indexed.gateway.get(
+                "/studies?PatientName=%D0%B6%D0%B4%D0%B0%D0%BD%D0%BE%D0%B2%D0%B0&AccessionNumber=A6"
+            ).json()
+        ]
+
+    wait_until(lambda: names() == ["Жданова^Любовь"], 20, "the repaired name")
+
+
 def test_pages_do_not_shift_while_studies_arrive(indexed: Indexed) -> None:
     first = indexed.uids("?limit=2&offset=0")
     load(indexed.servers["gkb1"], a_study(5, (1,), StudyDate="20260501"))
