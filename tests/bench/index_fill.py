@@ -121,3 +121,7 @@ def fill(records: Records, studies: int, sites: int = 300, seed: int = 1) -> Non
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             with records.write() as connection:
                 index.create(connection)
+    if records.engine.dialect.name == "postgresql":  # what its autovacuum does within minutes
+        with records.engine.connect() as connection:
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            alone.execute(sa.text("VACUUM ANALYZE study"))
