@@ -104,7 +104,8 @@ def test_an_arriving_study_is_found_and_a_late_image_is_counted(indexed: Indexed
 
 def test_a_name_under_a_wrong_character_set_is_read_and_found(indexed: Indexed) -> None:
     wrong = "Жданова^Любовь".encode("cp1251").decode("latin-1")
-    load(indexed.servers["gkb1"], a_study(6, (1,), charset="ISO_IR 100", PatientName=wrong))
+    texts = {"PatientName": wrong, "ReferringPhysicianName": "", "StudyDescription": ""}
+    load(indexed.servers["gkb1"], a_study(6, (1,), charset="ISO_IR 100", **texts))
 
     def names() -> list[str]:
         return [
