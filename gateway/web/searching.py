@@ -11,10 +11,10 @@ from datetime import datetime
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
-from gateway.dicom.attributes import Level
+from gateway.dicom.attributes import Level, text
 from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered
-from gateway.federation.merge import merge
+from gateway.federation.merge import KEY, merge
 from gateway.federation.search import finish
 from gateway.index.query import count_matching, find_page, paging_key
 from gateway.model.answers import SearchResult, SitePage
@@ -58,6 +58,10 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         raise NoSiteAnswered(silent)
     order = query if live else replace(query, offset=0)
     merged = merge(pages, order, by_id, service_url, total=total, silent=silent)
+    if not live:  # the index knows the order also where holders disagree
+        place = {uid: n for n, uid in enumerate(found.uids)}
+        rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
+        merged = replace(merged, rows=tuple(rows))
     return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
 
 

@@ -111,7 +111,7 @@ def test_a_name_under_a_wrong_character_set_is_read_and_found(indexed: Indexed) 
         return [
             text(row, "PatientName")
             for row in indexed.gateway.get(
-                "/studies?PatientName=%D0%B6%D0%B4%D0%B0%D0%BD%D0%BE%D0%B2%D0%B0&AccessionNumber=A6"
+                "/studies?PatientName=%D0%B6%D0%B4%D0%B0%D0%BD%D0%BE%D0%B2%D0%B0*&AccessionNumber=A6"
             ).json()
         ]
 
