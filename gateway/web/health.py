@@ -108,7 +108,6 @@ def _index(gateway: Gateway, site: Site) -> dict[str, object] | None:
     now = utc_now()
     return {
         "phase": state.phase,
-        "studies": state.filled,
         "share": round(state.share, 4),
         "time_left_s": state.time_left_s(now),
         "read_s_ago": round((now - state.read_at).total_seconds(), 1) if state.read_at else None,
