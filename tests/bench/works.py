@@ -6,6 +6,7 @@ fast one.
 
 import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -39,24 +40,24 @@ UIDS = {"study": "0020000D", "instance": "00080018"}
 Judge = Callable[[Answer], bool]
 
 
-class Asker:
+class Asker(ABC):
     """One caller: `ask` is timed, `good` then judges what came, `bytes_moved` is its size."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most askers need no preparation
         """Untimed, before a measurement."""
 
-    def ask(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def ask(self) -> None: ...
 
-    def good(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def good(self) -> bool: ...
 
     @property
-    def bytes_moved(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def bytes_moved(self) -> int: ...
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...
 
 
 class Get(Asker):

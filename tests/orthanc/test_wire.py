@@ -332,12 +332,13 @@ def test_an_answer_that_comes_before_the_body_has_gone_is_heard(wire, serve):
 
     server = serve(talk)
     blocks = (b"x" * 65536 for _ in range(2000))
+    # Either is right: the kernel may throw the answer away when it resets the connection.
     try:
-        answer = wire.open(server.site(), "POST", "/x", deadline=Deadline(10), body=blocks)
-    except SiteUnreachable:
-        pytest.skip("the kernel has thrown the answer away with the reset")
-    with answer:
-        assert (answer.status, answer.read_all(10)) == (413, b"big")
+        with wire.open(server.site(), "POST", "/x", deadline=Deadline(10), body=blocks) as answer:
+            told = (answer.status, answer.read_all(10))
+    except SiteUnreachable as error:
+        told = error.code
+    assert told in ((413, b"big"), "unreachable")
     assert wire._posts["gkb1"].idle == type(wire._posts["gkb1"].idle)()
 
 
