@@ -15,11 +15,14 @@ import orjson
 from gateway import log
 from gateway.bootstrap import open_migrated
 from gateway.clock import utc_now
+from gateway.commands.rules import rule_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import GatewayError, SettingsError
+from gateway.model.sites import Region
 from gateway.queues import QUEUES
+from gateway.records.engine import Records
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
 from gateway.settings import PREFIX, Settings, load_settings
@@ -166,6 +169,14 @@ def check_config(region: Path | None) -> None:
     click.echo(f"{settings.region}: {len(found.sites)} sites, no mistakes")
 
 
+def _open_region(region: Path | None) -> tuple[Records, Region]:
+    settings = _settings(region=region)
+    log.configure("ERROR", settings.log_form)
+    bench = _bench(settings)
+    return bench.records, bench.region_file.region
+
+
+main.add_command(rule_commands(region_option, _open_region))
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
 

@@ -184,6 +184,19 @@ OPERATORS: dict[str, Pair] = {
     "missing": ("отсутствует", "is missing"),
 }
 
+REFUSALS: dict[str, Pair] = {
+    "no_such_version": (
+        "такой версии нет; список: gateway rules list", "no such version; see gateway rules list",
+    ),
+    "starts_in_the_past": (
+        "время начала уже прошло; укажите будущее", "the start has passed; give a later one",
+    ),
+    "not_to_approve": (
+        "одобрить нельзя: такой активации нет, она уже одобрена, не ждёт второго или ваша же",
+        "cannot be approved: unknown, approved already, waits for nobody, or your own",
+    ),
+}  # fmt: skip
+
 JOINS: dict[str, Pair] = {
     "all": ("всё верно: ", "all of: "),
     "any": ("верно хотя бы одно: ", "any of: "),
@@ -219,6 +232,11 @@ def mistake_in_words(mistake: Mistake, language: Language) -> str:
     sentence = _of(MISTAKES[mistake.code], language).format(mistake.detail)
     where = place_in_words(mistake.path)
     return f"{where}: {sentence}" if where else sentence
+
+
+def refusal_in_words(why: str, language: Language) -> str:
+    """Why a version or an activation cannot be used; a stored version may name a mistake too."""
+    return _of({**MISTAKES, **REFUSALS}[why], language).format("")
 
 
 def place_in_words(path: Path) -> str:
