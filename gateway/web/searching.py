@@ -62,7 +62,8 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         place = {uid: n for n, uid in enumerate(found.uids)}
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
-    return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
+    result = finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
+    return replace(result, indexed={site_id: states[site_id].read_at for site_id in indexed})
 
 
 def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool:
