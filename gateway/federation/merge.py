@@ -162,7 +162,7 @@ def _describe(
         merged["00080061"] = make("ModalitiesInStudy", *modalities)
     for tag, name in (("00201206", COUNTS[0]), ("00201208", COUNTS[1]), ("00201209", COUNTS[2])):
         counts = [n for _, r in records if (n := integer(r, name)) is not None]
-        if counts:
+        if counts and tag in merged:
             merged[tag] = make(name, max(counts))
 
 

@@ -110,6 +110,7 @@ def _index(gateway: Gateway, site: Site) -> dict[str, object] | None:
         "phase": state.phase,
         "share": round(state.share, 4),
         "time_left_s": state.time_left_s(now),
+        "read_at": state.read_at.isoformat() if state.read_at else None,
         "read_s_ago": round((now - state.read_at).total_seconds(), 1) if state.read_at else None,
     }
 

@@ -1,46 +1,41 @@
-"""A gateway in this process whose index holds given rows; its sites answer nothing at all."""
+"""A gateway in this process whose index holds given rows, and sites that answer all they have."""
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
+from werkzeug.test import TestResponse
 
 from gateway.bootstrap import Gateway, build_gateway
 from gateway.clock import utc_now
-from gateway.dicom.attributes import Dataset, Level, level_of, make, tag_of
+from gateway.dicom.attributes import Dataset, Level, level_of, text
 from gateway.index.columns import series_columns, study_columns
 from gateway.records.studies import series, site_cursor, study
 from gateway.settings import Settings
+from tests.web.rows import U
 
 SITE = """
 [[site]]
 id = "{id}"
 name_ru = "Больница {id}"
 name_en = "Hospital {id}"
-url = "http://127.0.0.1:9"
+url = "{url}"
+kind = "{kind}"
 role = "{role}"
 """
-SITES = ("gkb1", "zlat", "archive")
-
-
-def row(**attributes: object) -> Dataset:
-    """Values by keyword; a list is several values, a dict of keywords is an item of a sequence."""
-    made: Dataset = {}
-    for name, found in attributes.items():
-        values = found if isinstance(found, list) else [found]
-        values = [row(**v) if isinstance(v, dict) and "Alphabetic" not in v else v for v in values]
-        made[tag_of(name) or name] = make(name, *values)
-    return made
 
 
 def held(site_id: str, rows: Sequence[Dataset], seen: datetime) -> tuple[list[dict], list[dict]]:
-    """Rows of the tables `study` and `series`, of one dataset for each series."""
+    """Rows of the tables `study` and `series`, made of datasets of instances."""
     studies: dict[str, dict[str, Any]] = {}
-    all_series = []
+    all_series: dict[str, dict[str, Any]] = {}
     for found in rows:
         study_uid = found["0020000D"]["Value"][0]
         above = {tag: e for tag, e in found.items() if level_of(tag) is Level.STUDY}
@@ -58,17 +53,21 @@ def held(site_id: str, rows: Sequence[Dataset], seen: datetime) -> tuple[list[di
             "indexed_at": seen,
             **study_columns(above),
         }
-        all_series.append(
-            {
-                "site_id": site_id,
-                "series_uid": found["0020000E"]["Value"][0],
-                "study_uid": study_uid,
-                "instance_count": 1,
-                "record": json.dumps(below).encode(),
-                **series_columns(below),
-            }
-        )
-    return list(studies.values()), all_series
+        series_uid = found["0020000E"]["Value"][0]
+        all_series[series_uid] = {
+            "site_id": site_id,
+            "series_uid": series_uid,
+            "study_uid": study_uid,
+            "instance_count": 1,
+            "record": json.dumps(below).encode(),
+            **series_columns(below),
+        }
+    return list(studies.values()), list(all_series.values())
+
+
+def uids(answer: TestResponse, name: str = "StudyInstanceUID") -> list[str]:
+    """What a search lists, in its order, without the root that all UIDs have."""
+    return [text(found, name).removeprefix(U + ".") for found in answer.get_json()]
 
 
 def write(gateway: Gateway, rows: Mapping[str, Sequence[Dataset]]) -> None:
@@ -104,25 +103,78 @@ def follow(gateway: Gateway, site_id: str, **columns: Any) -> None:
     gateway._states_at = 0.0
 
 
+class Stubborn(BaseHTTPRequestHandler):
+    """A DICOMweb server that ignores every key and tells all it has, at the level of the path."""
+
+    held: Sequence[Dataset]
+
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
+        path, _, question = self.path.partition("?")
+        key = {"studies": "0020000D", "series": "0020000E", "instances": "00080018"}
+        rows = {row[key[path.rpartition("/")[2]]]["Value"][0]: row for row in self.held}
+        asked = dict(parse_qsl(question))
+        first = int(asked.get("offset", 0))
+        page = list(rows.values())[first : first + int(asked.get("limit", 1000))]
+        body = json.dumps(page).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def stubborn_sites(rows: Mapping[str, Sequence[Dataset]]) -> Iterator[dict[str, str]]:
+    """Addresses of servers that hold these rows, by site id."""
+    servers = [
+        (site_id, ThreadingHTTPServer(("127.0.0.1", 0), type("Site", (Stubborn,), {"held": held})))
+        for site_id, held in rows.items()
+    ]
+    for _, server in servers:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield {site_id: f"http://127.0.0.1:{server.server_port}" for site_id, server in servers}
+    for _, server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @contextmanager
 def indexed_gateway(
-    folder: Path, database_url: str, rows: Mapping[str, Sequence[Dataset]]
+    folder: Path,
+    rows: Mapping[str, Sequence[Dataset]],
+    *,
+    database_url: str = "",
+    live: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> Iterator[Gateway]:
-    """Every site has just been read; nothing listens at their addresses."""
-    tables = [SITE.format(id=s, role="archive" if s == "archive" else "hospital") for s in SITES]
+    """Every site has just been read; nothing listens at their addresses, but at those of `live`."""
+    urls = {site_id: "http://127.0.0.1:9" for site_id in rows} | dict(live or {})
+    tables = [
+        SITE.format(
+            id=site_id,
+            url=url,
+            kind="dicomweb" if live else "orthanc",
+            role="archive" if site_id == "archive" else "hospital",
+        )
+        for site_id, url in urls.items()
+    ]
     region = folder / "region.toml"
     head = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
     region.write_text(head + "".join(tables), encoding="utf-8")
-    settings = Settings(
-        region=region,
-        state_dir=folder,
-        database_url=database_url,
-        redis_url="redis://127.0.0.1:1/0",
-        max_index_age_s=3600.0,
+    gateway = build_gateway(
+        Settings(
+            region=region,
+            state_dir=folder,
+            database_url=database_url,
+            redis_url="redis://127.0.0.1:1/0",
+            **{"max_index_age_s": 3600.0, "search_deadline_s": 20.0, **settings},
+        )
     )
-    gateway = build_gateway(settings)
     write(gateway, rows)
-    for site_id in SITES:
+    for site_id in rows:
         follow(gateway, site_id)
     yield gateway
     gateway.pool.shutdown()
