@@ -108,7 +108,7 @@ class Stubborn(BaseHTTPRequestHandler):
 
     held: Sequence[Dataset]
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         path, _, question = self.path.partition("?")
         key = {"studies": "0020000D", "series": "0020000E", "instances": "00080018"}
         rows = {row[key[path.rpartition("/")[2]]]["Value"][0]: row for row in self.held}
@@ -151,7 +151,7 @@ def indexed_gateway(
     **settings: Any,
 ) -> Iterator[Gateway]:
     """Every site has just been read; nothing listens at their addresses, but at those of `live`."""
-    urls = {site_id: "http://127.0.0.1:9" for site_id in rows} | dict(live or {})
+    urls = dict.fromkeys(rows, "http://127.0.0.1:9") | dict(live or {})
     tables = [
         SITE.format(
             id=site_id,

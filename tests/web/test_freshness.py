@@ -14,9 +14,11 @@ from tests.web.rows import DOE, ROWS, U
 @pytest.fixture
 def gateway(tmp_path):
     """Three sites that answer, each just read into the index."""
-    with stubborn_sites(ROWS) as urls:
-        with indexed_gateway(tmp_path, ROWS, live=urls, max_index_age_s=30.0) as made:
-            yield made
+    with (
+        stubborn_sites(ROWS) as urls,
+        indexed_gateway(tmp_path, ROWS, live=urls, max_index_age_s=30.0) as made,
+    ):
+        yield made
 
 
 @pytest.fixture
@@ -168,8 +170,8 @@ def test_instances_are_asked_of_the_holders_only(silent, path, asked):
 
 
 def test_instances_of_a_holder_that_answers_are_whole_whoever_else_is_silent(tmp_path):
-    with stubborn_sites({"zlat": DOE}) as urls:
-        with indexed_gateway(tmp_path, ROWS, live=urls) as gateway:
-            answer = ask(gateway, f"/dicom-web/studies/{U}.3/instances")
-            assert (uids(answer, "SOPInstanceUID"), sentences(answer)) == (["3.1.1"], [])
-            assert head_of(answer)["failed"] == "0"
+    zlat = stubborn_sites({"zlat": DOE})
+    with zlat as urls, indexed_gateway(tmp_path, ROWS, live=urls) as gateway:
+        answer = ask(gateway, f"/dicom-web/studies/{U}.3/instances")
+        assert (uids(answer, "SOPInstanceUID"), sentences(answer)) == (["3.1.1"], [])
+        assert head_of(answer)["failed"] == "0"

@@ -10,11 +10,12 @@ from gateway.web import create_app
 from tests.web.indexed import indexed_gateway, stubborn_sites, uids
 from tests.web.rows import DOE, ROWS, SMITH, U, row
 
-EVERY_KEY = (
-    "StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName PatientName "
-    "PatientID StudyInstanceUID StudyID StudyDescription PatientBirthDate limit offset "
-    "includefield fuzzymatching multiplevaluematching emptyvaluematching orderby"
-).split()
+EVERY_KEY = [
+    *("StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy", "StudyInstanceUID"),
+    *("ReferringPhysicianName", "PatientName", "PatientID", "StudyID", "StudyDescription"),
+    *("PatientBirthDate", "limit", "offset", "includefield", "orderby"),
+    *("fuzzymatching", "multiplevaluematching", "emptyvaluematching"),
+]
 INJECTIONS = [
     "' OR 1=1--",
     "'; DROP TABLE study; --",

@@ -1,4 +1,4 @@
-"""What the answer to a search is made of: attributes, pages, headers, media types (PS3.18 10.6.3)."""
+"""What the answer to a search is made of: attributes, pages, headers, forms (PS3.18 10.6.3)."""
 
 import pytest
 from defusedxml import ElementTree
