@@ -6,6 +6,7 @@ retrieved stays as it was stored.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,8 @@ _LIMITS = {
     "IS": 2**31, "SL": 2**31, "UL": 2**32, "US": 2**16, "SS": 2**15, "SV": 2**63, "UV": 2**64,
 }  # fmt: skip
 """Whole numbers are below this and not below its negative (PS3.5 6.2)."""
+_JUDGED = RANGE_VRS | NUMBER_VRS
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # cannot be written in UTF-8
 
 
 def keep_sound(rows: Sequence[Dataset]) -> tuple[list[Dataset], list[str]]:
@@ -38,48 +41,55 @@ def keep_sound(rows: Sequence[Dataset]) -> tuple[list[Dataset], list[str]]:
 def _is_sound(element: Any, depth: int = 0) -> bool:
     if not isinstance(element, dict) or depth > DEEPEST:
         return False
-    found = element.get("Value")
+    vr, found = element.get("vr"), element.get("Value")
     if found is None:
-        return all(_text_is_sound(value) for value in element.values())
-    vr = element.get("vr")
-    return isinstance(found, list) and all(_value_is_sound(vr, value, depth) for value in found)
+        return all(value is None or _text_is_sound(value) for value in element.values())
+    if not isinstance(found, list) or not isinstance(vr, str):
+        return False
+    judged = vr in _JUDGED
+    for value in found:
+        if isinstance(value, str):
+            if not _text_is_sound(value) or (judged and not _means_something(vr, value)):
+                return False
+        elif isinstance(value, dict):
+            if not _group_is_sound(vr, value, depth):
+                return False
+        elif value is not None and not _number_is_sound(vr, value):
+            return False
+    return True
 
 
-def _value_is_sound(vr: object, value: Any, depth: int) -> bool:
-    if isinstance(value, str):
-        return _text_is_sound(value) and _judged(vr, value.strip(" \0"))
-    if isinstance(value, dict):
-        if vr == "SQ":
-            return all(_is_sound(element, depth + 1) for element in value.values())
-        return all(map(_text_is_sound, value.values()))  # groups of a name
-    if isinstance(value, int | float):
-        return _number_is_sound(vr, value)
-    return value is None
+def _group_is_sound(vr: str, value: dict[str, Any], depth: int) -> bool:
+    """An item of a sequence, or the groups of a name."""
+    if vr == "SQ":
+        return all(_is_sound(element, depth + 1) for element in value.values())
+    return all(group is None or _text_is_sound(group) for group in value.values())
 
 
 def _text_is_sound(value: object) -> bool:
-    """Half of a surrogate pair cannot be written in UTF-8."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         return False
-    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return value.isascii() or _HALF_A_PAIR.search(value) is None
 
 
-def _number_is_sound(vr: object, value: float) -> bool:
-    most = _LIMITS.get(str(vr), 2**63)
+def _number_is_sound(vr: str, value: object) -> bool:
+    if not isinstance(value, int | float):
+        return False
+    most = _LIMITS.get(vr, 2**63)
     return math.isfinite(value) and -most <= value < most
 
 
 @lru_cache(maxsize=16384)  # days and numbers repeat from row to row
-def _judged(vr: object, value: str) -> bool:
+def _means_something(vr: str, value: str) -> bool:
+    """Whether a text is a date, a time or a number, as its VR asks; nothing at all is allowed."""
+    value = value.strip(" \0")
     if not value:
         return True
     if vr in RANGE_VRS:
         # "2024.01.05" is what ACR-NEMA wrote, and viewers read it (PS3.5 6.2, note on DA).
         day = value.replace(".", "") if vr == "DA" and len(value) == 10 else value
-        return span_of_key(str(vr), day) is not None and (vr == "DT" or "-" not in day)
-    if vr in NUMBER_VRS:
-        try:
-            return "_" not in value and _number_is_sound(vr, float(value))
-        except ValueError:
-            return False
-    return True
+        return span_of_key(vr, day) is not None and (vr == "DT" or "-" not in day)
+    try:
+        return "_" not in value and _number_is_sound(vr, float(value))
+    except ValueError:
+        return False
