@@ -55,7 +55,9 @@ def indexed(
     load(servers["gkb1"], [*a_study(1, (2,), StudyDate="20260101"), *a_study(2, (1,))])
     load(servers["zlat"], a_study(3, (1,), StudyDate="20260301", PatientName="Жданова^Любовь"))
     urls = {name: server.url for name, server in servers.items()}
-    gateway = start_gateway(folder, urls, servers, home="gkb1")
+    gateway = start_gateway(
+        folder, urls, servers, home="gkb1", settings={"GATEWAY_MAX_INDEX_AGE_S": "5"}
+    )
     keeper = Program(
         "keeper",
         [sys.executable, "-m", "gateway.cli", "keeper", "--region", str(folder / "region.toml")],
