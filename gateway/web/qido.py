@@ -123,7 +123,8 @@ def _answer(result: SearchResult, scope: Scope, media_type: str) -> Response:
         )
     for warning in warnings:
         answer.headers.add("Warning", warning)
-    answer.headers["X-Total-Count"] = str(result.total)
+    if result.total is not None:
+        answer.headers["X-Total-Count"] = str(result.total)
     answer.headers["X-Gateway-Sites"] = _sites(result, len(scope.sites))
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.headers["Vary"] = "Accept, Authorization, Cookie"

@@ -1,10 +1,13 @@
 """What the answer to a search is made of: attributes, pages, headers, forms (PS3.18 10.6.3)."""
 
+from dataclasses import replace
+
 import pytest
 from defusedxml import ElementTree
 
 from gateway.dicom.attributes import text, values
 from gateway.dicom.media_types import parse_content_type
+from gateway.index.query import find_page
 from tests.web.indexed import uids
 from tests.web.rows import U
 
@@ -248,3 +251,16 @@ def test_one_site_can_be_searched_alone(client):
     (row,) = answer.get_json()
     root = "http://127.0.0.1:8080/sites/archive/dicom-web"
     assert text(row, "RetrieveURL") == f"{root}/studies/{U}.1"
+
+
+def test_a_total_that_is_too_dear_is_not_told(client, monkeypatch):
+    """8.3.4.4.1 wants a number; where the index does not count, that there are more is said."""
+
+    def uncounted(*asked):
+        return replace(find_page(*asked), total=None)
+
+    monkeypatch.setattr("gateway.web.searching.find_page", uncounted)
+    answer = client.get("/dicom-web/studies?limit=2")
+    assert (uids(answer), "X-Total-Count" in answer.headers) == (["3", "4"], False)
+    (warning,) = answer.headers.getlist("Warning")
+    assert warning == f"299 {BASE}: There are additional results that can be requested"
