@@ -116,8 +116,11 @@ def _name_holds(key: str, found: object, *, fuzzy: bool) -> bool:
 def name_holds(key: str, name: str, *, fuzzy: bool = False) -> bool:
     """One group of a name against one key, as folded, in the Latin form, or with a typing error.
 
-    fuzzy  one letter wrong, missing, too much or two changed places (PS3.18 8.3.4.2), in a word of
-           four letters or more
+    A key without wildcards is the whole name, as PS3.4 C.2.2.2.1 asks, but for the patronymic: a
+    family name alone finds nobody who has a given name too.
+
+    fuzzy  (PS3.18 8.3.4.2) one letter wrong, missing, too much or two changed places, in a word of
+           four letters or more; and a family name alone finds all who bear it
     """
     folded = name_key(name)
     if not folded:
@@ -161,7 +164,7 @@ MIN_FUZZY = 4
 
 
 def _nearly_holds(forms: Sequence[str], name: str) -> bool:
-    """Whether the words of a form are those of the name, with one typing error in one of them."""
+    """Whether the words of a form begin the name, with one typing error in one of them at most."""
     for form in forms:
         words = form.strip("* ").split()
         if not words or has_wildcard("".join(words)):
@@ -175,24 +178,24 @@ def _nearly_holds(forms: Sequence[str], name: str) -> bool:
 
 
 def _words_nearly(words: Sequence[str], there: Sequence[str], form: str) -> bool:
-    open_end = form.endswith("*")
-    if len(words) > len(there) or (not open_end and len(words) == 1 < len(there)):
+    """With at most one error, and whatever names follow: a family name alone finds its bearers."""
+    if len(words) > len(there):
         return False
     errors = 0
     for position, (word, other) in enumerate(zip(words, there, strict=False)):
-        if open_end and position == len(words) - 1:
-            if other.startswith(word):
-                continue
-            lengths = range(len(word) - 1, len(word) + 2)
-            near = any(one_error(word, other[:n]) for n in lengths)
-        else:
-            if word == other:
-                continue
-            near = one_error(word, other)
+        is_open = form.endswith("*") and position == len(words) - 1
+        if other.startswith(word) if is_open else word == other:
+            continue
+        near = nearly_begins(word, other) if is_open else one_error(word, other)
         errors += 1
         if errors > 1 or not near or len(word) < MIN_FUZZY:
             return False
-    return errors == 1
+    return True
+
+
+def nearly_begins(word: str, other: str) -> bool:
+    """Whether one error makes `word` a beginning of the other."""
+    return any(one_error(word, other[:n]) for n in range(len(word) - 1, len(word) + 2))
 
 
 def one_error(one: str, other: str) -> bool:

@@ -13,6 +13,8 @@ from gateway.dicom.names import latin_key, name_key
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
+LONGEST_NAME = 128
+"""A group has 64 letters at most (PS3.5 6.2); names and modalities stand in one index together."""
 
 
 def study_columns(record: Dataset) -> dict[str, Any]:
@@ -27,10 +29,12 @@ def study_columns(record: Dataset) -> dict[str, Any]:
         columns[column], is_odd = _single(record, keyword)
         odd = odd or is_odd
     for column, form in (("name_key", name_key(name)), ("name_latin", latin_key(name))):
-        columns[column] = form[:LONGEST]
-        odd = odd or len(form) > LONGEST
+        columns[column] = form[:LONGEST_NAME]
+        odd = odd or len(form) > LONGEST_NAME
     modalities = sorted({_clean(str(m)) for m in values(record, "ModalitiesInStudy") if m})
-    columns["modalities"] = f"|{'|'.join(modalities)}|" if modalities else ""
+    joined = f"|{'|'.join(modalities)}|" if modalities else ""
+    columns["modalities"] = joined[:LONGEST_NAME]
+    odd = odd or len(joined) > LONGEST_NAME
     odd = odd or any("|" in m or m != m.upper() for m in modalities)
     odd = odd or any(len(_values(record, keyword)) > 1 for keyword in ("StudyDate", "StudyTime"))
     return {**columns, "odd": odd}

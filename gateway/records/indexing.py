@@ -17,6 +17,7 @@ from gateway.records.engine import Records
 from gateway.records.events import site_event
 from gateway.records.leases import lease
 from gateway.records.studies import series, site_cursor, study
+from gateway.records.words import forget_names, names_of, save_words
 
 PAGE = 1000
 
@@ -98,7 +99,10 @@ class IndexWriter:
         with self._turn, self._records.write() as connection:
             if self._closed or not connection.execute(self._lease).scalar_one_or_none():
                 raise LeaseLost(self._site_id)
+            names: set[str] = set()
             for part in _parts(uids):
+                held = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
+                names |= names_of(connection, held)
                 where = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
                 connection.execute(sa.delete(series).where(where))
             for part in _parts(sorted(gone)):
@@ -106,6 +110,8 @@ class IndexWriter:
                 connection.execute(sa.delete(study).where(where))
             if studies:
                 connection.execute(_upsert(self._records, study, {"first_seen_at"}), studies)
+                save_words(self._records, connection, studies)
+            forget_names(connection, names)
             if some:
                 connection.execute(
                     _upsert(self._records, series), [some[uid] for uid in sorted(some)]

@@ -19,6 +19,9 @@ TABLES = (
     leases.lease,
     studies.study,
     studies.series,
+    studies.name_word,
+    studies.name_with_word,
+    studies.modality_set,
     studies.site_cursor,
 )
 SCRIPTS = "gateway.records:migrations"

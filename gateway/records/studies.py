@@ -47,12 +47,13 @@ study = sa.Table(
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("indexed_at", UtcDateTime, nullable=False),
 )
-# The first, second and last of these answer most searches without a look at the wide rows.
+# These four answer most searches without a look at the wide rows.
 _PLACE = (study.c.study_date.desc(), study.c.study_time.desc(), study.c.study_uid)
 _SCOPE = (study.c.site_id, study.c.first_seen_at)
-sa.Index("study_in_order", *_PLACE, *_SCOPE, study.c.modalities)
-sa.Index("study_by_name_latin", study.c.name_latin, *_PLACE, *_SCOPE)
-sa.Index("study_by_name", study.c.name_key)
+_NAME = (study.c.name_latin, study.c.name_key)
+sa.Index("study_in_order", *_PLACE, *_SCOPE, study.c.modalities, *_NAME)
+sa.Index("study_by_name_latin", study.c.name_latin, *_PLACE, *_SCOPE, study.c.name_key)
+sa.Index("study_by_modalities", study.c.modalities, *_PLACE, *_SCOPE)
 sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
 sa.Index("study_by_first_seen", study.c.first_seen_at)
@@ -76,6 +77,25 @@ series = sa.Table(
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
+
+# What the rows of `study` that are not odd have in these columns, each once: short tables in which
+# a part of a word, or a word with a typing error, is looked for. records/words.py keeps them.
+name_word = sa.Table(
+    "name_word",
+    metadata,
+    sa.Column("word", _ordered(), primary_key=True),  # of name_key
+    sa.Column("latin", _ordered(), nullable=False),
+)
+name_with_word = sa.Table(
+    "name_with_word",
+    metadata,
+    sa.Column("word", _ordered(), primary_key=True),
+    sa.Column("name_latin", _ordered(), primary_key=True),
+)
+sa.Index("words_of_name", name_with_word.c.name_latin)
+modality_set = sa.Table(
+    "modality_set", metadata, sa.Column("modalities", _ordered(), primary_key=True)
+)
 
 site_cursor = sa.Table(
     "site_cursor",
