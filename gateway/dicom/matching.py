@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from gateway.dicom.names import fold, latin_key, latin_patterns, name_key
+from gateway.dicom.names import fold, latin_patterns, latin_readings, name_key
 from gateway.errors import BadRequest
 
 TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"})
@@ -125,20 +125,17 @@ def name_holds(key: str, name: str, *, fuzzy: bool = False) -> bool:
     folded = name_key(name)
     if not folded:
         return False
-    spelled = latin_key(name)
     forms, latin_forms = name_forms(key)
-    if any(_form_holds(form, folded) for form in forms):
+    pairs = [(form, folded) for form in forms]
+    pairs += [(form, spelled) for spelled in latin_readings(folded) for form in latin_forms]
+    if any(_form_holds(form, there) for form, there in pairs):
         return True
-    if any(_form_holds(form, spelled) for form in latin_forms):
-        return True
-    return fuzzy and any(
-        _nearly_holds(form, there) for form, there in ((forms, folded), (latin_forms, spelled))
-    )
+    return fuzzy and any(_nearly_holds(form, there) for form, there in pairs)
 
 
 @lru_cache(maxsize=1024)
 def name_forms(key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a key asks of names.name_key and what of names.latin_key; either is enough.
+    """What a key asks of names.name_key and what of names.latin_readings; either is enough.
 
     Each form is an exact text, or a pattern if it has wildcards. () finds nobody.
     """
@@ -163,18 +160,14 @@ MIN_FUZZY = 4
 """Letters of a word that may have an error: "Ли" with one error is half of all short names."""
 
 
-def _nearly_holds(forms: Sequence[str], name: str) -> bool:
+def _nearly_holds(form: str, name: str) -> bool:
     """Whether the words of a form begin the name, with one typing error in one of them at most."""
-    for form in forms:
-        words = form.strip("* ").split()
-        if not words or has_wildcard("".join(words)):
-            continue
-        there = name.split()
-        starts = range(len(there)) if form.startswith("*") else range(1)
-        for start in starts:
-            if _words_nearly(words, there[start:], form):
-                return True
-    return False
+    words = form.strip("* ").split()
+    if not words or has_wildcard("".join(words)):
+        return False
+    there = name.split()
+    starts = range(len(there)) if form.startswith("*") else range(1)
+    return any(_words_nearly(words, there[start:], form) for start in starts)
 
 
 def _words_nearly(words: Sequence[str], there: Sequence[str], form: str) -> bool:
@@ -186,15 +179,18 @@ def _words_nearly(words: Sequence[str], there: Sequence[str], form: str) -> bool
         is_open = form.endswith("*") and position == len(words) - 1
         if other.startswith(word) if is_open else word == other:
             continue
-        near = nearly_begins(word, other) if is_open else one_error(word, other)
         errors += 1
-        if errors > 1 or not near or len(word) < MIN_FUZZY:
+        if errors > 1 or not word_nearly_holds(word, other, is_open=is_open):
             return False
     return True
 
 
-def nearly_begins(word: str, other: str) -> bool:
-    """Whether one error makes `word` a beginning of the other."""
+def word_nearly_holds(word: str, other: str, *, is_open: bool) -> bool:
+    """Whether one error makes `word` the other, or a beginning of it if more letters may follow."""
+    if len(word) < MIN_FUZZY:
+        return False
+    if not is_open:
+        return one_error(word, other)
     return any(one_error(word, other[:n]) for n in range(len(word) - 1, len(word) + 2))
 
 

@@ -4,12 +4,13 @@ index/query.py trusts these columns: for a row that is not `odd` they hold all t
 about their attribute, in the form in which dicom/matching.py compares it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from gateway.dicom.attributes import Dataset, integer, values
 from gateway.dicom.matching import MAX_KEY, span_of_key
-from gateway.dicom.names import latin_key, name_key
+from gateway.dicom.names import latin_readings, name_key
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
@@ -28,9 +29,13 @@ def study_columns(record: Dataset) -> dict[str, Any]:
     ):
         columns[column], is_odd = _single(record, keyword)
         odd = odd or is_odd
-    for column, form in (("name_key", name_key(name)), ("name_latin", latin_key(name))):
-        columns[column] = form[:LONGEST_NAME]
-        odd = odd or len(form) > LONGEST_NAME
+    folded = name_key(name)
+    readings = latin_readings(folded)
+    columns |= {
+        "name_key": folded[:LONGEST_NAME],
+        "name_latin": readings[0][:LONGEST_NAME] if len(readings) == 1 else "",
+    }
+    odd = odd or _is_odd_name(folded, readings)
     modalities = sorted({_clean(str(m)) for m in values(record, "ModalitiesInStudy") if m})
     joined = f"|{'|'.join(modalities)}|" if modalities else ""
     columns["modalities"] = joined[:LONGEST_NAME]
@@ -84,6 +89,14 @@ def _name(record: Dataset) -> tuple[str, bool]:
         name = name.get("Alphabetic") or ""
     name = str(name)
     return _clean(name), len(found) > 1 or groups > 1 or "=" in name or "\0" in name
+
+
+def _is_odd_name(folded: str, readings: Sequence[str]) -> bool:
+    """Too long, or with a word that has no Latin letters (Ь): the others have other places there."""
+    words = len(folded.split())
+    return any(
+        len(form) > LONGEST_NAME or len(form.split()) != words for form in (folded, *readings)
+    )
 
 
 def _date(record: Dataset) -> str:

@@ -1,14 +1,13 @@
-"""Which studies a PatientName key takes: a term, and a way to them through the words of names.
+"""Which studies a PatientName key takes: those of a few names, or all that a term takes.
 
-A way takes all that the term takes and more, and an index answers it: the beginning of the Latin
-name, or the names that have a word found in the short table of words. Without a way (too many
-names) only a walk through the studies in their order is left, which then soon fills a page.
+The names that a key takes are found in the short tables of records/words.py. If there are many,
+their studies are many too: then a walk through all studies in their order soon fills a page, and
+each is judged by the columns of its name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import sqlalchemy as sa
 
@@ -17,21 +16,25 @@ from gateway.dicom.matching import (
     has_wildcard,
     name_forms,
     name_holds,
-    nearly_begins,
-    one_error,
+    word_nearly_holds,
 )
-from gateway.dicom.names import latin
-from gateway.index.patterns import Column, Term, begins, like, literal_start
-from gateway.records.studies import name_with_word, name_word, study
+from gateway.dicom.names import latin_readings
+from gateway.index.patterns import Column, Term, among, begins, like, literal_start
+from gateway.records.studies import patient_name, study, word_ending, word_of_name
 
-MANY_WORDS = 2_000
-MANY_NAMES = 10_000
-MANY_NEAR = 5_000
+MANY_NAMES = 5_000
+"""Of more, the studies are not looked up name by name."""
+MANY_WORDS = 5_000
+"""With a part of a key; more are no way to few names."""
+MANY_NEAR_WORDS = 20_000
+"""Words that are compared with one that may have an error."""
+MANY_JUDGED = 2_000
+"""Names that are compared with a key of several words, one of which may have an error."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """`term` takes the studies and no other if it is `exact`; `way` is None if there is no way."""
+    """`term` takes the studies, and no other if `exact`; `way` is None if an index has no way."""
 
     term: Term
     way: Term | None
@@ -43,39 +46,17 @@ def names_of_key(connection: sa.Connection, key: str, *, fuzzy: bool) -> Names |
     if "=" in key:
         return None
     forms, latin_forms = name_forms(key)
-    takes = [_form(study.c.name_latin, form) for form in latin_forms]
-    takes += [_form(study.c.name_key, form) for form in forms if not latin_is_enough(f"{form}")]
-    term = sa.or_(sa.false(), *takes)
-    if not takes:
-        return Names(term, sa.false())
-    way = _way(connection, forms, latin_forms)
-    if not fuzzy or not _errs(forms + latin_forms):
-        return Names(term, way)
-    near = _near_names(connection, key, forms, latin_forms)
-    if near is None:
-        return Names(sa.true(), None, exact=False)
-    like_near = study.c.name_key.in_([name for name, _ in near])
-    way_near = study.c.name_latin.in_({spelled for _, spelled in near})
-    if way is not None:
-        way = sa.or_(way, way_near)
-    return Names(sa.or_(term, like_near), way)
-
-
-_CLOSED = frozenset("abdefghlmnoruvwxq0123456789 ")
-
-
-def latin_is_enough(form: str) -> bool:
-    """Whether all names that the form takes are taken by its Latin form, so that one index does.
-
-    Not if letters after the cut may be read with those before: "С*" is no beginning of "SH...".
-    """
-    start = form.removesuffix("*")
-    spelled = latin(start)
-    if has_wildcard(start) or not any(map(str.isalnum, spelled)):
-        return False
-    if start == form:
-        return True
-    return spelled[-1] in _CLOSED and "c" not in start[-3:] and not spelled.endswith("nde")
+    near = _near_words(connection, forms, latin_forms) if fuzzy else []
+    names = _names_of_forms(connection, forms, latin_forms)
+    for some in near:
+        if names is not None:
+            more = some.find_names(connection, key)
+            names = None if more is None or len(names | more) > MANY_NAMES else names | more
+    if names is not None:
+        few = among(study.c.name_key, names) if names else sa.false()
+        return Names(few, few)
+    term = sa.or_(_on_study(forms, latin_forms), *(some.on_study() for some in near))
+    return Names(term, None, exact=all(some.is_exact for some in near))
 
 
 def _form(column: Column, form: str) -> Term:
@@ -94,99 +75,147 @@ def _form(column: Column, form: str) -> Term:
     return sa.or_(same, begins(column, form + " ")) if len(words) > 1 else same
 
 
-def _way(
+def _on_study(forms: Iterable[str], latin_forms: Sequence[str]) -> Term:
+    """The term for a walk through studies."""
+    reading = sa.exists().where(
+        patient_name.c.name_key == study.c.name_key,
+        sa.or_(sa.false(), *(_form(patient_name.c.latin, form) for form in latin_forms)),
+    )
+    return sa.or_(
+        sa.false(),
+        *(_form(study.c.name_key, form) for form in forms),
+        *(_form(study.c.name_latin, form) for form in latin_forms),
+        sa.and_(study.c.name_latin == "", reading),
+    )
+
+
+def _names_of_forms(
     connection: sa.Connection, forms: Iterable[str], latin_forms: Iterable[str]
-) -> Term | None:
-    starts = [_beginning(form) for form in latin_forms]
-    starts += [_closed_beginning(form) for form in forms if not latin_is_enough(form)]
-    start = commonprefix(starts)
-    if start:
-        return begins(study.c.name_latin, start)
-    words: set[str] = set()
-    for column, some in ((name_word.c.word, forms), (name_word.c.latin, latin_forms)):
-        for form in some:
-            if column is name_word.c.word and latin_is_enough(form):
-                continue
-            piece = max(re.split(r"[*? ]", form), key=len)
-            if not piece:
+) -> frozenset[str] | None:
+    """The name_key of all names that any form takes; None if they are many."""
+    found: set[str] = set()
+    pairs = [(patient_name.c.name_key, form) for form in forms]
+    pairs += [(patient_name.c.latin, form) for form in latin_forms]
+    for column, form in pairs:
+        question = sa.select(patient_name.c.name_key).where(_form(column, form))
+        if not literal_start(form):
+            words = _words_with_part(connection, form)
+            if words is None:
                 return None
-            having = sa.select(name_word.c.word).where(like(column, f"*{piece}*"))
-            words.update(connection.execute(having.limit(MANY_WORDS)).scalars())
-            if len(words) >= MANY_WORDS:
-                return None
-    return _with_words(connection, words)
+            same = word_of_name.c.name_key == patient_name.c.name_key
+            question = question.where(same, among(word_of_name.c.word, words))
+        found.update(connection.execute(question.limit(MANY_NAMES + 1)).scalars())
+        if len(found) > MANY_NAMES:
+            return None
+    return frozenset(found)
 
 
-def _with_words(connection: sa.Connection, words: Iterable[str]) -> Term | None:
-    names = sa.select(name_with_word.c.name_latin).where(name_with_word.c.word.in_(sorted(words)))
-    some = names.limit(MANY_NAMES).subquery()
-    count = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
-    return study.c.name_latin.in_(names) if count < MANY_NAMES else None
+def _words_with_part(connection: sa.Connection, form: str) -> set[str] | None:
+    """Words that have the longest literal part of a form, in whichever alphabet; None if many."""
+    part = max(re.split(r"[*? ]", form), key=len)
+    if not part:
+        return None
+    question = sa.select(word_ending.c.word).where(begins(word_ending.c.ending, part))
+    words = connection.execute(question.limit(MANY_WORDS + 1)).scalars().all()
+    return None if len(words) > MANY_WORDS else set(words)
 
 
-def _beginning(form: str) -> str:
-    """With what all begins that _form takes."""
-    start = literal_start(form)
-    if start == form or form == start + "*" and start.endswith(" "):
-        words = start.split()
-        return " ".join(words[:2]) if start == form else " ".join(words)
-    return start
+@dataclass(frozen=True)
+class _Near:
+    """Names whose words are those of a key, with errors.
 
-
-def _closed_beginning(form: str) -> str:
-    """The same of the Latin forms of all names that a folded form takes."""
-    start = literal_start(form)
-    while start and not latin_is_enough(start + "*"):
-        start = start[:-1]
-    return latin(start).rstrip() if start else ""
-
-
-def _longest_words(forms: Iterable[str]) -> Iterable[tuple[str, bool]]:
-    """Of each form that may have an error: its longest word, and whether more letters may follow."""
-    for form in forms:
-        words = form.strip("* ").split()
-        if words and not has_wildcard("".join(words)):
-            place = max(range(len(words)), key=lambda at: len(words[at]))
-            yield words[place], form.endswith("*") and place == len(words) - 1
-
-
-def _errs(forms: Iterable[str]) -> bool:
-    return any(True for _ in _longest_words(forms))
-
-
-def _near_names(
-    connection: sa.Connection, key: str, forms: Iterable[str], latin_forms: Iterable[str]
-) -> list[tuple[str, str]] | None:
-    """(name_key, name_latin) of all names that the key takes with an error; None if too many.
-
-    Such a name has a word that is the longest of the key, but for one error at most.
+    words   for each word of the key, those of names that may be meant; None if they are many
+    floats  the key may begin at any word of the name
     """
-    words: set[str] = set()
-    for column, some in ((name_word.c.word, forms), (name_word.c.latin, latin_forms)):
-        for word, is_open in _longest_words(some):
-            question = sa.select(name_word.c.word, column).where(_half_of(column, word))
-            for there, spelled in connection.execute(question):
-                if _near(word, spelled, is_open=is_open):
-                    words.add(there)
-    way = _with_words(connection, words)
-    if way is None:
+
+    words: tuple[frozenset[str] | None, ...]
+    floats: bool
+
+    @property
+    def is_exact(self) -> bool:
+        """Of several words only one may have an error: that is judged name by name."""
+        return len(self.words) == 1 and self.words[0] is not None
+
+    def _at(self, table: sa.FromClause, place: int) -> Term:
+        words = self.words[place]
+        known = sa.true() if words is None else among(table.c.word, words)
+        return known if self.floats else sa.and_(known, table.c.place == place)
+
+    def on_study(self) -> Term:
+        """Takes the studies of all these names, and more if not `is_exact`."""
+        return sa.and_(*self._beside(study.c.name_key, range(len(self.words))))
+
+    def _beside(self, name: Column, places: Iterable[int]) -> list[Term]:
+        table = word_of_name.alias()
+        return [sa.exists().where(table.c.name_key == name, self._at(table, at)) for at in places]
+
+    def find_names(self, connection: sa.Connection, key: str) -> frozenset[str] | None:
+        """The name_key of each; None if they are many."""
+        sizes = [(len(words), at) for at, words in enumerate(self.words) if words is not None]
+        if not sizes:
+            return None
+        _, first = min(sizes)
+        others = [at for at in range(len(self.words)) if at != first]
+        question = sa.select(word_of_name.c.name_key).where(
+            self._at(word_of_name, first), *self._beside(word_of_name.c.name_key, others)
+        )
+        most = MANY_NAMES if self.is_exact else MANY_JUDGED
+        names = connection.execute(question.limit(most + 1)).scalars().all()
+        if len(names) > most:
+            return None
+        if self.is_exact:
+            return frozenset(names)
+        return frozenset(name for name in names if name_holds(key, name, fuzzy=True))
+
+
+def _near_words(
+    connection: sa.Connection, forms: Iterable[str], latin_forms: Iterable[str]
+) -> list[_Near]:
+    """How the words of a key may be meant; forms with the same number of words go together."""
+    found: dict[tuple[int, bool], list[set[str] | None]] = {}
+    pairs = [(form, False) for form in forms] + [(form, True) for form in latin_forms]
+    for form, is_latin in pairs:
+        words = form.strip("* ").split()
+        if not words or has_wildcard("".join(words)):
+            continue
+        places = found.setdefault((len(words), form.startswith("*")), [set() for _ in words])
+        for at, word in enumerate(words):
+            is_open = form.endswith("*") and at == len(words) - 1
+            more = _words_near(connection, word, is_open=is_open, is_latin=is_latin)
+            known = places[at]
+            places[at] = None if more is None or known is None else known | more
+    return [
+        _Near(tuple(None if some is None else frozenset(some) for some in places), floats)
+        for (_, floats), places in found.items()
+    ]
+
+
+def _words_near(
+    connection: sa.Connection, word: str, *, is_open: bool, is_latin: bool
+) -> Collection[str] | None:
+    """Words of names that a word of a key means, with one error at most; None if they are many."""
+    question = sa.select(word_ending.c.word).where(_ending_of_near(word, is_open=is_open))
+    words = connection.execute(question.limit(MANY_NEAR_WORDS + 1)).scalars().all()
+    if len(words) > MANY_NEAR_WORDS:
         return None
-    names = sa.select(study.c.name_key, study.c.name_latin).where(way).distinct()
-    found = connection.execute(names.limit(MANY_NEAR)).all()
-    if len(found) >= MANY_NEAR:
-        return None
-    return [(name, spelled) for name, spelled in found if name_holds(key, name, fuzzy=True)]
+
+    def is_meant(there: str) -> bool:
+        if there.startswith(word) if is_open else there == word:
+            return True
+        return word_nearly_holds(word, there, is_open=is_open)
+
+    return {one for one in set(words) if any(map(is_meant, latin_readings(one) if is_latin else [one]))}
 
 
-def _near(word: str, there: str, *, is_open: bool) -> bool:
-    if there == word or (is_open and there.startswith(word)):
-        return True
-    return nearly_begins(word, there) if is_open else one_error(word, there)
+def _ending_of_near(word: str, *, is_open: bool) -> Term:
+    """An error leaves the first or the second half of a word whole, or swaps the letters between."""
+    ending = word_ending.c.ending
 
+    def same(text: str) -> Term:
+        return begins(ending, text) if is_open else ending == text
 
-def _half_of(column: Column, word: str) -> Term:
-    """An error leaves one half of a word whole; two swapped letters may stand in its middle."""
     if len(word) < MIN_FUZZY:
-        return like(column, f"{word}*")
+        return same(" " + word)
     half = len(word) // 2
-    return sa.or_(like(column, f"{word[: half - 1]}*"), like(column, f"*{word[half + 1 :]}*"))
+    swapped = word[: half - 1] + word[half] + word[half - 1] + word[half + 1 :]
+    return sa.or_(begins(ending, " " + word[:half]), same(word[half:]), same(" " + swapped))

@@ -1,8 +1,15 @@
-"""Patterns with `*` and `?` as terms over a column that is compared by code point. Pure."""
+"""Patterns with `*` and `?`, and lists of values, as terms over a column. Pure.
 
+The columns are compared by code point (records/studies.py).
+"""
+
+import json
 import re
+from collections.abc import Collection
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 Column = sa.Column[str]
 Term = sa.ColumnElement[bool]
@@ -30,5 +37,30 @@ def like(column: Column, pattern: str) -> Term:
 
 
 def literal_start(pattern: str) -> str:
-    """What stands before the first wildcard."""
     return re.split(r"[*?]", pattern, maxsplit=1)[0]
+
+
+def among(column: Column, values: Collection[str]) -> Term:
+    """One of these values, in one bound parameter: thousands of them cost no parsing of SQL."""
+    return _Among(column, sa.literal(json.dumps(sorted(values), ensure_ascii=False)))
+
+
+class _Among(sa.sql.functions.FunctionElement[bool]):
+    """A column, and a JSON list of texts."""
+
+    inherit_cache = True
+    type = sa.Boolean()
+
+
+@compiles(_Among, "sqlite")
+def _sqlite_among(element: Any, compiler: Any, **how: Any) -> str:
+    column, values = (compiler.process(clause, **how) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(_Among, "postgresql")
+def _postgresql_among(element: Any, compiler: Any, **how: Any) -> str:
+    # An array that is made when the statement runs: its planner expects few, and takes the index.
+    column, values = (compiler.process(clause, **how) for clause in element.clauses)
+    texts = f"jsonb_array_elements_text(CAST({values} AS jsonb))"
+    return f"{column} = ANY (ARRAY(SELECT {texts}))"

@@ -19,8 +19,9 @@ TABLES = (
     leases.lease,
     studies.study,
     studies.series,
-    studies.name_word,
-    studies.name_with_word,
+    studies.patient_name,
+    studies.word_of_name,
+    studies.word_ending,
     studies.modality_set,
     studies.site_cursor,
 )
