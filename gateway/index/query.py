@@ -28,9 +28,9 @@ CHUNK = 500
 MANY = 10_000
 """Up to so many rows are sorted and counted; of more, the first are found by a walk in order."""
 MOST_JUDGED = 20_000
-"""Records read for one search; more would hold up everybody else's."""
+"""Records read for one search: about a second. A search that needs more is refused."""
 JUDGED_FOR_TOTAL = 2_000
-"""So many of them are read only to know the total."""
+"""A full page is given after so many, without a total."""
 IN_ORDER = "INDEXED BY study_in_order"
 
 
@@ -39,7 +39,8 @@ class IndexPage:
     """What the index knows of one search.
 
     uids   of the page in their order, offset and limit applied; of series at series level
-    total  matches over all sites, each UID once; None if they are more than MANY and not counted
+    total  matches over all sites, each UID once; None if there are more than asked for, and too
+           many to be counted
     pages  every holder's record of these UIDs, also of a holder whose own record does not match:
            it holds the study all the same, and a conflict must be seen. Sites without one are left
            out. The order of their rows means nothing
@@ -203,7 +204,7 @@ def _select(
     need: int,
 ) -> tuple[list[_Place], int | None]:
     """The first places where SQL judges rightly, and the total if they are not too many."""
-    if ways:
+    if ways or (not _is_open(query) and _is_small(connection)):
         few = _few(connection, query.level, [*terms, *_not_in(terms, ways)], need)
         if few is not None:
             return few
@@ -214,17 +215,16 @@ def _select(
         found = len(_uids(places))
         if len(places) < most:
             return places, found
-        if found >= need:
-            return places, None if _is_open(query) else _count_some(connection, query.level, terms)
+        if found > need:
+            return places, None
         most *= 4
 
 
-def _count_some(connection: sa.Connection, level: Level, terms: Sequence[Term]) -> int | None:
-    """The total, if it is not of more than MANY rows."""
-    some = _places(level, terms).with_hint(study, IN_ORDER, "sqlite").limit(MANY + 1).subquery()
-    count = sa.select(sa.func.count(), sa.func.count(some.c.uid.distinct())).select_from(some)
-    rows, uids = connection.execute(count).one()
-    return None if rows > MANY else uids
+def _is_small(connection: sa.Connection) -> bool:
+    """Whether all studies can be looked through."""
+    some = sa.select(study.c.site_id).limit(MANY + 1).subquery()
+    count = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return bool(count <= MANY)
 
 
 def _not_in(terms: Sequence[Term], ways: Sequence[Term]) -> list[Term]:
@@ -238,55 +238,44 @@ def _judge(
     ways: Sequence[Term],
     need: int,
 ) -> tuple[list[_Place], int | None]:
-    """The same where each record must be read."""
+    """The same where each record must be read; raises TooBroad."""
+    statement = _walk(connection, query.level, terms)
     if ways:
-        few = [*terms, *_not_in(terms, ways)]
-        some = _places(query.level, few).limit(MOST_JUDGED + 1).subquery()
-        count = sa.select(sa.func.count()).select_from(some)
-        if connection.execute(count).scalar_one() <= MOST_JUDGED:
-            statement = _ordered(_places(query.level, few), query.level)
-            places = list(_judged(connection, query, statement))
-            return _first(places, need), len(_uids(places))
-    uids: set[str] = set()
-    places = []
-    walk = _walk(connection, query.level, terms)
-    for number, place in _judged(connection, query, walk, MOST_JUDGED):
-        uids.add(place.uid)
-        if len(uids) > need and number > JUDGED_FOR_TOTAL:
-            return places, None
-        if len(uids) <= need:
-            places.append(place)
-    return places, len(uids)
-
-
-def _first(places: Iterable[_Place], need: int) -> list[_Place]:
-    """The first row of each of the first UIDs."""
-    first: dict[str, _Place] = {}
-    for place in places:
-        if len(first) == need:
-            break
-        first.setdefault(place.uid, place)
-    return list(first.values())
+        few = _places(query.level, [*terms, *_not_in(terms, ways)])
+        some = few.limit(MOST_JUDGED + 1).subquery()
+        count = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+        if count <= MOST_JUDGED:
+            statement = _ordered(few, query.level)
+    places: dict[str, _Place] = {}
+    for number, (place, holds) in enumerate(_judged(connection, query, statement)):
+        if len(places) > need and number >= JUDGED_FOR_TOTAL:
+            return list(places.values()), None
+        if number == MOST_JUDGED:
+            if len(places) < need:
+                raise TooBroad(_slow_field(query), MOST_JUDGED)
+            return list(places.values()), None
+        if holds:
+            places.setdefault(place.uid, place)
+    return list(places.values()), len(places)
 
 
 def _judged(
-    connection: sa.Connection, query: Query, statement: sa.Select[Any], most: int | None = None
-) -> Iterator[_Place]:
-    """The rows of a statement of places that `matches` takes, read in chunks.
-
-    raises  TooBroad when more than `most` were read
-    """
+    connection: sa.Connection, query: Query, statement: sa.Select[Any]
+) -> Iterator[tuple[_Place, bool]]:
+    """The rows of a statement of places, read in chunks, and whether `matches` takes each."""
     columns = [study.c.record]
     if query.level is not Level.STUDY:
         columns.append(series.c.record)
     options = {"stream_results": True, "yield_per": CHUNK}
-    rows = connection.execute(statement.add_columns(*columns), execution_options=options)
-    for number, row in enumerate(rows):
-        if number == most:
-            rows.close()
-            raise TooBroad(_slow_field(query), most)
-        if matches(query, _dataset(*row[5:])):
-            yield _Place(*row[:5])
+    with connection.execute(statement.add_columns(*columns), execution_options=options) as rows:
+        for row in rows:
+            yield _Place(*row[:5]), matches(query, _dataset(*row[5:]))
+
+
+def _matching(
+    connection: sa.Connection, query: Query, statement: sa.Select[Any]
+) -> list[_Place]:
+    return [place for place, holds in _judged(connection, query, statement) if holds]
 
 
 def _slow_field(query: Query) -> str:
@@ -312,9 +301,7 @@ def _odd_places(
     odd = study.c.odd == sa.true()  # in the words of the partial index
     if connection.execute(sa.select(study.c.site_id).where(odd).limit(1)).first() is None:
         return None
-    return list(
-        _judged(connection, query, _ordered(_places(query.level, [*scope, odd]), query.level))
-    )
+    return _matching(connection, query, _ordered(_places(query.level, [*scope, odd]), query.level))
 
 
 def _known(
@@ -328,12 +315,11 @@ def _known(
     found: set[str] = set()
     for some in _batches(sorted(uids)):
         there = [*terms, _uid(query.level).in_(some)]
-        rows: Iterable[_Place]
+        statement = _places(query.level, there)
         if selection.exact:
-            rows = (_Place(*row) for row in connection.execute(_places(query.level, there)))
+            found |= {row.uid for row in connection.execute(statement)}
         else:
-            rows = _judged(connection, query, _places(query.level, there))
-        found |= {place.uid for place in rows}
+            found |= _uids(_matching(connection, query, statement))
     return len(found)
 
 

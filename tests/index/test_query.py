@@ -8,9 +8,20 @@ import sqlalchemy as sa
 
 from gateway.dicom.attributes import Level, belongs, text
 from gateway.dicom.query import Query, matches, parse_query, sort_key
+from gateway.index import names
+from gateway.index import query as plans
 from gateway.index.query import find_page, paging_key
-from gateway.records.engine import metadata, open_records
-from gateway.records.studies import series, study
+from gateway.records.engine import open_records
+from gateway.records.schema import migrate
+from gateway.records.studies import (
+    modality_set,
+    patient_name,
+    series,
+    study,
+    word_ending,
+    word_of_name,
+)
+from gateway.records.words import save_words
 from tests.index.rows import (
     START,
     a_series_record,
@@ -30,16 +41,18 @@ UID = {Level.STUDY: "StudyInstanceUID", Level.SERIES: "SeriesInstanceUID"}
 @pytest.fixture
 def index(database_url):
     records = open_records(database_url)
-    metadata.create_all(records.engine, tables=[study, series])
+    migrate(records)
     yield records
     records.close()
 
 
 def fill(index, studies, all_series=()):
     with index.write() as connection:
-        connection.execute(sa.delete(series))
-        connection.execute(sa.delete(study))
-        connection.execute(sa.insert(study), [study_row(*held) for held in studies])
+        for table in (series, study, patient_name, word_of_name, word_ending, modality_set):
+            connection.execute(sa.delete(table))
+        rows = [study_row(*held) for held in studies]
+        connection.execute(sa.insert(study), rows)
+        save_words(index, connection, rows)
         if all_series:
             connection.execute(sa.insert(series), [series_row(*held) for held in all_series])
 
@@ -62,6 +75,18 @@ def answer_of_a_list(level, held, query, site_ids, as_of):
     return tuple(page), len(uids), records
 
 
+@pytest.fixture(params=["few", "many"])
+def plan(request, monkeypatch):
+    """Every plan is tried: that for few rows, and that for more than can be sorted at once."""
+    if request.param == "many":
+        for module, limits in (
+            (names, {"MANY_NAMES": 2, "MANY_WORDS": 3, "MANY_NEAR_WORDS": 3, "MANY_JUDGED": 1}),
+            (plans, {"MANY": 4, "JUDGED_FOR_TOTAL": 3}),
+        ):
+            for name, limit in limits.items():
+                monkeypatch.setattr(module, name, limit)
+
+
 def check(index, level, held, random, times):
     for _ in range(times):
         params = some_params(random, level)
@@ -75,13 +100,17 @@ def check(index, level, held, random, times):
         as_of = random.choice([None, START + timedelta(minutes=50)])
         found = find_page(index, query, site_ids, as_of)
         shown = {(page.site_id, uid) for page in found.pages for uid in page.uids}
-        wanted = answer_of_a_list(level, held, query, site_ids, as_of)
-        assert (found.uids, found.total, shown) == wanted, (params, query.study_uid)
+        uids, total, rows = answer_of_a_list(level, held, query, site_ids, as_of)
+        assert (found.uids, shown) == (uids, rows), (params, query.study_uid)
+        if found.total is None:
+            assert total > min(plans.MANY, query.offset + query.limit), params
+        else:
+            assert found.total == total, (params, query.study_uid)
 
 
 @pytest.mark.parametrize("odd", [False, True], ids=["clean rows", "odd rows too"])
 @pytest.mark.parametrize("seed", range(4))
-def test_studies_are_found_exactly_as_in_a_list(index, seed, odd):
+def test_studies_are_found_exactly_as_in_a_list(index, plan, seed, odd):
     random = Random(seed)  # noqa: S311
     studies = some_studies(random, 40, SITES)
     if not odd:
@@ -105,7 +134,7 @@ def held_series(random, studies):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_series_are_found_exactly_as_in_a_list(index, seed):
+def test_series_are_found_exactly_as_in_a_list(index, plan, seed):
     random = Random(seed)  # noqa: S311
     studies = some_studies(random, 25, SITES)
     rows, held = held_series(random, studies)
