@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import orjson
 import sqlalchemy as sa
 
 from gateway.dicom.attributes import Dataset, Level, belongs
@@ -285,11 +286,11 @@ def _slow_field(query: Query) -> str:
 
 def _dataset(study_record: bytes, series_record: bytes | None = None) -> Dataset:
     """The record as a live row would be: a series carries its study's attributes."""
-    found: Dataset = json.loads(study_record)
+    found: Dataset = orjson.loads(study_record)
     if series_record is None:
         return found
     above = {tag: element for tag, element in found.items() if belongs(tag, Level.STUDY)}
-    return {**json.loads(series_record), **above}
+    return {**orjson.loads(series_record), **above}
 
 
 def _odd_places(
