@@ -40,7 +40,7 @@ _READINGS = [
         ("(?<!t)c(?![hkzeiyjvtlr])", ("k", "ts")),
     )
 ]
-MAX_READINGS = 8
+MAX_READINGS = 16
 """Of one name or key; a long one that has more is compared in the likeliest."""
 # In this order; each joins the spellings of one Russian sound.
 _REDUCTIONS = [

@@ -32,10 +32,13 @@ COUNTS = (
 
 @dataclass(frozen=True)
 class Merged:
-    """A page of the merged list; `conflicts` are UIDs whose holders name different patients."""
+    """A page of the merged list; `conflicts` are UIDs whose holders name different patients.
+
+    total  as in SearchResult
+    """
 
     rows: tuple[Dataset, ...]
-    total: int
+    total: int | None
     conflicts: tuple[str, ...]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.dicom.attributes import Dataset, integer, values
 from gateway.dicom.matching import MAX_KEY, span_of_key
-from gateway.dicom.names import latin_readings, name_key
+from gateway.dicom.names import MAX_READINGS, latin_readings, name_key
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
@@ -92,9 +92,11 @@ def _name(record: Dataset) -> tuple[str, bool]:
 
 
 def _is_odd_name(folded: str, readings: Sequence[str]) -> bool:
-    """Too long, or with a word that has no Latin letters (Ь): the others have other places there."""
+    """Too long, with too many readings, or with a word that has none (Ь): the places of the others
+    are not those of the folded name.
+    """
     words = len(folded.split())
-    return any(
+    return len(readings) >= MAX_READINGS or any(
         len(form) > LONGEST_NAME or len(form.split()) != words for form in (folded, *readings)
     )
 

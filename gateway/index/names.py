@@ -104,7 +104,7 @@ def _names_of_forms(
                 return None
             same = word_of_name.c.name_key == patient_name.c.name_key
             question = question.where(same, among(word_of_name.c.word, words))
-        found.update(connection.execute(question.limit(MANY_NAMES + 1)).scalars())
+        found.update(connection.execute(question.limit(MANY_NAMES + 1)).scalars().all())
         if len(found) > MANY_NAMES:
             return None
     return frozenset(found)

@@ -18,7 +18,7 @@ from gateway.dicom.attributes import Dataset, Level, belongs
 from gateway.dicom.query import Query, matches
 from gateway.errors import TooBroad
 from gateway.index.patterns import Term
-from gateway.index.terms import QUICK, Selection, scope_terms, select_by
+from gateway.index.terms import FEW_SITES, QUICK, Selection, scope_terms, select_by
 from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
 from gateway.records.engine import Records
@@ -77,16 +77,19 @@ def find_page(
     """
     if query.level is Level.INSTANCE:
         raise ValueError("the index knows no instances")
-    scope = scope_terms(site_ids, as_of)
     need = query.offset + query.limit
     with records.read() as connection:
         selection = select_by(connection, query)
+        ways = selection.ways
+        scope = scope_terms(site_ids, as_of, has_way=bool(ways))
+        if not ways and len(site_ids) <= FEW_SITES:
+            ways = scope[:1]
         odd = _odd_places(connection, query, scope)
         terms = [*scope, *selection.terms]
         if odd is not None:
             terms.append(study.c.odd == sa.false())
         find = _select if selection.exact else _judge
-        places, total = find(connection, query, terms, selection.ways, need)
+        places, total = find(connection, query, terms, ways, need)
         if total is None and _is_open(query) and selection.exact:
             total = count_studies(records, connection, site_ids, as_of)
         if odd:

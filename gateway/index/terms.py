@@ -68,11 +68,16 @@ FEW_SITES = 8
 """So many are a good way into the table; more are only a test of each row found otherwise."""
 
 
-def scope_terms(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:
-    """Rows of these sites, first seen by then."""
+def scope_terms(
+    site_ids: Sequence[str], as_of: datetime | None, *, has_way: bool = False
+) -> list[Term]:
+    """Rows of these sites, first seen by then.
+
+    has_way  something else leads to few rows: a site may be the archive, which has them all
+    """
     wanted = sorted(set(site_ids))
     site, seen = study.c.site_id, study.c.first_seen_at
-    many = len(wanted) > FEW_SITES
+    many = has_way or len(wanted) > FEW_SITES
     terms: list[Term] = [(_only_tested(site, type_=site.type) if many else site).in_(wanted)]
     if as_of is not None:
         terms.append(_only_tested(seen, type_=seen.type) <= as_of)

@@ -51,13 +51,14 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     found = find_page(gateway.records, asked, indexed, as_of)
     pages += found.pages
     total = found.total
-    if live:
+    if live and total is not None:
         uids = frozenset().union(*(page.uids for page in live.values()))
         total += len(uids) - count_matching(gateway.records, query, indexed, uids)
     if not pages and len(silent) == len(sites):
         raise NoSiteAnswered(silent)
     order = query if live else replace(query, offset=0)
     merged = merge(pages, order, by_id, service_url, total=total, silent=silent)
+    merged = replace(merged, total=total)
     if not live:  # the index knows the order also where holders disagree
         place = {uid: n for n, uid in enumerate(found.uids)}
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from gateway.dicom.attributes import Level, belongs, text
 from gateway.dicom.query import Query, matches, parse_query, sort_key
+from gateway.errors import TooBroad
 from gateway.index import names
 from gateway.index import query as plans
 from gateway.index.query import find_page, paging_key
@@ -187,3 +188,38 @@ def test_the_key_of_a_list_is_the_same_for_each_of_its_pages():
         paging_key(Query(level=Level.SERIES), ("a", "b")),
     ]
     assert len({first, *others}) == 5
+
+
+def described(number, description):
+    record = element("StudyInstanceUID", f"1.2.{number}") | element("StudyDate", "20240105")
+    record |= element("StudyDescription", description) | element("AccessionNumber", f"A{number}")
+    return ("north", f"1.2.{number}", record, START)
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ([], 3),
+        ([("StudyDescription", "MRT")], 3),
+        ([("StudyDescription", "КТ*"), ("AccessionNumber", "A1")], 1),
+        ([("StudyDescription", "КТ*"), ("PatientName", "никто*")], 0),
+        ([("StudyDescription", "КТ*")], TooBroad),
+        ([("StudyDescription", "нет такого")], TooBroad),
+        ([("StudyDescription", "нет такого"), ("StudyDate", "20240105")], TooBroad),
+    ],
+    ids=[
+        "the opening question", "a full page", "a key that leads to few", "a name that nobody has",
+        "a page that few records fill", "nothing is found", "one day with too many",
+    ],
+)  # fmt: skip
+def test_a_search_that_reads_too_many_records_is_refused(index, monkeypatch, params, found):
+    monkeypatch.setattr(plans, "MOST_JUDGED", 8)
+    studies = [described(n, "MRT") for n in range(10, 19)]
+    fill(index, [described(1, "КТ ОГК"), *studies])
+    query = parse_query(Level.STUDY, [*params, ("limit", "3")], max_results=10)
+    if found is TooBroad:
+        with pytest.raises(TooBroad) as refused:
+            find_page(index, query, SITES, None)
+        assert refused.value.field == "StudyDescription"
+    else:
+        assert len(find_page(index, query, SITES, None).uids) == found
