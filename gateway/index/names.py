@@ -22,7 +22,7 @@ from gateway.dicom.names import latin_readings
 from gateway.index.patterns import Column, Term, among, begins, like, literal_start
 from gateway.records.studies import patient_name, study, word_ending, word_of_name
 
-MANY_NAMES = 5_000
+MANY_NAMES = 3_000
 """Of more, the studies are not looked up name by name."""
 MANY_WORDS = 5_000
 """With a part of a key; more are no way to few names."""
@@ -34,7 +34,7 @@ MANY_JUDGED = 2_000
 
 @dataclass(frozen=True)
 class Names:
-    """`term` takes the studies, and no other if `exact`; `way` is None if an index has no way."""
+    """As terms.Part: a test of each row, whether it is exact, and a way to the same rows."""
 
     term: Term
     way: Term | None
@@ -53,8 +53,9 @@ def names_of_key(connection: sa.Connection, key: str, *, fuzzy: bool) -> Names |
             more = some.find_names(connection, key)
             names = None if more is None or len(names | more) > MANY_NAMES else names | more
     if names is not None:
-        few = among(study.c.name_key, names) if names else sa.false()
-        return Names(few, few)
+        way = among(study.c.name_key, names) if names else sa.false()
+        # As a test of each row, PostgreSQL is to keep the names in a hash and not to join them.
+        return Names(way.is_(sa.true()), way)
     term = sa.or_(_on_study(forms, latin_forms), *(some.on_study() for some in near))
     return Names(term, None, exact=all(some.is_exact for some in near))
 

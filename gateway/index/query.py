@@ -80,16 +80,15 @@ def find_page(
     need = query.offset + query.limit
     with records.read() as connection:
         selection = select_by(connection, query)
-        ways = selection.ways
-        scope = scope_terms(site_ids, as_of, has_way=bool(ways))
-        if not ways and len(site_ids) <= FEW_SITES:
-            ways = scope[:1]
+        scope = scope_terms(site_ids, as_of, has_way=selection.few is not None)
         odd = _odd_places(connection, query, scope)
-        terms = [*scope, *selection.terms]
-        if odd is not None:
-            terms.append(study.c.odd == sa.false())
+        clean = [] if odd is None else [study.c.odd == sa.false()]
+        terms = [*scope, *selection.terms, *clean]
+        few = None
+        if selection.few is not None or len(site_ids) <= FEW_SITES:
+            few = [*scope, *(selection.few or selection.terms), *clean]
         find = _select if selection.exact else _judge
-        places, total = find(connection, query, terms, ways, need)
+        places, total = find(connection, query, terms, few, need)
         if total is None and _is_open(query) and selection.exact:
             total = count_studies(records, connection, site_ids, as_of)
         if odd:
@@ -204,22 +203,24 @@ def _select(
     connection: sa.Connection,
     query: Query,
     terms: Sequence[Term],
-    ways: Sequence[Term],
+    few: Sequence[Term] | None,
     need: int,
 ) -> tuple[list[_Place], int | None]:
     """The first places where SQL judges rightly, and the total if they are not too many."""
-    if ways or (not _is_open(query) and _is_small(connection)):
-        few = _few(connection, query.level, [*terms, *_not_in(terms, ways)], need)
-        if few is not None:
-            return few
+    if few is None and not _is_open(query) and _is_small(connection):
+        few = terms
+    if few is not None:
+        found = _few(connection, query.level, few, need)
+        if found is not None:
+            return found
     statement = _walk(connection, query.level, terms)
     most = _enough(need)
     while True:
         places = [_Place(*row) for row in connection.execute(statement.limit(most))]
-        found = len(_uids(places))
+        uids = len(_uids(places))
         if len(places) < most:
-            return places, found
-        if found > need:
+            return places, uids
+        if uids > need:
             return places, None
         most *= 4
 
@@ -231,25 +232,21 @@ def _is_small(connection: sa.Connection) -> bool:
     return bool(count <= MANY)
 
 
-def _not_in(terms: Sequence[Term], ways: Sequence[Term]) -> list[Term]:
-    return [way for way in ways if not any(way is term for term in terms)]
-
-
 def _judge(
     connection: sa.Connection,
     query: Query,
     terms: Sequence[Term],
-    ways: Sequence[Term],
+    few: Sequence[Term] | None,
     need: int,
 ) -> tuple[list[_Place], int | None]:
     """The same where each record must be read; raises TooBroad."""
     statement = _walk(connection, query.level, terms)
-    if ways:
-        few = _places(query.level, [*terms, *_not_in(terms, ways)])
-        some = few.limit(MOST_JUDGED + 1).subquery()
+    if few is not None:
+        found = _places(query.level, few)
+        some = found.limit(MOST_JUDGED + 1).subquery()
         count = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
         if count <= MOST_JUDGED:
-            statement = _ordered(few, query.level)
+            statement = _ordered(found, query.level)
     places: dict[str, _Place] = {}
     for number, (place, holds) in enumerate(_judged(connection, query, statement)):
         if len(places) > need and number >= JUDGED_FOR_TOTAL:

@@ -25,7 +25,7 @@ class Part:
     """What one key, or one condition, asks of the tables.
 
     exact  `term` takes what the key takes and no more
-    way    takes all that `term` takes, and an index answers it; None if there is no such way
+    way    takes the same rows as `term`, found by an index; None if there is no such way
     """
 
     term: Term
@@ -37,12 +37,12 @@ class Part:
 class Selection:
     """`terms` hold together; `exact` says that they are the whole query.
 
-    ways  further terms that hold too and make SQL quick where few rows match; () if it has no way
-          to them but through all rows
+    few  the same rows as `terms`, quickly found if they are few; None if the only way to them is
+         through all rows
     """
 
     terms: tuple[Term, ...]
-    ways: tuple[Term, ...]
+    few: tuple[Term, ...] | None
     exact: bool
 
 
@@ -100,9 +100,10 @@ def select_by(connection: sa.Connection, query: Query) -> Selection:
         parts.append(_of_condition(connection, condition, query.level) if plain else None)
     known = [part for part in parts if part is not None]
     exact = query.level is Level.STUDY or not query.conditions
+    few = tuple(part.term if part.way is None else part.way for part in known)
     return Selection(
         tuple(part.term for part in known),
-        tuple(part.way for part in known if part.way is not None),
+        few if any(part.way is not None for part in known) else None,
         exact and len(known) == len(parts) and all(part.exact for part in known),
     )
 
@@ -148,7 +149,8 @@ def _joined(condition: Condition, maker: Callable[[str], Part | None]) -> Part |
     ways = [part.way for part in parts if part.way is not None]
     if condition.all_of and parts:
         term = sa.and_(*(part.term for part in parts))
-        return Part(term, exact, sa.and_(*ways) if ways else None)
+        both = (part.term if part.way is None else part.way for part in parts)
+        return Part(term, exact, sa.and_(*both) if ways else None)
     if len(parts) < len(found) or not parts:
         return None
     every = sa.or_(*ways) if len(ways) == len(parts) else None
@@ -169,7 +171,7 @@ def _text(connection: sa.Connection, column: Column, key: str) -> Part:
         return _direct(term)
     values = connection.execute(sa.select(column).where(term).limit(MANY_VALUES + 1)).scalars()
     found = values.all()
-    return _direct(among(column, set(found))) if len(found) <= MANY_VALUES else Part(term)
+    return Part(term, way=among(column, found) if len(found) <= MANY_VALUES else None)
 
 
 def _day(moment: datetime) -> str:
