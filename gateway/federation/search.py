@@ -123,7 +123,7 @@ def _warnings(
     """Sentences for Warning 299, the standard's own text first (PS3.18 8.3.4.4.1)."""
     remaining = 0 if total is None else total - query.offset - query.limit
     if total is None:
-        yield "There are many additional results that can be requested"
+        yield "There are additional results that can be requested"
     if remaining > 0:
         yield f"There are {remaining} additional results that can be requested"
     for site_id, code in silent.items():
