@@ -187,26 +187,28 @@ def _words_nearly(words: Sequence[str], there: Sequence[str], form: str) -> bool
 
 def word_nearly_holds(word: str, other: str, *, is_open: bool) -> bool:
     """Whether one error makes `word` the other, or a beginning of it if more letters may follow."""
-    if len(word) < MIN_FUZZY:
-        return False
-    if not is_open:
-        return one_error(word, other)
-    return any(one_error(word, other[:n]) for n in range(len(word) - 1, len(word) + 2))
+    return len(word) >= MIN_FUZZY and one_error(word, other, is_open=is_open)
 
 
-def one_error(one: str, other: str) -> bool:
-    """Whether one letter changed, added, left out, or two neighbours swapped, make the other."""
-    if one == other or abs(len(one) - len(other)) > 1:
+def one_error(one: str, other: str, *, is_open: bool = False) -> bool:
+    """Whether one letter changed, added, left out, or two neighbours swapped, make the other.
+
+    is_open  make a beginning of the other; so does what begins it already
+    """
+    if not is_open and (one == other or abs(len(one) - len(other)) > 1):
         return False
     start = 0
-    while start < min(len(one), len(other)) and one[start] == other[start]:
+    for letter, there in zip(one, other, strict=False):
+        if letter != there:
+            break
         start += 1
     rest, other_rest = one[start:], other[start:]
+    same = str.startswith if is_open else str.__eq__
     return (
-        rest[1:] == other_rest[1:]
-        or rest[1:] == other_rest
-        or rest == other_rest[1:]
-        or (rest[:2] == other_rest[1::-1] and len(rest) > 1 and rest[2:] == other_rest[2:])
+        same(other_rest[1:], rest[1:])
+        or same(other_rest, rest[1:])
+        or same(other_rest[1:], rest)
+        or (rest[1::-1] == other_rest[:2] and len(rest) > 1 and same(other_rest[2:], rest[2:]))
     )
 
 

@@ -6,7 +6,7 @@ each is judged by the columns of its name.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -193,23 +193,27 @@ def _near_words(
 
 def _words_near(
     connection: sa.Connection, word: str, *, is_open: bool, is_latin: bool
-) -> Collection[str] | None:
+) -> set[str] | None:
     """Words of names that a word of a key means, with one error at most; None if they are many."""
-    question = sa.select(word_ending.c.word).where(_ending_of_near(word, is_open=is_open))
-    words = connection.execute(question.limit(MANY_NEAR_WORDS + 1)).scalars().all()
-    if len(words) > MANY_NEAR_WORDS:
+    ending = _ending_of_near(word, is_open=is_open)
+    question = sa.select(word_ending.c.form, word_ending.c.word).where(ending)
+    found = connection.execute(question.limit(MANY_NEAR_WORDS + 1)).all()
+    if len(found) > MANY_NEAR_WORDS:
         return None
 
-    def is_meant(there: str) -> bool:
-        if there.startswith(word) if is_open else there == word:
+    def is_meant(form: str) -> bool:
+        if form.startswith(word) if is_open else form == word:
             return True
-        return word_nearly_holds(word, there, is_open=is_open)
+        return word_nearly_holds(word, form, is_open=is_open)
 
-    return {one for one in set(words) if any(map(is_meant, latin_readings(one) if is_latin else [one]))}
+    meant = {(form, there) for form, there in found if is_meant(form)}
+    if not is_latin:
+        return {there for form, there in meant if form == there}
+    return {there for form, there in meant if form != there or form in latin_readings(there)}
 
 
 def _ending_of_near(word: str, *, is_open: bool) -> Term:
-    """An error leaves the first or the second half of a word whole, or swaps the letters between."""
+    """An error leaves one half of a word whole, or swaps the letters between them."""
     ending = word_ending.c.ending
 
     def same(text: str) -> Term:

@@ -40,7 +40,7 @@ def literal_start(pattern: str) -> str:
     return re.split(r"[*?]", pattern, maxsplit=1)[0]
 
 
-def among(column: Column, values: Collection[str]) -> Term:
+def among(column: sa.ColumnElement[str], values: Collection[str]) -> Term:
     """One of these values, in one bound parameter: thousands of them cost no parsing of SQL."""
     return column.in_(sa.select(_Texts(json.dumps(sorted(set(values)), ensure_ascii=False))))
 

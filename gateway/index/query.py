@@ -273,9 +273,7 @@ def _judged(
             yield _Place(*row[:5]), matches(query, _dataset(*row[5:]))
 
 
-def _matching(
-    connection: sa.Connection, query: Query, statement: sa.Select[Any]
-) -> list[_Place]:
+def _matching(connection: sa.Connection, query: Query, statement: sa.Select[Any]) -> list[_Place]:
     return [place for place, holds in _judged(connection, query, statement) if holds]
 
 

@@ -98,12 +98,13 @@ word_of_name = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("words_of_name", word_of_name.c.name_key, word_of_name.c.word, word_of_name.c.place)
-# Endings of each word and of its Latin readings, and the whole with a space before it: "*иван*" is
-# what has an ending that begins so, and " иван" begins a word.
+# Endings of each word and of its Latin readings (`form` is the whole), and the whole with a space
+# before it: "*иван*" is what has an ending that begins so, and " иван" begins a word.
 word_ending = sa.Table(
     "word_ending",
     metadata,
     sa.Column("ending", _ordered(), primary_key=True),
+    sa.Column("form", _ordered(), primary_key=True),
     sa.Column("word", _ordered(), primary_key=True),
     sqlite_with_rowid=False,
 )

@@ -28,7 +28,7 @@ def save_words(
     words -= _whole(connection, words)
     rows: tuple[tuple[sa.Table, Iterable[tuple[Any, ...]]], ...] = (
         (modality_set, ((one,) for one in sets)),
-        (word_ending, ((ending, word) for word in words for ending in _endings(word))),
+        (word_ending, ((*ending, word) for word in words for ending in _endings(word))),
         (word_of_name, places),
         (patient_name, ((name, latin) for name in names for latin in latin_readings(name))),
     )
@@ -56,7 +56,7 @@ def forget_names(connection: sa.Connection, names: Collection[str]) -> None:
     words = {word for name in gone for word in name.split()}
     used = sa.exists().where(word_of_name.c.word == word_ending.c.word)
     for word in sorted(_whole(connection, words, ~used)):
-        for part in _parts(_endings(word)):
+        for part in _parts(ending for ending, _ in _endings(word)):
             ours = sa.and_(word_ending.c.ending.in_(part), word_ending.c.word == word)
             connection.execute(sa.delete(word_ending).where(ours))
 
@@ -76,11 +76,11 @@ def _whole(
     return found
 
 
-def _endings(word: str) -> frozenset[str]:
-    """See the table `word_ending`."""
+def _endings(word: str) -> frozenset[tuple[str, str]]:
+    """(ending, form) of a word; see the table `word_ending`."""
     forms = {word, *latin_readings(word)}
-    starts = {" " + form for form in forms}
-    return frozenset(starts | {form[at:] for form in forms for at in range(len(form))})
+    starts = {(" " + form, form) for form in forms}
+    return frozenset(starts | {(form[at:], form) for form in forms for at in range(len(form))})
 
 
 def _new(connection: sa.Connection, column: sa.Column[str], values: Collection[str]) -> list[str]:

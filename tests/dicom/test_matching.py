@@ -233,3 +233,9 @@ def slow_one_error(one: str, other: str) -> bool:
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))
 def test_an_error_means_what_a_slow_reference_says(one, other):
     assert one_error(one, other) == slow_one_error(one, other)
+
+
+@given(st.text("abc", min_size=1, max_size=5), st.text("abc", max_size=7))
+def test_an_error_in_a_beginning_means_what_a_slow_reference_says(one, other):
+    begins = any(slow_one_error(one, other[:end]) for end in range(len(other) + 1))
+    assert one_error(one, other, is_open=True) == begins

@@ -42,11 +42,11 @@ def wanted(names):
     """(patient_name, word_of_name, word_ending) of these names."""
     words = {(word, at, name) for name in names for at, word in enumerate(name.split())}
     forms = {(form, word) for word, _, _ in words for form in (word, *latin_readings(word))}
-    endings = {(form[at:], word) for form, word in forms for at in range(len(form))}
+    endings = {(form[at:], form, word) for form, word in forms for at in range(len(form))}
     return (
         {(name, latin) for name in names for latin in latin_readings(name)},
         words,
-        endings | {(" " + form, word) for form, word in forms},
+        endings | {(" " + form, form, word) for form, word in forms},
     )
 
 

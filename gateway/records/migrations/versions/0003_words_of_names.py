@@ -40,5 +40,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("words_of_name", "word_of_name", ["name_key", "word", "place"])
-    op.create_table("word_ending", _key("ending"), _key("word"), sqlite_with_rowid=False)
+    op.create_table(
+        "word_ending", _key("ending"), _key("form"), _key("word"), sqlite_with_rowid=False
+    )
     op.create_table("modality_set", _key("modalities"), sqlite_with_rowid=False)
