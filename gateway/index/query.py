@@ -7,23 +7,29 @@ SQL selects and orders (index/terms.py); what it cannot judge is judged by dicom
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
 
-from gateway.dicom.attributes import Dataset, Level, belongs
+from gateway.dicom.attributes import Dataset, Level, belongs, keyword_of
 from gateway.dicom.query import Query, matches
 from gateway.errors import TooBroad
 from gateway.index.patterns import Term
 from gateway.index.terms import FEW_SITES, QUICK, Selection, scope_terms, select_by
 from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
+from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
 from gateway.records.studies import series, study
 
+KEPT = {
+    Level.STUDY: frozenset(STUDY_FIELDS.split(",")),
+    Level.SERIES: frozenset([*STUDY_FIELDS.split(","), *SERIES_FIELDS.split(",")]),
+}
+"""Tags that the records of each level are asked for."""
 CHUNK = 500
 """Rows read at a time where each must be judged."""
 MANY = 10_000
@@ -100,13 +106,42 @@ def find_page(
     return IndexPage(tuple(uids), total, pages)
 
 
+def find_holders(
+    records: Records, query: Query, site_ids: Collection[str]
+) -> frozenset[str] | None:
+    """Which of these sites may hold what a search for instances finds, by its studies and series.
+
+    returns  None if no key of the query is one that the index knows
+    raises   RecordsUnavailable, RecordsRefused
+    """
+    known = tuple(c for c in query.conditions if c.keyword != "SOPInstanceUID" and not c.path)
+    above = replace(query, level=Level.SERIES, conditions=known)
+    with records.read() as connection:
+        selection = select_by(connection, above)
+        if not selection.terms:
+            return None
+        scope = scope_terms(list(site_ids), None, has_way=selection.few is not None)
+        holders = sa.select(study.c.site_id).select_from(_source(Level.SERIES)).where(*scope)
+        found = sa.union(
+            holders.where(*(selection.few or selection.terms)),
+            holders.where(study.c.odd == sa.true()),
+        )
+        return frozenset(connection.execute(found).scalars())
+
+
+def not_kept(query: Query) -> list[str]:
+    """Keywords of the query's keys that the records of the index never hold."""
+    heads = dict.fromkeys((*c.path, c.tag)[0] for c in query.conditions)
+    return [keyword_of(tag) for tag in heads if tag not in KEPT[query.level]]
+
+
 def paging_key(query: Query, site_ids: Iterable[str]) -> str:
     """The same for all pages of one list: the caller keeps `as_of` under it for a few minutes."""
     conditions = sorted(
         [
             [*condition.path, condition.tag],
             sorted(condition.values),
-            [condition.all_of, condition.empty, condition.fuzzy],
+            [condition.all_of, condition.empty, condition.fuzzy, condition.time],
         ]
         for condition in query.conditions
     )

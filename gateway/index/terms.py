@@ -5,7 +5,7 @@ A term takes every row that gateway.dicom.query.matches takes. If it is exact, i
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -136,7 +136,9 @@ def _of_condition(connection: sa.Connection, condition: Condition, level: Level)
         "ModalitiesInStudy": _modalities,
     }
     maker = makers.get(keyword)
-    return None if maker is None else _joined(condition, maker)
+    found = None if maker is None else _joined(condition, maker)
+    # The days alone are selected; the time on the first and the last is judged by the record.
+    return found if found is None or condition.time is None else replace(found, exact=False)
 
 
 def _joined(condition: Condition, maker: Callable[[str], Part | None]) -> Part | None:
