@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import orjson
 import sqlalchemy as sa
 
 from gateway.dicom.attributes import Dataset, Level, belongs, keyword_of
@@ -319,11 +318,11 @@ def _slow_field(query: Query) -> str:
 
 def _dataset(study_record: bytes, series_record: bytes | None = None) -> Dataset:
     """The record as a live row would be: a series carries its study's attributes."""
-    found: Dataset = orjson.loads(study_record)
+    found: Dataset = json.loads(study_record)
     if series_record is None:
         return found
     above = {tag: element for tag, element in found.items() if belongs(tag, Level.STUDY)}
-    return {**orjson.loads(series_record), **above}
+    return {**json.loads(series_record), **above}
 
 
 def _odd_places(
