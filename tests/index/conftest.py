@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
 import sqlalchemy as sa
 
 from gateway.clock import utc_now
@@ -83,15 +82,3 @@ def step_until(follower: Follower, done: Callable[[], object]) -> None:
         return rests and bool(done())
 
     wait_until(step, 20, "the follower")
-
-
-def delete(server: OrthancServer, level: str, orthanc_id: str) -> None:
-    """Delete at the site, as its own staff would."""
-    answer = requests.delete(f"{server.url}/{level}/{orthanc_id}", auth=server.auth, timeout=30)
-    answer.raise_for_status()
-
-
-def listed(server: OrthancServer, level: str) -> list[str]:
-    """Orthanc's ids of all resources of a level."""
-    answer = requests.get(f"{server.url}/{level}", auth=server.auth, timeout=30)
-    return list(answer.json())
