@@ -67,6 +67,8 @@ def find_page(
         raise ValueError("the index knows no instances")
     selection = select_by(query)
     scope = scope_terms(site_ids, as_of)
+    if as_of is not None and query.level is not Level.STUDY:
+        scope.append(series.c.first_seen_at <= as_of)
     need = query.offset + query.limit
     with records.read() as connection:
         odd = _odd_places(connection, query, scope)

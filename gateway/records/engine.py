@@ -28,6 +28,8 @@ from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
 
 BUSY_S = 5
 CONNECT_S = 5
+# A process that is frozen inside a transaction would keep its locks, the keeper's lease among them.
+IDLE_IN_TRANSACTION_S = 5
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 metadata = sa.MetaData(
@@ -150,7 +152,12 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
         pool_pre_ping=True,  # a connection that died while idle costs nobody an error
         pool_timeout=BUSY_S,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_S, "application_name": "gateway", **KEEPALIVE},
+        connect_args={
+            "connect_timeout": CONNECT_S,
+            "application_name": "gateway",
+            "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s",
+            **KEEPALIVE,
+        },
     )
 
 

@@ -33,7 +33,9 @@ class Cursor:
     filled: int
     to_fill: int
     fill_began_at: datetime
+    filled_before: int = 0
     swept_at: datetime | None = None
+    aside: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,25 +96,37 @@ class IndexWriter:
             {**row.study, **mine, "first_seen_at": now, "indexed_at": now}
             for row in sorted(rows, key=lambda row: str(row.study["study_uid"]))
         ]
-        some = {one["series_uid"]: {**one, **mine} for row in rows for one in row.series}
+        seen = {**mine, "first_seen_at": now}
+        some = {one["series_uid"]: {**one, **seen} for row in rows for one in row.series}
         with self._turn, self._records.write() as connection:
             if self._closed or not connection.execute(self._lease).scalar_one_or_none():
                 raise LeaseLost(self._site_id)
-            for part in _parts(uids):
-                where = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
-                connection.execute(sa.delete(series).where(where))
-            for part in _parts(sorted(gone)):
-                where = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
-                connection.execute(sa.delete(study).where(where))
+            self._delete(
+                connection, series.c.series_uid, self._series_of(connection, uids) - {*some}
+            )
+            self._delete(connection, study.c.study_uid, gone)
             if studies:
                 connection.execute(_upsert(self._records, study, {"first_seen_at"}), studies)
             if some:
-                connection.execute(
-                    _upsert(self._records, series), [some[uid] for uid in sorted(some)]
-                )
+                upsert = _upsert(self._records, series, {"first_seen_at"})
+                connection.execute(upsert, [some[uid] for uid in sorted(some)])
             connection.execute(
                 _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
             )
+
+    def _series_of(self, connection: sa.Connection, study_uids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for part in _parts(study_uids):
+            mine = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
+            found |= {*connection.execute(sa.select(series.c.series_uid).where(mine)).scalars()}
+        return found
+
+    def _delete(
+        self, connection: sa.Connection, key: sa.Column[str], uids: Collection[str]
+    ) -> None:
+        for part in _parts(sorted(uids)):
+            mine = sa.and_(key.table.c.site_id == self._site_id, key.in_(part))
+            connection.execute(sa.delete(key.table).where(mine))
 
 
 def _row(cursor: Cursor, mine: Mapping[str, str]) -> dict[str, Any]:
@@ -200,3 +214,11 @@ def last_bell(records: Records) -> int:
     """The number of the newest event."""
     with records.read() as connection:
         return connection.execute(sa.select(sa.func.max(site_event.c.id))).scalar_one() or 0
+
+
+def forget_site(records: Records, site_id: str) -> int:
+    """Delete all that the index knows of a site, its place in the feed too; how many studies."""
+    with records.write() as connection:
+        for table in (series, site_cursor, study):
+            gone = connection.execute(sa.delete(table).where(table.c.site_id == site_id))
+    return gone.rowcount
