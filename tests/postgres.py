@@ -25,25 +25,56 @@ def _binaries() -> Path:
     return found[-1].parent
 
 
-@contextmanager
-def run_postgres() -> Iterator[str]:
-    """A PostgreSQL cluster of its own; gives the URL of its database."""
-    binaries, port = _binaries(), free_port()
-    with tempfile.TemporaryDirectory(prefix="gateway-pg-") as name:
+class Postgres:
+    """A PostgreSQL cluster in that folder, on a free port."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._binaries, self._port = _binaries(), free_port()
         if os.geteuid() == 0:
-            shutil.chown(name, "postgres", "postgres")
-        initdb = [str(binaries / "initdb"), "-D", name, "-U", "gateway", "-A", "trust", "-N"]
-        subprocess.run([*_as_postgres(), *initdb], check=True, capture_output=True, cwd="/")
-        options = ["-D", name, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
-        process = subprocess.Popen(
-            [*_as_postgres(), *DIE_WITH_PARENT, str(binaries / "postgres"), *options],
+            shutil.chown(folder, "postgres", "postgres")
+        self._run("initdb", "-D", folder, "-U", "gateway", "-A", "trust", "-N")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://gateway@127.0.0.1:{self._port}/postgres"
+
+    def _run(self, program: str, *options: str) -> None:
+        command = [*_as_postgres(), str(self._binaries / program), *options]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+    def start(self) -> None:
+        address = ["-h", "127.0.0.1", "-p", str(self._port)]
+        program = str(self._binaries / "postgres")
+        options = ["-D", self._folder, *address, "-k", "", "-F"]
+        self._process = subprocess.Popen(
+            [*_as_postgres(), *DIE_WITH_PARENT, program, *options],
             stderr=subprocess.DEVNULL,
             cwd="/",
         )
+        ready = [str(self._binaries / "pg_isready"), "-q", *address]
+        wait_until(lambda: subprocess.run(ready).returncode == 0, 60, "PostgreSQL")
+
+    def stop(self) -> None:
+        """Its clients are cut off, as in a restart of the service."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL cluster of its own."""
+    with tempfile.TemporaryDirectory(prefix="gateway-pg-") as folder:
+        server = Postgres(folder)
         try:
-            ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-            wait_until(lambda: subprocess.run(ready).returncode == 0, 30, "PostgreSQL")
-            yield f"postgresql://gateway@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+            server.stop()
+
+
+@contextmanager
+def run_postgres() -> Iterator[str]:
+    """The same; gives the URL of its database."""
+    with postgres_server() as server:
+        yield server.url

@@ -33,6 +33,7 @@ DICOMWEB_PAGE = 500
 ANSWER_LIMIT = 64 * 2**20
 PAST_THE_END = 10**12
 ALONE_S = 5.0  # for each question about a single study: one that hangs delays the others no longer
+SHARE_S = 0.5  # and so much more for each of several
 NOBODYS_UID = "1.2.826.0.1.3680043.10.999.0"
 ABOUT_ONE = (SiteRefused, SiteSpeaksGarbage, SiteStreamCut, SiteTimeout)
 """Errors of a question about several studies for which one of them may be to blame."""
@@ -237,10 +238,11 @@ def read_studies(
 ) -> dict[str, StudyRecord]:
     """The records of these studies, at most UIDS_PER_REQUEST of them, at an Orthanc.
 
-    within_s  for each of the few questions; None: as long as the site may take for metadata
+    within_s  for each of the few questions; None: the longer the more studies there are
     returns   by study UID, without those that the site does not have
     raises    SiteError; one of ABOUT_ONE if a single study may be to blame
     """
+    within_s = within_s or min(ALONE_S + SHARE_S * len(studies), site.timeouts.metadata_s)
     ask = _Asker(wire, site, within_s)
     found = _read_together(ask, [study.study_uid for study in studies])
     return {uid: _with_name(ask, uid, found[uid], studies) for uid in found}

@@ -1,7 +1,7 @@
 """Writes the study index (records/studies.py): rows and the place in the feed, together.
 
-Every write is one transaction that begins with the keeper's lease: who leads no longer writes
-nothing, however late its thread wakes up.
+Every write is one transaction that begins with a look at the keeper's lease: who leads no longer
+writes nothing, however late its thread wakes up.
 """
 
 import threading
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from gateway.errors import LeaseLost
 from gateway.records.engine import Records
 from gateway.records.events import site_event
-from gateway.records.leases import lease
+from gateway.records.leases import Fence
 from gateway.records.studies import series, site_cursor, study
 
 PAGE = 1000
@@ -58,21 +58,17 @@ class Known:
 
 
 class IndexWriter:
-    """Writes the rows of one site as long as `holder` holds the lease `lease_name`.
+    """Writes the rows of one site as long as nobody takes the lease after `fence`.
 
     turn  shared by all writers of a process: SQLite lets one write, and does not queue fairly
     """
 
-    def __init__(
-        self, records: Records, site_id: str, lease_name: str, holder: str, turn: threading.Lock
-    ) -> None:
+    def __init__(self, records: Records, site_id: str, fence: Fence, turn: threading.Lock) -> None:
         self._records = records
         self._site_id = site_id
+        self._fence = fence
         self._turn = turn
         self._closed = False
-        self._lease = sa.select(lease.c.holder == holder).where(lease.c.name == lease_name)
-        if records.engine.dialect.name == "postgresql":
-            self._lease = self._lease.with_for_update(read=True)
 
     def close(self) -> None:
         """From now on nothing is written."""
@@ -99,7 +95,8 @@ class IndexWriter:
         seen = {**mine, "first_seen_at": now}
         some = {one["series_uid"]: {**one, **seen} for row in rows for one in row.series}
         with self._turn, self._records.write() as connection:
-            if self._closed or not connection.execute(self._lease).scalar_one_or_none():
+            self._fence.check(connection)
+            if self._closed:
                 raise LeaseLost(self._site_id)
             self._delete(
                 connection, series.c.series_uid, self._series_of(connection, uids) - {*some}
@@ -190,8 +187,8 @@ def load_sums(records: Records, site_id: str) -> tuple[int, int, int]:
     return int(studies), int(all_series), int(instances)
 
 
-def save_read_at(records: Records, read_at: Mapping[str, datetime]) -> None:
-    """When each of these sites' feeds was last read to its end."""
+def save_read_at(records: Records, read_at: Mapping[str, datetime], fence: Fence) -> None:
+    """When each of these sites' feeds was last read to its end. raises LeaseLost"""
     moved = (
         sa.update(site_cursor)
         .where(site_cursor.c.site_id == sa.bindparam("of_site"))
@@ -199,6 +196,7 @@ def save_read_at(records: Records, read_at: Mapping[str, datetime]) -> None:
     )
     rows = [{"of_site": site_id, "moment": at} for site_id, at in sorted(read_at.items())]
     with records.write() as connection:
+        fence.check(connection)
         connection.execute(moved, rows)
 
 

@@ -18,7 +18,7 @@ from gateway.index.follow import Follower, Pace
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import open_records
 from gateway.records.indexing import Cursor, IndexWriter, load_sums
-from gateway.records.leases import take_lease
+from gateway.records.leases import Fence, take_lease
 from gateway.records.schema import migrate
 from tests.fakes import a_site
 
@@ -36,8 +36,8 @@ def measure(studies: int, url: str) -> None:
         site = a_site("gkb1", url=f"http://127.0.0.1:{stand_in.stdout.readline().strip()}")
         records = open_records(url)
         migrate(records)
-        take_lease(records, "keeper", "bench", utc_now(), 86_400)
-        writer = IndexWriter(records, "gkb1", "keeper", "bench", threading.Lock())
+        fence = Fence("keeper", take_lease(records, "keeper", "bench", utc_now(), 86_400))
+        writer = IndexWriter(records, "gkb1", fence, threading.Lock())
         follower = Follower(site, Wire(), records, writer, Pace(0.01, 1e9, 1e9, 1e9))
         start_memory = _megabytes()
 

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ import click
 import requests
 import sqlalchemy as sa
 
+from gateway.clock import utc_now
 from gateway.demo.servers import GENERATIONS, REPOSITORY, OrthancServer, Program, free_port
 from gateway.errors import RecordsUnavailable
 from gateway.records.engine import Records, open_records
@@ -77,7 +79,7 @@ def keepers(folder: Path, servers: Servers, records: Records) -> Iterator[StartK
 def end_lease(records: Records) -> None:
     """As if the dead keeper's ten seconds had passed."""
     with records.write() as connection:
-        connection.execute(sa.delete(lease))
+        connection.execute(sa.update(lease).values(until=datetime(2020, 1, 1, tzinfo=UTC)))
 
 
 def kill_often(
@@ -110,18 +112,25 @@ def _freeze(
     chance: random.Random, servers: Servers, records: Records, start: StartKeeper, frozen: Program
 ) -> str:
     """Let another keeper lead while one is frozen, then let both go on; says when it froze."""
-    frozen.pause()
-    try:
-        end_lease(records)
-    except RecordsUnavailable:  # it holds SQLite's write lock: nobody can go on
-        frozen.resume()
-        return "frozen inside a transaction"
+    freeze(records, frozen)
+    end_lease(records)
     other = start()
     _live(chance, servers, chance.uniform(MIN_S, MAX_S), Counter())
     frozen.resume()  # two that believe that they lead
     _live(chance, servers, chance.uniform(0.1, 1.0), Counter())
     other.kill()
     return "frozen beyond its lease"
+
+
+def freeze(records: Records, keeper: Program) -> None:
+    """Freeze it, but not while it holds SQLite's write lock: then nobody could go on."""
+    while True:
+        keeper.pause()
+        try:
+            with records.write():
+                return
+        except RecordsUnavailable:
+            keeper.resume()
 
 
 def _forget_index(records: Records) -> None:
@@ -133,7 +142,8 @@ def _forget_index(records: Records) -> None:
 
 def _phase(records: Records) -> str:
     with records.read() as connection:
-        leads = connection.execute(sa.select(lease.c.holder)).first() is not None
+        until = connection.execute(sa.select(lease.c.until)).scalar_one_or_none()
+    leads = until is not None and until > utc_now()
     phases = {state.phase for state in load_index_states(records).values()}
     if not leads or not phases:
         return "died while starting"
