@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.demo.servers import DIE_WITH_PARENT, free_port
@@ -26,14 +26,16 @@ def _binaries() -> Path:
 
 
 class Postgres:
-    """A PostgreSQL cluster in that folder, on a free port."""
+    """A PostgreSQL cluster in that folder, on a free port; one that is there already is kept."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._binaries, self._port = _binaries(), free_port()
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres", "postgres")
-        self._run("initdb", "-D", folder, "-U", "gateway", "-A", "trust", "-N")
+        if not (Path(folder) / "PG_VERSION").exists():
+            Path(folder).mkdir(exist_ok=True)
+            if os.geteuid() == 0:
+                shutil.chown(folder, "postgres", "postgres")
+            self._run("initdb", "-D", folder, "-U", "gateway", "-A", "trust", "-N")
         self.start()
 
     @property
@@ -63,18 +65,22 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
-    """A PostgreSQL cluster of its own."""
-    with tempfile.TemporaryDirectory(prefix="gateway-pg-") as folder:
-        server = Postgres(folder)
-        try:
-            yield server
-        finally:
-            server.stop()
+def postgres_server(folder: Path | None = None) -> Iterator[Postgres]:
+    """A PostgreSQL cluster of its own.
+
+    folder  keeps the cluster for another run; None: it is gone afterwards
+    """
+    with ExitStack() as stack:
+        if folder is None:
+            new = tempfile.TemporaryDirectory(prefix="gateway-pg-")
+            folder = Path(stack.enter_context(new))
+        server = Postgres(str(folder))
+        stack.callback(server.stop)
+        yield server
 
 
 @contextmanager
-def run_postgres() -> Iterator[str]:
+def run_postgres(folder: Path | None = None) -> Iterator[str]:
     """The same; gives the URL of its database."""
-    with postgres_server() as server:
+    with postgres_server(folder) as server:
         yield server.url

@@ -60,10 +60,13 @@ class Known:
 class IndexWriter:
     """Writes the rows of one site as long as nobody takes the lease after `fence`.
 
-    turn  shared by all writers of a process: SQLite lets one write, and does not queue fairly
+    fence  None: of a site that no keeper follows
+    turn   shared by all writers of a process: SQLite lets one write, and does not queue fairly
     """
 
-    def __init__(self, records: Records, site_id: str, fence: Fence, turn: threading.Lock) -> None:
+    def __init__(
+        self, records: Records, site_id: str, fence: Fence | None, turn: threading.Lock
+    ) -> None:
         self._records = records
         self._site_id = site_id
         self._fence = fence
@@ -95,7 +98,8 @@ class IndexWriter:
         seen = {**mine, "first_seen_at": now}
         some = {one["series_uid"]: {**one, **seen} for row in rows for one in row.series}
         with self._turn, self._records.write() as connection:
-            self._fence.check(connection)
+            if self._fence:
+                self._fence.check(connection)
             if self._closed:
                 raise LeaseLost(self._site_id)
             self._delete(
@@ -214,9 +218,17 @@ def last_bell(records: Records) -> int:
         return connection.execute(sa.select(sa.func.max(site_event.c.id))).scalar_one() or 0
 
 
-def forget_site(records: Records, site_id: str) -> int:
-    """Delete all that the index knows of a site, its place in the feed too; how many studies."""
+def forget_site(records: Records, site_id: str, now: datetime) -> int:
+    """Delete all that the index knows of a site that nobody follows; how many studies.
+
+    Works in portions: broken off, it leaves a site that would be filled again.
+    """
+    writer = IndexWriter(records, site_id, None, threading.Lock())
+    forgotten = 0
+    for page in walk_known(records, site_id):
+        cursor = Cursor(0, "", "filling", 0, 0, now)
+        writer.save(cursor, gone=[known.study_uid for known in page], now=now)
+        forgotten += len(page)
     with records.write() as connection:
-        for table in (series, site_cursor, study):
-            gone = connection.execute(sa.delete(table).where(table.c.site_id == site_id))
-    return gone.rowcount
+        connection.execute(sa.delete(site_cursor).where(site_cursor.c.site_id == site_id))
+    return forgotten

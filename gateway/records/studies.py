@@ -127,7 +127,7 @@ class IndexState:
         return min(self.filled / self.to_fill, 1.0) if self.to_fill else 0.0
 
     def rate(self, now: datetime) -> float | None:
-        """Studies read in a second since this stretch of the fill began; None if it fills not."""
+        """Studies read in a second since this stretch of the fill began; None if it is full."""
         spent = (now - self.fill_began_at).total_seconds()
         if self.phase == "following" or spent <= 0:
             return None
