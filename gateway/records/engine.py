@@ -6,6 +6,7 @@ module for each family; `metadata` knows them all once records/schema.py is impo
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,9 +25,11 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 
+from gateway.clock import Deadline
 from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
 
 BUSY_S = 5
+TRY_AGAIN_S = 0.05
 CONNECT_S = 5
 # A process that is frozen inside a transaction would keep its locks, the keeper's lease among them.
 IDLE_IN_TRANSACTION_S = 5
@@ -181,8 +184,19 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """On a new file processes that start at once all try it; SQLite refuses instead of waiting."""
+    deadline = Deadline(BUSY_S)
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if deadline.passed:
+                raise
+            time.sleep(TRY_AGAIN_S)
 
 
 def _begin_sqlite(connection: Any) -> None:

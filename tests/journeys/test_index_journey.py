@@ -12,7 +12,7 @@ import requests
 from gateway.demo.servers import OrthancServer, Program
 from gateway.dicom.attributes import text
 from tests.conftest import StartOrthanc
-from tests.running import RunningGateway, load, start_gateway
+from tests.running import RunningGateway, load, region_toml, start_gateway
 from tests.studies import ROOT, a_study
 from tests.waiting import wait_until
 
@@ -65,7 +65,7 @@ def indexed(
     )
     keeper.launch()
     found = Indexed(gateway, keeper, servers)
-    wait_until(lambda: found.has_read("gkb1") and found.has_read("zlat"), 40, "the index")
+    wait_until(lambda: found.has_read("gkb1") and found.has_read("zlat"), 60, "the index")
     yield found
     keeper.stop()
     gateway.program.stop()
@@ -73,12 +73,12 @@ def indexed(
 
 def test_what_a_silent_hospital_holds_is_still_listed_and_marked(indexed: Indexed) -> None:
     indexed.servers["zlat"].kill()
-    wait_until(lambda: not indexed.state()["zlat"]["answers"], 30, "silence")
+    wait_until(lambda: not indexed.state()["zlat"]["answers"], 60, "silence")
 
     def warned() -> bool:
         return "zlat" in indexed.gateway.get("/studies").headers.get("Warning", "")
 
-    wait_until(warned, 40, "the warning of a silent site")
+    wait_until(warned, 60, "the warning of a silent site")
     answer = indexed.gateway.get("/studies")
     marks = {
         text(row, "StudyInstanceUID").removeprefix(ROOT + "."): text(row, "InstanceAvailability")
@@ -91,14 +91,14 @@ def test_what_a_silent_hospital_holds_is_still_listed_and_marked(indexed: Indexe
 
 def test_an_arriving_study_is_found_and_a_late_image_is_counted(indexed: Indexed) -> None:
     load(indexed.servers["zlat"], a_study(4, (1,), StudyDate="20260401"))
-    wait_until(lambda: "4" in indexed.uids(), 20, "the new study")
+    wait_until(lambda: "4" in indexed.uids(), 60, "the new study")
     load(indexed.servers["zlat"], a_study(4, (3,), StudyDate="20260401"))
 
     def instances() -> list[int]:
         (row,) = indexed.gateway.get(f"/studies?StudyInstanceUID={ROOT}.4").json()
         return row["00201208"]["Value"]
 
-    wait_until(lambda: instances() == [3], 20, "the late images")
+    wait_until(lambda: instances() == [3], 60, "the late images")
     assert indexed.uids() == ["4", "3", "1", "2"]
 
 
@@ -115,15 +115,28 @@ def test_a_name_under_a_wrong_character_set_is_read_and_found(indexed: Indexed) 
             ).json()
         ]
 
-    wait_until(lambda: names() == ["Жданова^Любовь"], 20, "the repaired name")
+    wait_until(lambda: names() == ["Жданова^Любовь"], 60, "the repaired name")
 
 
 def test_pages_do_not_shift_while_studies_arrive(indexed: Indexed) -> None:
     first = indexed.uids("?limit=2&offset=0")
     load(indexed.servers["gkb1"], a_study(5, (1,), StudyDate="20260501"))
-    wait_until(lambda: "5" in indexed.uids("?AccessionNumber=A5"), 20, "the new study")
+    wait_until(lambda: "5" in indexed.uids("?AccessionNumber=A5"), 60, "the new study")
     second = indexed.uids("?limit=2&offset=2")
     assert first + second == ["3", "1", "2"]
+
+
+def test_a_site_that_was_removed_is_listed_no_more_until_it_is_back(indexed: Indexed) -> None:
+    region = indexed.gateway.folder / "region.toml"
+    whole = region.read_text(encoding="utf-8")
+    left = region_toml({"gkb1": indexed.servers["gkb1"].url}, indexed.servers, "gkb1")
+    region.write_text(left, encoding="utf-8")
+    wait_until(lambda: "zlat" not in indexed.state(), 60, "the new region")
+    status = requests.get(indexed.gateway.url + "/status/sites", timeout=30).json()
+    assert (indexed.uids(), status["removed"]) == (["1", "2"], {"zlat": 1})
+    region.write_text(whole, encoding="utf-8")
+    wait_until(lambda: "zlat" in indexed.state(), 60, "the old region")
+    assert indexed.uids() == ["3", "1", "2"]
 
 
 @pytest.mark.parametrize(
