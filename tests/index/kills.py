@@ -34,8 +34,9 @@ from tests.studies import ROOT, a_study
 from tests.waiting import wait_until
 
 STUDIES = 150  # different ones that may be at a site at one time
-MIN_S, MAX_S = 0.3, 3.0  # of a keeper's life, its start of about a second included
-FREEZES, NEW_INDEXES = 0.15, 0.1  # shares of the rounds
+LIFE_S = 1.5  # of a keeper, at most, from when it leads
+START_S = 60.0
+UNBORN, FREEZES, NEW_INDEXES = 0.1, 0.15, 0.1  # shares of the rounds
 Servers = dict[str, OrthancServer]
 
 
@@ -98,7 +99,11 @@ def kill_often(
         if chance.random() < NEW_INDEXES:
             _forget_index(records)
         keeper = start(GATEWAY_FILL_RATE="60")
-        _live(chance, servers, chance.uniform(MIN_S, MAX_S), tally)
+        if chance.random() < UNBORN:
+            _live(chance, servers, chance.uniform(0.0, 1.0), tally)
+        else:
+            wait_until(lambda keeper=keeper: "keeper leads" in keeper.log_tail(200), START_S, "it")
+            _live(chance, servers, chance.uniform(0.0, LIFE_S), tally)
         if chance.random() < FREEZES:
             tally[_freeze(chance, servers, records, start, keeper)] += 1
         tally[_phase(records)] += 1
@@ -115,7 +120,8 @@ def _freeze(
     freeze(records, frozen)
     end_lease(records)
     other = start()
-    _live(chance, servers, chance.uniform(MIN_S, MAX_S), Counter())
+    wait_until(lambda: "keeper leads" in other.log_tail(200), START_S, "another to lead")
+    _live(chance, servers, chance.uniform(0.0, LIFE_S), Counter())
     frozen.resume()  # two that believe that they lead
     _live(chance, servers, chance.uniform(0.1, 1.0), Counter())
     other.kill()
