@@ -22,6 +22,7 @@ from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import GatewayError, SettingsError
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
+from gateway.model.wording import number, span
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
 from gateway.records.studies import IndexState, load_index_states
@@ -89,8 +90,8 @@ def keeper(region: Path | None) -> None:
     log.configure(settings.log_level, settings.log_form)
     bench = _bench(settings)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
     run_keeper(settings, bench.region_file, bench.records, stop)
 
 
@@ -147,24 +148,28 @@ def _index_line(state: IndexState | None, now: datetime, site: Site) -> str:
         return "не читан / not read yet"
     aside = f"; не читаются / unreadable: {state.aside} (gateway keeper log)" if state.aside else ""
     if state.phase == "filling":
-        done = f"заполняется / filling: {state.filled} / {state.to_fill} ({state.share:.0%})"
+        rate, left_s = state.rate(now), state.time_left_s(now)
+        line = f"заполняется / filling: {number(state.filled)} из / of {number(state.to_fill)} "
+        line += f"({state.share:.0%})"
         if not is_in_window(site.window, now.astimezone(ZoneInfo(site.time_zone))):
-            return f"{done}, ждёт своих часов / waits for its hours {site.window}{aside}"
-        left_s, rate = state.time_left_s(now), state.rate(now) or 0.0
-        left = "?" if left_s is None else f"{left_s / 60:.0f}"
-        speed = f"{rate:.0f} в секунду / a second"
-        return f"{done}, {speed}, ещё {left} мин / {left} min left{aside}"
+            return f"{line}, ждёт своих часов / waits for its hours {site.window}{aside}"
+        if not rate or left_s is None:
+            return line + aside
+        left = span(left_s)
+        line += f", {number(rate * 60)} в минуту / per minute"
+        return f"{line}, ещё {left.ru} / {left.en} left{aside}"
+    whole = f"полон / whole: {number(state.filled)}"
     if state.read_at is None:
-        return f"полон / whole{aside}"
-    age_s = (now - state.read_at).total_seconds()
-    return f"полон / whole; прочитан {age_s:.0f} с назад / read {age_s:.0f} s ago{aside}"
+        return whole + aside
+    age = span((now - state.read_at).total_seconds())
+    return f"{whole}; прочитан {age.ru} назад / read {age.en} ago{aside}"
 
 
 def _removed_line(site_id: str, state: IndexState) -> str:
     """What is left of a site that region.toml no longer names."""
     return (
         f"нет в region.toml, строк не видно поиску / not in region.toml, search hides its rows: "
-        f"{state.filled}; gateway sites forget {site_id}"
+        f"{number(state.filled)}; gateway sites forget {site_id}"
     )
 
 

@@ -25,31 +25,41 @@ SITE = a_site("gkb1", url="http://127.0.0.1:1")
 FILLING = IndexState("filling", 25_000, 100_000, BEGAN, None, None)
 
 
+def shown(state, site=SITE):
+    return _index_line(state, NOW, site).replace("\u00a0", " ")
+
+
 def test_site_that_was_never_read_says_so():
-    assert _index_line(None, NOW, SITE) == "не читан / not read yet"
+    assert shown(None) == "не читан / not read yet"
 
 
 def test_fill_shows_share_rate_and_time_left():
-    assert _index_line(FILLING, NOW, SITE) == (
-        "заполняется / filling: 25000 / 100000 (25%), 83 в секунду / a second, "
-        "ещё 15 мин / 15 min left"
+    assert shown(FILLING) == (
+        "заполняется / filling: 25 000 из / of 100 000 (25%), "
+        "5 000 в минуту / per minute, ещё 15 мин / 15 min left"
     )
+
+
+def test_fill_that_has_read_nothing_yet_promises_nothing():
+    state = replace(FILLING, filled=0)
+    assert shown(state) == "заполняется / filling: 0 из / of 100 000 (0%)"
 
 
 def test_fill_outside_its_hours_says_what_it_waits_for():
     night = replace(SITE, window="20:00-06:00", time_zone="Asia/Yekaterinburg")
-    assert _index_line(FILLING, NOW, night) == (
-        "заполняется / filling: 25000 / 100000 (25%), "
+    assert shown(FILLING, night) == (
+        "заполняется / filling: 25 000 из / of 100 000 (25%), "
         "ждёт своих часов / waits for its hours 20:00-06:00"
     )
 
 
 def test_followed_site_shows_how_old_its_rows_are_and_what_cannot_be_read():
     read_at = NOW - timedelta(seconds=3)
-    state = IndexState("following", 100_000, 100_000, BEGAN, read_at, BEGAN, aside=2)
-    assert _index_line(state, NOW, SITE) == (
-        "полон / whole; прочитан 3 с назад / read 3 s ago; "
-        "не читаются / unreadable: 2 (gateway keeper log)"
+    state = IndexState("following", 100_000, 100_000, BEGAN, read_at, BEGAN)
+    whole = "полон / whole: 100 000; прочитан 3 с назад / read 3 s ago"
+    assert shown(state) == whole
+    assert shown(replace(state, aside=2)) == (
+        whole + "; не читаются / unreadable: 2 (gateway keeper log)"
     )
 
 
@@ -71,9 +81,9 @@ def records(tmp_path, monkeypatch):
 
 
 def test_removed_site_is_shown_and_can_be_forgotten(records):
-    shown = CliRunner().invoke(main, ["sites"])
-    assert "zlat: нет в region.toml" in shown.output
-    assert "gkb1: нет в region.toml" not in shown.output
+    listed = CliRunner().invoke(main, ["sites"]).output
+    assert "zlat: нет в region.toml" in listed
+    assert "gkb1: нет в region.toml" not in listed
     done = CliRunner().invoke(main, ["sites", "forget", "zlat"])
     assert (done.exit_code, done.output) == (
         0,
