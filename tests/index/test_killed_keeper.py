@@ -97,7 +97,7 @@ def test_frozen_keeper_that_wakes_up_when_another_leads_writes_nothing(
     before = everything(records)
     load(servers["gkb1"], a_study(2))
     frozen.resume()
-    wait_until(lambda: "keeper leads no longer" in frozen.log_tail(500), 60, "the frozen one")
+    wait_until(lambda: frozen.says("keeper leads no longer"), 60, "the frozen one")
     assert everything(records) == before
     end_lease(records)
     wait_until(lambda: not differences(records, servers), 60, "the frozen one to lead again")
@@ -134,7 +134,7 @@ def test_database_that_is_away_for_a_while_costs_no_row(servers, records, start_
         delete(servers["magnit"], "studies", listed(servers["magnit"], "studies")[0])
         load(servers["magnit"], a_study(4))
         for says in ("keeper cannot work", "site is not followed"):
-            wait_until(lambda says=says: says in keeper.log_tail(500), 60, says)
+            wait_until(lambda says=says: keeper.says(says), 60, says)
     wait_until(lambda: not differences(records, servers), 60, "the index to equal the sites")
     assert keeper.alive
 
