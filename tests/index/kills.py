@@ -181,6 +181,8 @@ def freeze(records: Records, keeper: Keeper) -> None:
                 return
         except RecordsUnavailable:
             keeper.resume()
+        with records.write():
+            pass  # it has ended its transaction
 
 
 def _forget_index(records: Records) -> None:
