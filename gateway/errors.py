@@ -5,6 +5,7 @@ GatewayError
 ├── BadRequest               the caller's words are wrong; names the field
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
+│   ├── RangeNotSatisfiable  the byte range lies behind the end; has the size
 │   └── PayloadTooLarge      a limit is exceeded
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
@@ -62,6 +63,14 @@ class NotAcceptable(BadRequest):
 
 class UnsupportedMediaType(BadRequest):
     """The body's media type or coding is not one that we take."""
+
+
+class RangeNotSatisfiable(BadRequest):
+    """Range begins behind the last byte of a representation of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("Range", f"begins behind the end; there are {size} bytes")
+        self.size = size
 
 
 class PayloadTooLarge(BadRequest):

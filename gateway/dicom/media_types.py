@@ -18,6 +18,10 @@ MAX_RANGES = 100
 MULTIPART = "multipart/related"
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
+ZIP = "application/zip"
+PDF = "application/pdf"
+HTML = "text/html"
 OCTETS = "application/octet-stream"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 
@@ -204,10 +208,15 @@ def _read(field: str, pieces: Sequence[str]) -> tuple[str, dict[str, str]]:
             value, *inside = value.split(";")
             for inner in inside:
                 inner_name, _, inner_value = inner.partition("=")
-                parameters.setdefault(inner_name.strip().lower(), inner_value.strip().strip('"'))
-            value = value.strip().lower()
-        parameters.setdefault(name, value)
+                parameters.setdefault(inner_name.strip().lower(), _bare(inner_value))
+            value = _bare(value).lower().replace(" ", "+")
+        parameters.setdefault(name, _bare(value) if name == "transfer-syntax" else value)
     return media_type, parameters
+
+
+def _bare(value: str) -> str:
+    """Without blanks and quotes: some clients use single ones (dicomweb.md 2.26)."""
+    return value.strip().strip("\"'")
 
 
 def _range(pieces: Sequence[str]) -> MediaRange:
@@ -302,13 +311,19 @@ _DICOM_SINGLE = Offer(DICOM, DICOM, ("*", *_DICOM_SYNTAXES))
 _FRAME_PARTS = tuple(Offer(MULTIPART, kind, ("*", *uids)) for kind, uids in _SYNTAXES.items())
 _FRAME_SINGLE = tuple(Offer(kind, kind, ("*", *uids)) for kind, uids in _SYNTAXES.items())
 _JSON = (Offer(DICOM_JSON),)
+_DATASETS = (Offer(DICOM_JSON), Offer(MULTIPART, DICOM_XML))
 _BULK = (Offer(MULTIPART, OCTETS), Offer(OCTETS, OCTETS))
-_RENDERED = (Offer("image/jpeg"), Offer("image/png"))
+_ZIP = Offer(ZIP, None, ("*",))
+PICTURES = ("image/jpeg", "image/png", "image/gif")
 
 
 def choose_dicom(ranges: Sequence[MediaRange], *, one_instance: bool = False) -> Choice:
-    """Study, series, instance (10.4): multipart by default; alone only where there is one item."""
-    return negotiate(ranges, (_DICOM_PARTS, _DICOM_SINGLE) if one_instance else (_DICOM_PARTS,))
+    """Study, series, instance (10.4): multipart by default; alone only where there is one item.
+
+    A zip holds the instances as they are stored.
+    """
+    alone = (_DICOM_SINGLE,) if one_instance else ()
+    return negotiate(ranges, (_DICOM_PARTS, *alone, _ZIP))
 
 
 def choose_frames(ranges: Sequence[MediaRange], *, one_frame: bool = False) -> Choice:
@@ -316,19 +331,26 @@ def choose_frames(ranges: Sequence[MediaRange], *, one_frame: bool = False) -> C
     return negotiate(ranges, (*_FRAME_PARTS, *_FRAME_SINGLE) if one_frame else _FRAME_PARTS)
 
 
-def choose_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
-    """Bulk data (10.4.1.1.5): the stored bytes, in one part or alone."""
-    return negotiate(ranges, _BULK)
+def choose_bulkdata(ranges: Sequence[MediaRange], *, document: bool = False) -> Choice:
+    """Bulk data (10.4.1.1.5): the stored bytes, in one part or alone; a document also as PDF."""
+    return negotiate(ranges, (*_BULK, Offer(PDF)) if document else _BULK)
 
 
 def choose_metadata(ranges: Sequence[MediaRange]) -> Choice:
-    """Metadata and search: DICOM JSON. Native XML is not offered."""
+    """Search and store: DICOM JSON."""
     return negotiate(ranges, _JSON)
 
 
-def choose_rendered(ranges: Sequence[MediaRange]) -> Choice:
-    """Rendered and thumbnail (8.7.4): JPEG by default, PNG."""
-    return negotiate(ranges, _RENDERED)
+def choose_datasets(ranges: Sequence[MediaRange]) -> Choice:
+    """Metadata (8.7.3.2): DICOM JSON by default, or native XML with a part for each instance."""
+    return negotiate(ranges, _DATASETS)
+
+
+def choose_rendered(
+    ranges: Sequence[MediaRange], kinds: Sequence[str] = (*PICTURES, HTML, PDF)
+) -> Choice:
+    """Rendered and thumbnail (8.7.4): the first of `kinds` by default."""
+    return negotiate(ranges, [Offer(kind) for kind in kinds])
 
 
 def wanted_syntax(choice: Choice) -> str:

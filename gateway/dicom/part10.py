@@ -21,6 +21,7 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 WANTED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
 
 
@@ -95,6 +96,31 @@ def _identify(data: bytes) -> Identity:
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
+
+
+def pixels_at(prefix: bytes) -> int:
+    """Where the element with the pixels begins; what stands before it is the whole header.
+
+    raises  MoreBytesNeeded if it is not among these bytes; NotUnderstood
+    """
+    try:
+        if prefix[128:132] != b"DICM" and len(prefix) >= 132:
+            raise NotUnderstood("no DICM mark at byte 128 (PS3.10 7.1)")
+        syntax, at = _file_meta(prefix)
+        if syntax in DEFLATED:
+            raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
+        walk = _Walk(
+            prefix,
+            order=">" if syntax == EXPLICIT_BIG_ENDIAN else "<",
+            explicit=syntax != IMPLICIT_LITTLE_ENDIAN,
+        )
+        while True:
+            tag, length, start = walk.element(at)
+            if tag in PIXELS:
+                return at
+            at = walk.skip(start, length, 0)
+    except (struct.error, IndexError):
+        raise MoreBytesNeeded from None
 
 
 def _file_meta(data: bytes) -> tuple[str, int]:

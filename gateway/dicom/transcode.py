@@ -54,7 +54,7 @@ def to_explicit_little_endian(file: bytes) -> bytes:
     try:
         with warnings.catch_warnings(action="ignore"):
             dataset.save_as(out, enforce_file_format=True)
-    except _WHAT_PYDICOM_RAISES as error:
+    except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"cannot be written: {type(error).__name__}") from error
     return out.getvalue()
 
@@ -88,11 +88,11 @@ def _decoded(file: bytes) -> tuple[Dataset, int]:
                 raise CannotDecode("Explicit VR Big Endian")
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             return dataset, count
-    except _WHAT_PYDICOM_RAISES as error:
+    except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
 
 
-_WHAT_PYDICOM_RAISES = (
+WHAT_PYDICOM_RAISES = (
     ArithmeticError,
     AttributeError,
     EOFError,

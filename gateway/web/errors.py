@@ -15,6 +15,7 @@ from gateway.errors import (
     NotAcceptable,
     NotFound,
     PayloadTooLarge,
+    RangeNotSatisfiable,
     RecordsUnavailable,
     SiteBusy,
     SiteError,
@@ -27,6 +28,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotAcceptable, 406, "Not acceptable"),
     (UnsupportedMediaType, 415, "Unsupported media type"),
     (PayloadTooLarge, 413, "Too large"),
+    (RangeNotSatisfiable, 416, "Range not satisfiable"),
     (BadRequest, 400, "Bad request"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
@@ -57,7 +59,10 @@ def answer_of(error: GatewayError) -> Response:
     """The answer that tells a caller about this error."""
     status, title = next((s, t) for kind, s, t in STATUS if isinstance(error, kind))
     if isinstance(error, BadRequest):
-        return problem(status, title, field=error.field, detail=error.problem)
+        answer = problem(status, title, field=error.field, detail=error.problem)
+        if isinstance(error, RangeNotSatisfiable):
+            answer.headers["Content-Range"] = f"bytes */{error.size}"
+        return answer
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
     if isinstance(error, NotFound):
