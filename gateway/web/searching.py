@@ -5,6 +5,7 @@ live under the one deadline; if it is silent its rows of the index are shown all
 OFFLINE, with a warning that says how old they are (design.md 3.1).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,10 +17,19 @@ from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered
 from gateway.federation.merge import KEY, merge
 from gateway.federation.search import finish
-from gateway.index.query import count_matching, find_page, paging_key
+from gateway.index.query import (
+    count_matching,
+    find_holders,
+    find_page,
+    not_kept,
+    paging_key,
+)
 from gateway.model.answers import SearchResult, SitePage
 from gateway.model.sites import Site
 from gateway.records.studies import IndexState
+
+NAMED = 10
+"""Sites that one sentence names."""
 
 
 def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: str) -> SearchResult:
@@ -28,9 +38,11 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     raises  NoSiteAnswered if no site answered and the index has nothing to show either
     """
     by_id = {site.site_id: site for site in sites}
-    states = {} if query.level is Level.INSTANCE else gateway.index_states
-    states = {site_id: state for site_id, state in states.items() if site_id in by_id}
+    states = {site_id: s for site_id, s in gateway.index_states.items() if site_id in by_id}
     now = utc_now()
+    if query.level is Level.INSTANCE:
+        fresh = {site_id: s for site_id, s in states.items() if _is_fresh(gateway, s, now)}
+        return _search_instances(gateway, query, by_id, fresh, service_url)
     as_of = _as_of(gateway, query, now, list(by_id))
     stale = [site for site in sites if not _is_fresh(gateway, states.get(site.site_id), now)]
     need = query.offset + query.limit
@@ -45,7 +57,8 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         if not live:
             raise NoSiteAnswered(silent)
         merged = merge(list(live.values()), shown, by_id, service_url)
-        return finish(query, merged, live.values(), silent)
+        untold = tuple(_untold(gateway, query, sites, indexed=False))
+        return finish(query, merged, live.values(), silent, untold)
     pages: list[SitePage] = list(live.values())
     asked = replace(query, offset=0, limit=need) if live else query
     found = find_page(gateway.records, asked, indexed, as_of)
@@ -62,7 +75,51 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         place = {uid: n for n, uid in enumerate(found.uids)}
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
-    return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
+    missing = (*_ages(states, live, silent), *_untold(gateway, query, sites, indexed=True))
+    result = finish(query, merged, live.values(), silent, missing)
+    return replace(result, indexed={site_id: states[site_id].read_at for site_id in indexed})
+
+
+def _search_instances(
+    gateway: Gateway,
+    query: Query,
+    by_id: Mapping[str, Site],
+    fresh: Mapping[str, IndexState],
+    service_url: str,
+) -> SearchResult:
+    """Instances are not in the index, but it knows who may hold them: only these are asked, and
+    those whose rows are too old.
+    """
+    held = find_holders(gateway.records, query, fresh) if fresh else None
+    # What nobody is known to hold may have come a moment ago: then everybody is asked.
+    spared = set(fresh) - held if held else set()
+    asked = [site for site_id, site in by_id.items() if site_id not in spared]
+    live, silent, shown = gateway.gather(query, asked)
+    if not live:
+        raise NoSiteAnswered(silent)
+    merged = merge(list(live.values()), shown, by_id, service_url)
+    untold = tuple(_untold(gateway, query, asked, indexed=False))
+    result = finish(query, merged, live.values(), silent, untold)
+    return replace(result, indexed={site_id: fresh[site_id].read_at for site_id in spared})
+
+
+def _untold(
+    gateway: Gateway, query: Query, sites: Sequence[Site], *, indexed: bool
+) -> Iterator[str]:
+    """Keys that nobody could judge: rows that have what was asked look as if they had not."""
+    for keyword in not_kept(query) if indexed else ():
+        yield f"Results incomplete, the index does not keep {keyword}"
+    if any(condition.path for condition in query.conditions):
+        mute = [site.site_id for site in sites if _hides_sequences(gateway, site)]
+        if mute:
+            more = f" and {len(mute) - NAMED} more" if len(mute) > NAMED else ""
+            yield f"Results incomplete, sequences are not told by {', '.join(mute[:NAMED])}{more}"
+
+
+def _hides_sequences(gateway: Gateway, site: Site) -> bool:
+    """Orthanc's plugin gives no sequence before 1.17 (measured: 1.7 none, 1.18 some)."""
+    numbers = re.findall(r"[0-9]+", gateway.profile(site.site_id).dicomweb_version)
+    return site.kind == "orthanc" and [int(n) for n in numbers[:2]] < [1, 17]
 
 
 def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool:
