@@ -9,10 +9,12 @@ GatewayError
 │   └── PayloadTooLarge      a limit is exceeded
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
+│   └── Gone                 it was there: the index knows it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
+├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
@@ -85,6 +87,10 @@ class NotFound(GatewayError):
         self.what = what
 
 
+class Gone(NotFound):
+    """No site has it now, but the study index has seen it."""
+
+
 class NoSiteAnswered(GatewayError):
     """Nobody can say: silent sites stand in the way of an answer."""
 
@@ -112,6 +118,12 @@ class RecordsRefused(GatewayError):
 
 class LeaseLost(GatewayError):
     """The lease is somebody else's by now: nothing was written."""
+
+
+class GatewayBusy(GatewayError):
+    """A limit of what this process does at once is reached; soon it will be free."""
+
+    transient = True
 
 
 class QueueUnavailable(GatewayError):

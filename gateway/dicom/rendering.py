@@ -7,7 +7,6 @@ MONOCHROME1. It is computed once for each value that can be stored, not for each
 import io
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,57 +15,28 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
-from gateway.dicom.transcode import WHAT_PYDICOM_RAISES, CannotDecode
+from gateway.dicom.transcode import WHAT_PYDICOM_RAISES, CannotDecode, measure
+from gateway.dicom.view_query import OutOfPicture, View, Viewport, Window
 
-LARGEST_SAMPLES = 100_000_000
+LARGEST_SAMPLES = 80_000_000
+ROWS_AT_ONCE = 256
 TABLE_BITS = 16
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
 DEFAULT_QUALITY = 90
 
 
-@dataclass(frozen=True)
-class Window:
-    """VOI window; function is linear, linear-exact or sigmoid (PS3.3 C.11.2.1.2, .3)."""
-
-    center: float
-    width: float
-    function: str = "linear"
-
-
-@dataclass(frozen=True)
-class Viewport:
-    """Part of the picture to show, and the size into which it shall fit (PS3.18 8.3.5.1.3).
-
-    left, top      first pixel of the part
-    across, down   size of the part; None: to the end; negative: mirrored
-    """
-
-    width: int
-    height: int
-    left: float = 0.0
-    top: float = 0.0
-    across: float | None = None
-    down: float | None = None
-
-
-@dataclass(frozen=True)
-class View:
-    """What a caller asks of a rendering; everything is optional."""
-
-    window: Window | None = None
-    viewport: Viewport | None = None
-    quality: int | None = None
-
-
-def render(image: Dataset, media_type: str, view: View, number: int = 1) -> bytes:
-    """A picture of the only frame in `image`, in one of FORMATS.
+def render(image: Dataset, media_type: str, view: View, number: int = 1, place: int = 1) -> bytes:
+    """A picture of one frame, in one of FORMATS.
 
     number  which frame of its instance it is: functional groups tell of each frame
-    raises  CannotDecode
+    place   which of the frames in `image` (from 1)
+    raises  CannotDecode; LookupError beyond the last frame; OutOfPicture
     """
+    if not 1 <= place <= measure(image)[0]:
+        raise LookupError("frame")
     try:
         with warnings.catch_warnings(action="ignore"):
-            picture = _picture(image, view.window, number)
+            picture = _picture(image, view.window, number, place)
             if view.viewport is not None:
                 picture = _fitted(picture, view.viewport)
             return _encoded(picture, media_type, view.quality)
@@ -74,11 +44,11 @@ def render(image: Dataset, media_type: str, view: View, number: int = 1) -> byte
         raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
 
 
-def _picture(image: Dataset, window: Window | None, number: int) -> Image.Image:
+def _picture(image: Dataset, window: Window | None, number: int, place: int) -> Image.Image:
     samples = int(image.SamplesPerPixel)
     if not 0 < int(image.Rows) * int(image.Columns) * samples <= LARGEST_SAMPLES:
         raise CannotDecode("the image is too large to be rendered here")
-    pixels = pixel_array(image, index=0) if "PixelData" in image else image.pixel_array
+    pixels = pixel_array(image, index=place - 1) if "PixelData" in image else image.pixel_array
     photometric = str(image.PhotometricInterpretation)
     if photometric == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, image)
@@ -98,7 +68,10 @@ def _grey(pixels: Any, image: Dataset, window: Window | None, number: int, inver
     if integer and int(high) - int(low) < 2**TABLE_BITS:
         stored = np.arange(int(low), int(high) + 1, dtype=pixels.dtype)
         table = _to_screen(stored, about, window)
-        shown = table[pixels.astype(np.int64) - int(low)]
+        shown = np.empty(pixels.shape, np.uint8)
+        for row in range(0, len(pixels), ROWS_AT_ONCE):  # indices take eight bytes each
+            some = slice(row, row + ROWS_AT_ONCE)
+            shown[some] = table[pixels[some].astype(np.int64) - int(low)]
     else:
         shown = _to_screen(pixels, about, window)
     return 255 - shown if inverted else shown
@@ -183,10 +156,6 @@ def _fitted(picture: Image.Image, viewport: Viewport) -> Image.Image:
     factor = min(viewport.width / picture.width, viewport.height / picture.height)
     size = (max(round(picture.width * factor), 1), max(round(picture.height * factor), 1))
     return picture.resize(size, Image.Resampling.BILINEAR if factor > 1 else Image.Resampling.BOX)
-
-
-class OutOfPicture(Exception):
-    """The viewport lies outside of the picture."""
 
 
 def _encoded(picture: Image.Image, media_type: str, quality: int | None) -> bytes:

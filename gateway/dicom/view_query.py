@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from gateway.dicom.rendering import View, Viewport, Window
 from gateway.errors import BadRequest
 
 LARGEST_SIDE = 8192
@@ -17,6 +18,59 @@ _VIEWPORT = re.compile(
     rf"(\d{{1,5}}),(\d{{1,5}})(?:,({_NUMBER})?,({_NUMBER})?(?:,({_NUMBER})?,({_NUMBER})?)?)?", re.ASCII
 )
 _QUALITY = re.compile(r"[1-9]\d?|100", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Window:
+    """VOI window; function is linear, linear-exact or sigmoid (PS3.3 C.11.2.1.2, .3)."""
+
+    center: float
+    width: float
+    function: str = "linear"
+
+
+@dataclass(frozen=True)
+class Viewport:
+    """Part of the picture to show, and the size into which it shall fit (PS3.18 8.3.5.1.3).
+
+    left, top      first pixel of the part
+    across, down   size of the part; None: to the end; negative: mirrored
+    """
+
+    width: int
+    height: int
+    left: float = 0.0
+    top: float = 0.0
+    across: float | None = None
+    down: float | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """What a caller asks of a rendering; everything is optional."""
+
+    window: Window | None = None
+    viewport: Viewport | None = None
+    quality: int | None = None
+
+
+class OutOfPicture(Exception):
+    """The viewport lies outside of the picture."""
+
+
+def view_as_dict(view: View) -> dict[str, Any]:
+    """For JSON; `view_of` reads it."""
+    return asdict(view)
+
+
+def view_of(written: Mapping[str, Any]) -> View:
+    """The view that `view_as_dict` wrote."""
+    window, viewport = written["window"], written["viewport"]
+    return View(
+        window=Window(**window) if window else None,
+        viewport=Viewport(**viewport) if viewport else None,
+        quality=written["quality"],
+    )
 
 
 def parse_view(arguments: Mapping[str, str]) -> View:

@@ -10,7 +10,9 @@ from werkzeug.exceptions import HTTPException
 from gateway.errors import (
     BadRequest,
     BadSignature,
+    GatewayBusy,
     GatewayError,
+    Gone,
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
@@ -30,10 +32,12 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (PayloadTooLarge, 413, "Too large"),
     (RangeNotSatisfiable, 416, "Range not satisfiable"),
     (BadRequest, 400, "Bad request"),
+    (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
     (RecordsUnavailable, 503, "Database is away"),
     (NoSiteAnswered, 503, "No site could answer"),
+    (GatewayBusy, 503, "Gateway is busy"),
     (SiteBusy, 503, "Site is busy"),
     (SiteTimeout, 504, "Site did not answer in time"),
     (SiteError, 502, "Site failed"),
@@ -65,6 +69,8 @@ def answer_of(error: GatewayError) -> Response:
         return answer
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
+    if isinstance(error, Gone):
+        return problem(status, title, detail=f"The {error.what} was there; no site has it now.")
     if isinstance(error, NotFound):
         return problem(status, title, detail=f"All sites answered, and none has this {error.what}.")
     if isinstance(error, NoSiteAnswered):
@@ -79,6 +85,10 @@ def answer_of(error: GatewayError) -> Response:
     if isinstance(error, SiteError):
         answer = problem(status, title, site=error.site_id, code=error.code)
         answer.headers["Retry-After"] = "10"
+        return answer
+    if isinstance(error, GatewayBusy):
+        answer = problem(status, title, detail=str(error))
+        answer.headers["Retry-After"] = "5"
         return answer
     return problem(status, title)
 
