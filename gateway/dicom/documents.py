@@ -13,10 +13,11 @@ from gateway.dicom.transcode import WHAT_PYDICOM_RAISES, CannotDecode
 DEPTH_LIMIT = 32
 ITEMS_LIMIT = 20_000
 PDF_MARK = b"%PDF-"
-FACTS = (
-    "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyDescription AccessionNumber "
-    "InstitutionName ReferringPhysicianName ContentDate CompletionFlag VerificationFlag"
-).split()
+BEFORE_PDF = b"\xef\xbb\xbf\0 \r\n\t"
+_FACTS = """PatientName PatientID PatientBirthDate PatientSex StudyDate StudyDescription
+    AccessionNumber InstitutionName ReferringPhysicianName ContentDate CompletionFlag
+    VerificationFlag"""
+FACTS = tuple(_FACTS.split())
 _EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 _PLAIN = {
     "TEXT": "TextValue",
@@ -49,7 +50,8 @@ def _pdf(report: Dataset) -> bytes:
     file = bytes(report.EncapsulatedDocument)
     length = report.get("EncapsulatedDocumentLength")
     file = file[: int(length)] if length else file
-    if PDF_MARK not in file[:1024]:
+    file = file.lstrip(BEFORE_PDF)
+    if not file.startswith(PDF_MARK):
         raise CannotDecode("the encapsulated document is no PDF")
     return file
 

@@ -15,10 +15,14 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
-from gateway.dicom.transcode import WHAT_PYDICOM_RAISES, CannotDecode, measure
+from gateway.dicom.transcode import (
+    LARGEST_PICTURE,
+    WHAT_PYDICOM_RAISES,
+    CannotDecode,
+    measure,
+)
 from gateway.dicom.view_query import OutOfPicture, View, Viewport, Window
 
-LARGEST_SAMPLES = 80_000_000
 ROWS_AT_ONCE = 256
 TABLE_BITS = 16
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
@@ -46,7 +50,7 @@ def render(image: Dataset, media_type: str, view: View, number: int = 1, place: 
 
 def _picture(image: Dataset, window: Window | None, number: int, place: int) -> Image.Image:
     samples = int(image.SamplesPerPixel)
-    if not 0 < int(image.Rows) * int(image.Columns) * samples <= LARGEST_SAMPLES:
+    if not 0 < int(image.Rows) * int(image.Columns) * samples <= LARGEST_PICTURE:
         raise CannotDecode("the image is too large to be rendered here")
     pixels = pixel_array(image, index=place - 1) if "PixelData" in image else image.pixel_array
     photometric = str(image.PhotometricInterpretation)

@@ -22,6 +22,8 @@ DANGEROUS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92,
 """Transfer syntaxes of the JPEG 2000 family, Part 2 and high-throughput included."""
 
 LARGEST_PIXELS = 512 * 2**20
+LARGEST_PICTURE = 80_000_000
+"""Samples of one frame that is drawn."""
 
 
 class CannotDecode(Exception):

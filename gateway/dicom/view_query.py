@@ -15,7 +15,8 @@ IGNORED = ("annotation", "iccprofile")
 _NUMBER = r"[+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
 _WINDOW = re.compile(rf"({_NUMBER}),({_NUMBER})(?:,(linear|linear-exact|sigmoid))?", re.ASCII)
 _VIEWPORT = re.compile(
-    rf"(\d{{1,5}}),(\d{{1,5}})(?:,({_NUMBER})?,({_NUMBER})?(?:,({_NUMBER})?,({_NUMBER})?)?)?", re.ASCII
+    rf"(\d{{1,5}}),(\d{{1,5}})(?:,({_NUMBER})?,({_NUMBER})?(?:,({_NUMBER})?,({_NUMBER})?)?)?",
+    re.ASCII,
 )
 _QUALITY = re.compile(r"[1-9]\d?|100", re.ASCII)
 

@@ -108,6 +108,10 @@ class Holding:
         self._workers._count(size)
         self.size += size
 
+    def keep_only(self, size: int) -> None:
+        """What came after the first `size` bytes is not held any more."""
+        self.add(size - self.size)
+
 
 class _Child:
     """One child process and our end of its socket."""

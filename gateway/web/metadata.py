@@ -6,14 +6,15 @@ import orjson
 from flask import Response
 
 from gateway.dicom.attributes import Dataset, rewrite_uris
-from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_datasets
+from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_rows
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
 from gateway.errors import SiteError
 from gateway.federation.retrieve import checked_blocks
 from gateway.orthanc import dicomweb
-from gateway.web.opening import Opener, accepted, target_of
+from gateway.web.opening import Opener, target_of
 from gateway.web.representation import located
+from gateway.web.scope import accepted
 from gateway.web.streaming import warn_of_silence
 from gateway.web.versions import Versions, stamp
 
@@ -26,7 +27,7 @@ class Metadata:
         self._versions = versions
 
     def metadata(self, site_id: str | None = None, **uids: str) -> Response:
-        choice = choose_datasets(accepted())
+        choice = choose_rows(accepted())
         scope = self._opener.scope(site_id)
         target = target_of(uids, "/metadata")
         location = self._opener.locate(scope, target.study)

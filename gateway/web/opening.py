@@ -1,33 +1,41 @@
 """What every retrieve resource does first: read the request, find the holders, open the object.
 
-The families of resources lie in instances.py, frames.py, metadata.py and rendered.py.
+The families of resources lie in images.py, metadata.py, rendered.py and zipped.py.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flask import request
-
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
+from gateway.dicom.attributes import Dataset, Level, text
 from gateway.dicom.media_types import (
     DICOM,
     MULTIPART,
-    MediaRange,
-    parse_accept,
     parse_content_type,
 )
+from gateway.dicom.query import Query
 from gateway.dicom.uids import check_uid
-from gateway.errors import BadRequest, NoSiteAnswered, NotFound, SiteSpeaksGarbage
+from gateway.errors import (
+    BadRequest,
+    Gone,
+    NoSiteAnswered,
+    NotAcceptable,
+    NotFound,
+    RecordsUnavailable,
+    SiteSpeaksGarbage,
+)
 from gateway.federation.retrieve import Opened, open_best
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
+from gateway.records.versions import load_marks
 from gateway.web.scope import Scope, scope_of
 
 FRAMES_LIMIT = 1000
+MOST_ROWS = 200_000
 FRAME_LIST = re.compile(r"[1-9]\d{0,8}(?:,[1-9]\d{0,8})*", re.ASCII)
 WHOLE_AS_STORED = f'{MULTIPART}; type="{DICOM}"; transfer-syntax=*'
 # What an answer without multipart may be; anything else would be served under our name (H36).
@@ -66,8 +74,21 @@ class Opener:
         return scope_of(self.gateway, site_id)
 
     def locate(self, scope: Scope, study_uid: str) -> Location:
+        """Who holds the study; raises NotFound, Gone if the index knows it, NoSiteAnswered."""
         deadline_s = self.gateway.settings.search_deadline_s
-        return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
+        try:
+            return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
+        except NotFound as error:
+            if self._was_there(scope, study_uid):
+                raise Gone("study") from error
+            raise
+
+    def _was_there(self, scope: Scope, study_uid: str) -> bool:
+        try:
+            marks = load_marks(self.gateway.records, study_uid)
+        except RecordsUnavailable:
+            return False
+        return any(site.site_id in marks for site in scope.sites)
 
     def open(
         self,
@@ -108,6 +129,34 @@ class Opener:
             self.gateway.locator.forget(target.study)
             raise
 
+    def series_of(self, site: Site, target: Target, deadline: Deadline) -> list[Dataset]:
+        """Rows of a study's series at a site, or of the one series, in order; raises SiteError."""
+        query = Query(level=Level.SERIES, study_uid=target.study, limit=MOST_ROWS)
+        wire = self.gateway.wire
+        page = dicomweb.search(wire, site, query, deadline)
+        rows = page.rows
+        if page.light:
+            uids = [text(row, "SeriesInstanceUID") for row in rows]
+            rows = dicomweb.describe(wire, site, query, uids, deadline)
+        return [row for row in rows if target.series in (None, text(row, "SeriesInstanceUID"))]
+
+    def instances_of(self, site: Site, target: Target, deadline: Deadline) -> list[Dataset]:
+        """Rows of a series' instances, or of the one instance, in order: UID and number at least.
+
+        raises  SiteError; NotAcceptable if there are more than can be listed
+        """
+        query = Query(
+            level=Level.INSTANCE,
+            study_uid=target.study,
+            series_uid=target.series,
+            limit=MOST_ROWS,
+        )
+        page = dicomweb.search(self.gateway.wire, site, query, deadline)
+        if page.truncated:
+            raise NotAcceptable("Accept", "the series is too large for this form")
+        rows = page.rows
+        return [row for row in rows if target.instance in (None, text(row, "SOPInstanceUID"))]
+
     def ask(self, site: Site, path: str, accept: str) -> SiteAnswer:
         """Ask one holder; what it says must at least be of a kind that could be an answer."""
         deadline = Deadline(site.timeouts.first_byte_s)
@@ -123,11 +172,6 @@ class Opener:
             if answer.status == 404:
                 raise NotFound("instance")
             return answer.status == 200 and bool(answer.read())
-
-
-def accepted() -> tuple[MediaRange, ...]:
-    """Accept headers, or the query parameter `accept`, which wins (PS3.18 8.3.3.1)."""
-    return parse_accept(request.args.getlist("accept") or request.headers.getlist("Accept"))
 
 
 def target_of(uids: dict[str, str], below: str = "") -> Target:

@@ -11,24 +11,27 @@ from dataclasses import dataclass, replace
 from flask import Response, request
 
 from gateway.clock import Deadline
-from gateway.dicom.attributes import Level, text
-from gateway.dicom.documents import document_of, pdf_of
+from gateway.dicom.attributes import text
 from gateway.dicom.media_types import HTML, PDF, PICTURES, Choice, MediaRange, choose_rendered
-from gateway.dicom.query import Query
-from gateway.dicom.rendering import LARGEST_SAMPLES, OutOfPicture, View, Viewport, render
-from gateway.dicom.transcode import DANGEROUS, CannotDecode
-from gateway.dicom.view_query import IGNORED, format_view, parse_view
+from gateway.dicom.transcode import DANGEROUS, LARGEST_PICTURE, CannotDecode
+from gateway.dicom.view_query import (
+    IGNORED,
+    OutOfPicture,
+    View,
+    Viewport,
+    format_view,
+    parse_view,
+    view_as_dict,
+)
 from gateway.errors import BadRequest, NoSiteAnswered, NotAcceptable, NotFound, SiteError
-from gateway.federation.retrieve import Opened
 from gateway.model.sites import Site
-from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
-from gateway.web.images import StoredInstance, open_instance
-from gateway.web.off_loop import compute
-from gateway.web.opening import Opener, Target, accepted, frame_list, target_of
-from gateway.web.report_page import html_answer, pdf_answer
-from gateway.web.representation import located, passed_on, single
-from gateway.web.scope import Scope
+from gateway.pixels.workers import Holding
+from gateway.web.opening import Opener, Target, frame_list, target_of
+from gateway.web.reports import IS_PDF, html_answer, pdf_answer
+from gateway.web.representation import passed_on, single
+from gateway.web.scope import Scope, accepted
+from gateway.web.stored import StoredInstance, open_instance
 from gateway.web.versions import Versions
 
 THUMBNAIL = Viewport(128, 128)
@@ -36,6 +39,7 @@ THUMBNAIL = Viewport(128, 128)
 _NO_PICTURES = """SR KO PR DOC SEG RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID RWV PLAN ECG HD EPS
     AU M3D PLAN SMR TEXTUREMAP"""
 NO_PICTURES = frozenset(_NO_PICTURES.split())
+DOCUMENTS = frozenset({"SR", "DOC"})
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Renderer:
     def __init__(self, opener: Opener, versions: Versions) -> None:
         self._opener = opener
         self._versions = versions
+        self._pixels = opener.gateway.pixels
 
     def rendered(
         self, site_id: str | None = None, frames: str | None = None, **uids: str
@@ -92,64 +97,66 @@ class Renderer:
         if unchanged is not None:
             return unchanged
         if wish.target.instance is None:
-            wish = replace(wish, target=self._representative(scope, wish.target))
-        try:
-            stored = open_instance(self._opener, scope, wish.target)
-        except CannotDecode as error:
-            raise NotAcceptable("Accept", f"it cannot be rendered: {error}") from error
-        tag = self._versions.tag(wish.target.study, stored.opened.site.site_id, form)
-        try:
-            answer = self._draw(scope, wish, stored, tag)
-        finally:
-            stored.close()
-        answer.headers["Content-Location"] = scope.service_url + wish.target.path + (
-            request.path.partition(wish.target.instance or "?")[2] or "/rendered"
-        )
+            wish = replace(wish, target=self._representative(scope, wish))
+        with self._pixels.holding() as held:
+            answer = self._read_and_draw(scope, wish, held, form)
+        below = request.path.partition(f"/instances/{wish.target.instance}")[2]
+        place = wish.target.path + (below or "/rendered")
+        answer.headers["Content-Location"] = scope.service_url + place
         for name in IGNORED:
             if name in request.args:
                 note = f"299 {scope.service_url}: The {name} parameter is not supported."
                 answer.headers.add("Warning", note)
         return answer
 
-    def _draw(
-        self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None
-    ) -> Response:
-        if not stored.frames:
-            return self._document(wish, stored, tag)
-        kind = choose_rendered(wish.ranges, PICTURES).media_type
-        number = wish.frame or _standing_for_all(stored)
+    def _read_and_draw(self, scope: Scope, wish: Wish, held: Holding, form: str) -> Response:
         try:
-            image = stored.frame(number)
-            picture = compute(lambda: render(image, kind, wish.view, number))
+            stored = open_instance(self._opener, scope, wish.target, held)
+            tag = self._versions.tag(wish.target.study, stored.opened.site.site_id, form)
+            try:
+                if stored.about.frames:
+                    return self._draw(scope, wish, stored, tag)
+                return self._document(scope, wish, stored, tag)
+            finally:
+                stored.close()
+        except CannotDecode as error:
+            raise NotAcceptable("Accept", f"it cannot be rendered: {error}") from error
+
+    def _draw(self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None) -> Response:
+        kind = choose_rendered(wish.ranges, PICTURES).media_type
+        about = stored.about
+        if about.samples > LARGEST_PICTURE:
+            raise CannotDecode("the image is too large")
+        number = wish.frame or about.representative
+        if not wish.frame and not 1 <= number <= about.frames:
+            number = (about.frames + 1) // 2
+        options = {"number": number, "media_type": kind, "view": view_as_dict(wish.view)}
+        try:
+            picture = self._pixels.run("picture", options, *stored.frame(number))
         except OutOfPicture:
             raise BadRequest("viewport", "lies outside of the image") from None
-        except CannotDecode as error:
-            return self._drawn_by_site(scope, wish, stored, kind, str(error))
+        except LookupError:
+            raise NotFound("frame") from None
+        except CannotDecode:
+            if about.transfer_syntax in DANGEROUS or kind == "image/gif":
+                raise
+            return self._drawn_by_site(scope, wish, kind)
         return single(iter([picture]), kind, len(picture), stored.opened, tag)
 
-    def _document(self, wish: Wish, stored: StoredInstance, tag: str | None) -> Response:
-        if not wish.thumbnail and wish.frame is None:
-            pdf = pdf_of(stored.header)
-            if pdf is not None:
-                choose_rendered(wish.ranges, (PDF,))
-                return pdf_answer(pdf, stored.opened, tag)
-            document = document_of(stored.header)
-            if document is not None:
-                choose_rendered(wish.ranges, (HTML,))
-                return html_answer(document, tag, stored.opened)
-        raise NotAcceptable("Accept", "this instance has no pixels to render")
-
-    def _drawn_by_site(
-        self, scope: Scope, wish: Wish, stored: StoredInstance, kind: str, why: str
+    def _document(
+        self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None
     ) -> Response:
+        if wish.thumbnail or wish.frame is not None:
+            raise NotAcceptable("Accept", "this instance has no pixels")
+        found = self._pixels.run("document", {}, stored.document())
+        if found.startswith(IS_PDF):
+            choose_rendered(wish.ranges, (PDF,))
+            return pdf_answer(found, stored.opened, tag)
+        choose_rendered(wish.ranges, (HTML,))
+        return html_answer(found, scope.service_url, stored.opened, tag)
+
+    def _drawn_by_site(self, scope: Scope, wish: Wish, kind: str) -> Response:
         """A coding that nobody here can read; its site may."""
-        header = stored.header
-        stored.close()
-        samples = int(header.get("Rows") or 0) * int(header.get("Columns") or 0) * stored.frames
-        syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
-        small = 0 < samples * int(header.get("SamplesPerPixel") or 1) <= 4 * LARGEST_SAMPLES
-        if syntax in DANGEROUS or not small or kind == "image/gif":
-            raise NotAcceptable("Accept", f"it cannot be rendered: {why}")
         below = f"/frames/{wish.frame}/rendered" if wish.frame else "/rendered"
         query = format_view(wish.view)
 
@@ -158,16 +165,16 @@ class Renderer:
             return self._opener.ask(site, path, kind)
 
         opened = self._opener.open_at(scope, wish.target, open_at, "rendering", converted=True)
-        return passed_on(opened, Choice(kind))
+        return passed_on(opened, Choice(kind, single_part=True))
 
-    def _representative(self, scope: Scope, target: Target) -> Target:
-        """The middle instance of the series (of the study: of its first series with pictures)."""
-        location = self._opener.locate(scope, target.study)
+    def _representative(self, scope: Scope, wish: Wish) -> Target:
+        """The middle instance of the series (of the study: of its first series of that kind)."""
+        location = self._opener.locate(scope, wish.target.study)
         silent = dict(location.silent)
         for holder in location.holders:
             site = scope.by_id[holder.site_id]
             try:
-                found = next(self._middle_ones(site, target), None)
+                found = next(self._middle_ones(site, wish), None)
             except SiteError as error:
                 silent[site.site_id] = error.code
                 continue
@@ -177,27 +184,19 @@ class Renderer:
             raise NoSiteAnswered(silent)
         raise NotFound("series")
 
-    def _middle_ones(self, site: Site, target: Target) -> Iterator[Target]:
-        """The middle instance of each series, those with pictures first."""
-        wire = self._opener.gateway.wire
+    def _middle_ones(self, site: Site, wish: Wish) -> Iterator[Target]:
+        """The middle instance of each series; first those that suit what is accepted."""
         deadline = Deadline(site.timeouts.search_s)
-        series = [target.series]
-        if target.series is None:
-            query = Query(level=Level.SERIES, study_uid=target.study)
-            rows = dicomweb.search(wire, site, query, deadline).rows
-            rows = sorted(rows, key=lambda row: text(row, "Modality") in NO_PICTURES)
-            series = [text(row, "SeriesInstanceUID") for row in rows]
-        for series_uid in series:
-            found = dicomweb.list_series_instances(wire, site, target.study, series_uid, deadline)
+        best = choose_rendered(wish.ranges).media_type
+        rows = self._opener.series_of(site, wish.target, deadline)
+        for row in sorted(rows, key=lambda row: _unsuited(text(row, "Modality"), best)):
+            series = replace(wish.target, series=text(row, "SeriesInstanceUID"))
+            found = self._opener.instances_of(site, series, deadline)
             if found:
-                middle = found[len(found) // 2]
-                yield replace(target, series=middle[0], instance=middle[1])
+                yield replace(series, instance=text(found[len(found) // 2], "SOPInstanceUID"))
 
 
-def _standing_for_all(stored: StoredInstance) -> int:
-    """RepresentativeFrameNumber, or the middle frame."""
-    try:
-        said = int(stored.header.get("RepresentativeFrameNumber") or 0)
-    except (TypeError, ValueError):
-        said = 0
-    return said if 1 <= said <= stored.frames else (stored.frames + 1) // 2
+def _unsuited(modality: str, media_type: str) -> bool:
+    if media_type in PICTURES:
+        return modality in NO_PICTURES
+    return modality not in DOCUMENTS

@@ -38,14 +38,22 @@ def passed_on(opened: Opened, choice: Choice, tag: str | None = None) -> Respons
         part_type = parameters.get("type", choice.part_type)
         media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary.decode()}"'
         blocks = checked_blocks(opened, boundary)
-        return located(streamed(blocks, media_type, answer.length_of_body, opened), opened)
+        return multipart(blocks, media_type, answer.length_of_body, opened, tag)
     headers, body = unwrapped(opened, boundary)
-    single_type, _ = parse_content_type(headers.get("content-type", choice.media_type))
-    syntax = choice.transfer_syntax
+    single_type, parameters = parse_content_type(headers.get("content-type", choice.media_type))
+    syntax = parameters.get("transfer-syntax", choice.transfer_syntax)
     if syntax not in (None, "*"):
         single_type += f"; transfer-syntax={syntax}"
     length = headers.get("content-length", "")
     return single(body, single_type, int(length) if length.isdecimal() else None, opened, tag)
+
+
+def multipart(
+    body: Iterator[bytes], media_type: str, length: int | None, opened: Opened, tag: str | None
+) -> Response:
+    """A body in parts. Its boundary is new each time, so the tag is a weak one."""
+    answer = streamed(body, media_type, length, opened)
+    return located(stamp(answer, tag, weak=True), opened)
 
 
 def single(
@@ -62,29 +70,23 @@ def single(
         raise
     if asked is not None and length is not None:
         first, last = asked
-        answer = streamed(
-            _cut_out(body, first, last + 1), media_type, last + 1 - first, opened
-        )
+        answer = streamed(_cut_out(body, first, last + 1), media_type, last + 1 - first, opened)
         answer.status_code = 206
         answer.headers["Content-Range"] = f"bytes {first}-{last}/{length}"
     else:
         answer = streamed(iter(body), media_type, length, opened)
     if length is not None:
         answer.headers["Accept-Ranges"] = "bytes"
-    for name, value in UNTRUSTED.items():
-        if not media_type.startswith("image/"):
-            answer.headers.setdefault(name, value)
+    if not media_type.startswith("image/"):
+        answer.headers.update(UNTRUSTED)
     return located(stamp(answer, tag), opened)
 
 
-def located(answer: Response, opened: Opened, path: str | None = None) -> Response:
-    """Say where the answer's own resource lies (RFC 9110 8.7).
-
-    path  below the service root, if it is not the one that was asked for
-    """
-    if path is None:
-        path = request.path.partition("/dicom-web")[2]
-    answer.headers["Content-Location"] = opened.service_url + path
+def located(answer: Response, opened: Opened) -> Response:
+    """Say where the answer's own resource lies (RFC 9110 8.7)."""
+    answer.headers["Content-Location"] = (
+        opened.service_url + request.path.partition("/dicom-web")[2]
+    )
     return answer
 
 
@@ -104,8 +106,7 @@ def _range_of(length: int | None, tag: str | None) -> tuple[int, int] | None:
 def _cut_out(body: Iterable[bytes], start: int, stop: int) -> Generator[bytes, None, None]:
     """The bytes from `start` up to `stop`; the rest is not read."""
     at = 0
-    blocks: Iterator[bytes] = iter(body)
-    for block in blocks:
+    for block in body:
         piece = block[max(start - at, 0) : max(stop - at, 0)]
         at += len(block)
         if piece:

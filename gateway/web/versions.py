@@ -43,7 +43,7 @@ class Versions:
 
     def not_modified(self, location: Location, form: str) -> Response | None:
         """304 if the caller has what one of the holders would give."""
-        if not request.if_none_match or "Range" in request.headers:
+        if not request.if_none_match:
             return None
         for holder in location.holders:
             tag = self.tag(location.study_uid, holder.site_id, form)
@@ -75,10 +75,10 @@ class Versions:
         return age_s <= self._gateway.settings.max_index_age_s
 
 
-def stamp(answer: Response, tag: str | None) -> Response:
+def stamp(answer: Response, tag: str | None, *, weak: bool = False) -> Response:
     """Write the tag; such an answer may be kept by the caller, who asks again each time."""
     if tag is not None:
-        answer.set_etag(tag)
+        answer.set_etag(tag, weak)
         answer.headers["Cache-Control"] = REVALIDATE
         answer.vary.add("Accept")
     return answer
