@@ -145,11 +145,12 @@ def _functional_groups(image: Dataset, number: int) -> Iterator[Dataset]:
 
 def _fitted(picture: Image.Image, viewport: Viewport) -> Image.Image:
     """The asked part, scaled as a whole into the viewport."""
-    across = picture.width - viewport.left if viewport.across is None else viewport.across
-    down = picture.height - viewport.top if viewport.down is None else viewport.down
-    left, top = max(int(viewport.left), 0), max(int(viewport.top), 0)
-    right = min(int(left + abs(across)), picture.width)
-    bottom = min(int(top + abs(down)), picture.height)
+    wide, high = (picture.width, picture.height) if viewport.relative else (1, 1)
+    left, top = round(viewport.left * wide), round(viewport.top * high)
+    across = picture.width - left if viewport.across is None else viewport.across * wide
+    down = picture.height - top if viewport.down is None else viewport.down * high
+    right = min(round(left + abs(across)), picture.width)
+    bottom = min(round(top + abs(down)), picture.height)
     if left >= right or top >= bottom:
         raise OutOfPicture
     picture = picture.crop((left, top, right, bottom))
@@ -158,6 +159,8 @@ def _fitted(picture: Image.Image, viewport: Viewport) -> Image.Image:
     if down < 0:
         picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     factor = min(viewport.width / picture.width, viewport.height / picture.height)
+    if factor > 1 and not viewport.enlarge:
+        return picture
     size = (max(round(picture.width * factor), 1), max(round(picture.height * factor), 1))
     return picture.resize(size, Image.Resampling.BILINEAR if factor > 1 else Image.Resampling.BOX)
 

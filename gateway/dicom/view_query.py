@@ -36,6 +36,8 @@ class Viewport:
 
     left, top      first pixel of the part
     across, down   size of the part; None: to the end; negative: mirrored
+    relative       these four are shares of the picture's sides instead (WADO-URI's region)
+    enlarge        a part that is smaller than the viewport is drawn larger
     """
 
     width: int
@@ -44,6 +46,8 @@ class Viewport:
     top: float = 0.0
     across: float | None = None
     down: float | None = None
+    relative: bool = False
+    enlarge: bool = True
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(health.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
+    app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     capabilities.register(app, gateway)

@@ -43,7 +43,7 @@ from gateway.web.opening import (
 )
 from gateway.web.representation import passed_on
 from gateway.web.scope import Scope, accepted
-from gateway.web.stored import open_instance
+from gateway.web.stored import FRAME_AS_STORED, open_instance
 from gateway.web.versions import Versions
 from gateway.web.zipped import zipped
 
@@ -85,6 +85,11 @@ class Images:
             return zipped(self._opener, self._opener.scope(site_id), target)
         choices = tuple(choice for choice in choices if choice.media_type != ZIP)
         return self._first_that_works(site_id, ranges, choices, target)
+
+    def one_alone(self, site_id: str | None, target: Target, wanted: MediaRange) -> Response:
+        """One instance as a single part (WADO-URI)."""
+        choices = rank([wanted], dicom_offers(one_instance=True))
+        return self._first_that_works(site_id, [wanted], choices, target)
 
     def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
         numbers = frame_list(frames)
@@ -170,7 +175,7 @@ class Images:
 
     def _open(self, scope: Scope, location: Location, wish: Wish) -> tuple[Opened, Plan]:
         plans: dict[str, Plan] = {}
-        as_stored = upstream_accept(replace(wish.choice, transfer_syntax="*"))
+        as_stored = FRAME_AS_STORED if wish.numbers else WHOLE_AS_STORED
         whole = replace(wish.target, below="")
 
         def open_at(site: Site) -> SiteAnswer:
