@@ -14,6 +14,7 @@ from gateway.web import (
     stow,
     viewer,
     wado,
+    wado_uri,
 )
 from gateway.web.scope import check_path
 
