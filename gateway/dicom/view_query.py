@@ -9,11 +9,14 @@ from gateway.errors import BadRequest
 
 LARGEST_SIDE = 8192
 SUPPORTED = ("window", "viewport", "quality")
-IGNORED = ("annotation", "iccprofile")
+IGNORED = {
+    "annotation": re.compile(r"(?:patient|technique)(?:,(?:patient|technique))?"),
+    "iccprofile": re.compile(r"no|yes|srgb|adobergb|rommrgb"),
+}
 """Allowed by the standard, and not done here; the caller is told."""
 
 _NUMBER = r"[+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
-_WINDOW = re.compile(rf"({_NUMBER}),({_NUMBER})(?:,(linear|linear-exact|sigmoid))?", re.ASCII)
+_WINDOW = re.compile(rf"({_NUMBER}),({_NUMBER}),(linear|linear-exact|sigmoid)", re.ASCII)
 _VIEWPORT = re.compile(
     rf"(\d{{1,5}}),(\d{{1,5}})(?:,({_NUMBER})?,({_NUMBER})?(?:,({_NUMBER})?,({_NUMBER})?)?)?",
     re.ASCII,
@@ -80,6 +83,9 @@ def view_of(written: Mapping[str, Any]) -> View:
 
 def parse_view(arguments: Mapping[str, str]) -> View:
     """The view of a request; raises BadRequest that names the wrong parameter."""
+    for name, form in IGNORED.items():
+        if name in arguments and not form.fullmatch(arguments[name]):
+            raise BadRequest(name, "is not written as PS3.18 8.3.5 says")
     window, viewport, quality = (arguments.get(name) for name in SUPPORTED)
     return View(
         window=None if window is None else _window(window),
@@ -133,7 +139,7 @@ def _window(value: str) -> Window:
     found = _WINDOW.fullmatch(value)
     if found is None:
         raise BadRequest("window", "is center,width,function (PS3.18 8.3.5.1.4)")
-    return parse_window("window", found[1], found[2], found[3] or "linear")
+    return parse_window("window", found[1], found[2], found[3])
 
 
 def _viewport(value: str) -> Viewport:

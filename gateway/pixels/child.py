@@ -6,6 +6,7 @@ Requests come and answers go by the socket that is standard input; see workers.p
 """
 
 import json
+import logging
 import os
 import resource
 import socket
@@ -60,6 +61,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)
+    logging.disable()  # pydicom would write of what it reads
     with socket.socket(fileno=0) as parent, parent.makefile("rwb") as stream:
         while head := stream.read(HEAD.size):
             asked = json.loads(stream.read(HEAD.unpack(head)[0]))
