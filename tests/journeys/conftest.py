@@ -73,6 +73,7 @@ def start_region(
     start_orthanc: StartOrthanc,
     tmp_path_factory: pytest.TempPathFactory,
     loaded: dict[str, list[Instance]],
+    home: str = "archive",
 ) -> Iterator[Region]:
     """Start a server for each site, load it, and put a gateway in front."""
     servers = {name: start_orthanc(name, generation=orthanc_generation) for name in loaded}
@@ -82,7 +83,7 @@ def start_region(
         tmp_path_factory.mktemp("gateway"),
         {name: server.url for name, server in servers.items()},
         servers,
-        home="archive",
+        home=home,
     )
     yield Region(gateway, servers, loaded)
     gateway.program.stop()
