@@ -2,6 +2,7 @@
 (A.45.1) as its file. Pure; what comes out are plain words, the page is made elsewhere.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,11 +38,12 @@ def read_document(report: Dataset) -> bytes:
     raises  CannotDecode for what is neither
     """
     try:
-        if "EncapsulatedDocument" in report:
-            return _pdf(report)
-        if report.get("ValueType") != "CONTAINER":
-            raise CannotDecode("it has no pixels and is no report")
-        return orjson.dumps(_structured(report))
+        with warnings.catch_warnings(action="ignore"):  # dirty values
+            if "EncapsulatedDocument" in report:
+                return _pdf(report)
+            if report.get("ValueType") != "CONTAINER":
+                raise CannotDecode("it has no pixels and is no report")
+            return orjson.dumps(_structured(report))
     except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"the report is broken: {type(error).__name__}") from error
 
