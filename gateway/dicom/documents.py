@@ -10,6 +10,7 @@ import orjson
 from pydicom.dataset import Dataset
 
 from gateway.dicom.transcode import WHAT_PYDICOM_RAISES, CannotDecode
+from gateway.dicom.uids import is_lenient_uid
 
 DEPTH_LIMIT = 32
 ITEMS_LIMIT = 20_000
@@ -95,7 +96,11 @@ def _items(
                 "concept": _meaning(item.get("ConceptNameCodeSequence")),
                 "kind": kind,
                 "value": _value(item, kind),
-                "references": [[*places[uid], uid] for uid in uids if uid in places],
+                "references": [
+                    [*places[uid], uid]
+                    for uid in uids
+                    if uid in places and all(map(is_lenient_uid, [*places[uid], uid]))
+                ],
                 "items": _items(item, places, budget, depth + 1),
             }
         )

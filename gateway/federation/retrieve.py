@@ -4,7 +4,7 @@ The next holder is tried only before the first byte. After it a failure is raise
 stream, and the door cuts the connection: a broken download never ends politely (trust.md R3).
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.dicom.multipart import ClosingBoundary, MultipartReader
@@ -175,8 +175,3 @@ def unwrapped(opened: Opened, boundary: bytes) -> tuple[Mapping[str, str], Itera
             blocks.close()
 
     return part.headers, body()
-
-
-def representative(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The (series, instance) that stands for all: the middle one (PS3.18 10.4.1.1.4)."""
-    return found[len(found) // 2]

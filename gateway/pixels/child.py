@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import socket
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,7 +62,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)
-    logging.disable()  # pydicom would write of what it reads
+    logging.disable()  # pydicom would write down what it reads
+    warnings.simplefilter("ignore")
     with socket.socket(fileno=0) as parent, parent.makefile("rwb") as stream:
         while head := stream.read(HEAD.size):
             asked = json.loads(stream.read(HEAD.unpack(head)[0]))

@@ -20,8 +20,9 @@ from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteStreamCut
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.pixels.workers import Holding, PixelWorkers
 from gateway.web.opening import Opener, Target
-from gateway.web.representation import multipart, single
+from gateway.web.representation import in_parts, single
 from gateway.web.stored import LARGEST, StoredInstance
+from gateway.web.streaming import streamed
 
 HEADER = 2**20
 
@@ -72,7 +73,7 @@ def _answer(items: Items, opened: Opened, choice: Choice, tag: str | None, what:
         yield closing(boundary)
 
     media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary}"'
-    return multipart(body(), media_type, None, opened, tag)
+    return in_parts(streamed(body(), media_type, None, opened), opened, tag)
 
 
 def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[int]) -> Items:

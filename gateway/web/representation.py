@@ -4,7 +4,7 @@ Single parts carry what a client needs to fetch them well: length, entity tag, b
 here, because sites ignore Range: dicomweb.md 2), Content-Location.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from flask import Response, request
 
@@ -38,7 +38,7 @@ def passed_on(opened: Opened, choice: Choice, tag: str | None = None) -> Respons
         part_type = parameters.get("type", choice.part_type)
         media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary.decode()}"'
         blocks = checked_blocks(opened, boundary)
-        return multipart(blocks, media_type, answer.length_of_body, opened, tag)
+        return in_parts(streamed(blocks, media_type, answer.length_of_body, opened), opened, tag)
     headers, body = unwrapped(opened, boundary)
     single_type, parameters = parse_content_type(headers.get("content-type", choice.media_type))
     syntax = parameters.get("transfer-syntax", choice.transfer_syntax)
@@ -48,11 +48,8 @@ def passed_on(opened: Opened, choice: Choice, tag: str | None = None) -> Respons
     return single(body, single_type, int(length) if length.isdecimal() else None, opened, tag)
 
 
-def multipart(
-    body: Iterator[bytes], media_type: str, length: int | None, opened: Opened, tag: str | None
-) -> Response:
-    """A body in parts. Its boundary is new each time, so the tag is a weak one."""
-    answer = streamed(body, media_type, length, opened)
+def in_parts(answer: Response, opened: Opened, tag: str | None) -> Response:
+    """An answer of several parts. Its boundary is new each time, so the tag is a weak one."""
     return located(stamp(answer, tag, weak=True), opened)
 
 

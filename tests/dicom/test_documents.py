@@ -68,6 +68,13 @@ def test_each_kind_of_value_is_a_text() -> None:
     assert found[5]["items"][0]["value"] == "inside"
 
 
+def test_a_reference_that_is_no_uid_leads_nowhere() -> None:
+    report = read_file(a_text_report(1, a_study(1, (1,))).data)
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0]
+    evidence.StudyInstanceUID = "../../viewer"
+    assert json.loads(read_document(report))["items"][2]["references"] == []
+
+
 def test_a_pdf_is_its_own_bytes_without_the_padding() -> None:
     stored = read_file(a_pdf(1).data)
     found = read_document(stored)
