@@ -4,10 +4,9 @@ import io
 from collections.abc import Sequence
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
-from gateway.demo.reports import pdf_report, text_report
+from gateway.demo.reports import Reference, pdf_report, text_report
 from tests.studies import CT, ROOT, Instance
 
 BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -37,17 +36,9 @@ def _instance(study: int, series: int, sop_class: str, **elements: object) -> In
 
 def a_text_report(study: int, images: Sequence[Instance] = (), **elements: object) -> Instance:
     """A Basic Text SR in series 8 of a study that speaks of these images."""
-    report = text_report([(CT, image.instance_uid) for image in images])
-    evidence = Dataset()
-    evidence.StudyInstanceUID = f"{ROOT}.{study}"
-    evidence.ReferencedSeriesSequence = Items([])
-    for image in images:
-        series, one = Dataset(), Dataset()
-        series.SeriesInstanceUID = image.series_uid
-        one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID = CT, image.instance_uid
-        series.ReferencedSOPSequence = Items([one])
-        evidence.ReferencedSeriesSequence.append(series)
-    report["CurrentRequestedProcedureEvidenceSequence"] = Items([evidence])
+    report = text_report(
+        [Reference(one.study_uid, one.series_uid, CT, one.instance_uid) for one in images]
+    )
     return _instance(study, 8, BASIC_TEXT, **({"Modality": "SR"} | report | elements))
 
 

@@ -6,6 +6,7 @@ site asked, after the size was checked.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from flask import Response, request
@@ -24,9 +25,9 @@ from gateway.dicom.view_query import (
     view_as_dict,
 )
 from gateway.errors import BadRequest, NoSiteAnswered, NotAcceptable, NotFound, SiteError
+from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
-from gateway.pixels.workers import Holding
 from gateway.web.opening import Opener, Target, frame_list, target_of
 from gateway.web.reports import IS_PDF, html_answer, pdf_answer
 from gateway.web.representation import passed_on, single
@@ -98,8 +99,7 @@ class Renderer:
             return unchanged
         if wish.target.instance is None:
             wish = replace(wish, target=self._representative(scope, wish))
-        with self._pixels.holding() as held:
-            answer = self._read_and_draw(scope, wish, held, form)
+        answer = self._by_some_holder(scope, wish, location, form)
         below = request.path.partition(f"/instances/{wish.target.instance}")[2]
         place = wish.target.path + (below or "/rendered")
         answer.headers["Content-Location"] = scope.service_url + place
@@ -109,18 +109,23 @@ class Renderer:
                 answer.headers.add("Warning", note)
         return answer
 
-    def _read_and_draw(self, scope: Scope, wish: Wish, held: Holding, form: str) -> Response:
-        try:
-            stored = open_instance(self._opener, scope, wish.target, held)
-            tag = self._versions.tag(wish.target.study, stored.opened.site.site_id, form)
+    def _by_some_holder(self, scope: Scope, wish: Wish, location: Location, form: str) -> Response:
+        """Nothing is sent before it is drawn, so any failure of a holder is the next one's turn."""
+        while True:
             try:
-                if stored.about.frames:
-                    return self._draw(scope, wish, stored, tag)
-                return self._document(scope, wish, stored, tag)
-            finally:
-                stored.close()
-        except CannotDecode as error:
-            raise NotAcceptable("Accept", f"it cannot be rendered: {error}") from error
+                with self._pixels.holding() as held:
+                    stored = open_instance(self._opener, scope, wish.target, held, location)
+                    with closing(stored):
+                        tag = self._versions.tag(
+                            wish.target.study, stored.opened.site.site_id, form
+                        )
+                        if stored.about.frames:
+                            return self._draw(scope, wish, stored, tag)
+                        return self._document(scope, wish, stored, tag)
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
+            except CannotDecode as error:
+                raise NotAcceptable("Accept", f"it cannot be rendered: {error}") from error
 
     def _draw(self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None) -> Response:
         kind = choose_rendered(wish.ranges, PICTURES).media_type

@@ -6,6 +6,7 @@ beyond the places of a few elements.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from gateway.dicom.media_types import MULTIPART, OCTETS
 from gateway.dicom.multipart import check_boundary
@@ -13,6 +14,7 @@ from gateway.dicom.part10 import Glance, MoreBytesNeeded, NotUnderstood, glance
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NotFound, SiteSpeaksGarbage
 from gateway.federation.retrieve import Opened, unwrapped
+from gateway.model.answers import Location
 from gateway.pixels.workers import Holding
 from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, frames_below, upstream_type
 from gateway.web.scope import Scope
@@ -113,10 +115,12 @@ class StoredInstance:
         return bytes(found)
 
 
-def open_instance(opener: Opener, scope: Scope, target: Target, held: Holding) -> StoredInstance:
+def open_instance(
+    opener: Opener, scope: Scope, target: Target, held: Holding, location: Location | None = None
+) -> StoredInstance:
     """One instance at its best holder; raises what StoredInstance and Opener.open raise."""
-    whole = Target(target.study, target.series, target.instance)
-    opened = opener.open(scope, whole, WHOLE_AS_STORED, "instance")
+    whole = replace(target, below="")
+    opened = opener.open(scope, whole, WHOLE_AS_STORED, "instance", location)
     return StoredInstance(opener, whole, opened, held)
 
 

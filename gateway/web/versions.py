@@ -80,5 +80,5 @@ def stamp(answer: Response, tag: str | None, *, weak: bool = False) -> Response:
     if tag is not None:
         answer.set_etag(tag, weak)
         answer.headers["Cache-Control"] = REVALIDATE
-        answer.vary.add("Accept")
+        answer.vary.update(("Accept", "Authorization", "Cookie"))
     return answer
