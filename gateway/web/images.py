@@ -27,7 +27,7 @@ from gateway.dicom.media_types import (
     wanted_syntax,
 )
 from gateway.dicom.transcode import CannotDecode, Plan, plan_transcoding
-from gateway.errors import BadRequest, NotAcceptable, NotFound
+from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteError
 from gateway.federation.retrieve import Opened
 from gateway.model.answers import Location
 from gateway.model.sites import Site
@@ -147,10 +147,18 @@ class Images:
             if refusal is not None and open_ended:
                 wish = replace(wish, only_if=cheap)
             try:
-                return self._give(scope, location, wish)
+                return self._by_some_holder(scope, location, wish)
             except NotAcceptable as error:
                 refusal = refusal or error
         raise refusal or NotAcceptable("Accept", "names nothing that can be given here")
+
+    def _by_some_holder(self, scope: Scope, location: Location, wish: Wish) -> Response:
+        """Also a holder that fails while the first item is decoded is the next one's turn."""
+        while True:
+            try:
+                return self._give(scope, location, wish)
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
 
     def _give(self, scope: Scope, location: Location, wish: Wish) -> Response:
         form = f"images {wish.choice}"
