@@ -14,7 +14,7 @@ from enum import Enum
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -158,6 +158,7 @@ def _swapped(dataset: Dataset) -> bytes:
 WHAT_PYDICOM_RAISES = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,

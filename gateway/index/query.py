@@ -109,7 +109,8 @@ def find_holders(
     if not terms:
         return None
     holders = (
-        sa.select(study.c.site_id.distinct())
+        sa.select(study.c.site_id)
+        .distinct()
         .select_from(_source(Level.SERIES))
         .where(*scope_terms(list(site_ids), None))
         .where(sa.or_(sa.and_(*terms), study.c.odd == sa.true()))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gateway.bootstrap import Gateway
-from gateway.clock import utc_now
+from gateway.clock import monotonic_s, utc_now
 from gateway.dicom.attributes import Level, text
 from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered
@@ -52,31 +52,35 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
         live, silent, shown = gateway.gather(whole, stale)
+    silent = dict(sorted((silent | _fell_silent(gateway, by_id, states, live, now)).items()))
     indexed = [site_id for site_id in states if site_id not in live]
+    untold = (
+        *_ages(states, live, silent),
+        *_untold(gateway, query, sites, indexed=bool(indexed)),
+    )
     if not indexed:
         if not live:
             raise NoSiteAnswered(silent)
         merged = merge(list(live.values()), shown, by_id, service_url)
-        untold = tuple(_untold(gateway, query, sites, indexed=False))
         return finish(query, merged, live.values(), silent, untold)
     pages: list[SitePage] = list(live.values())
     asked = replace(query, offset=0, limit=need) if live else query
     found = find_page(gateway.records, asked, indexed, as_of)
     pages += found.pages
-    total = found.total
-    if live:
+    total: int | None = found.total
+    if live and total is not None:
         uids = frozenset().union(*(page.uids for page in live.values()))
         total += len(uids) - count_matching(gateway.records, query, indexed, uids)
     if not pages and len(silent) == len(sites):
         raise NoSiteAnswered(silent)
     order = query if live else replace(query, offset=0)
-    merged = merge(pages, order, by_id, service_url, total=total, silent=silent)
+    merged = merge(pages, order, by_id, service_url, total=total or 0, silent=silent)
+    merged = replace(merged, total=total)
     if not live:  # the index knows the order also where holders disagree
         place = {uid: n for n, uid in enumerate(found.uids)}
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
-    missing = (*_ages(states, live, silent), *_untold(gateway, query, sites, indexed=True))
-    result = finish(query, merged, live.values(), silent, missing)
+    result = finish(query, merged, live.values(), silent, untold)
     return replace(result, indexed={site_id: states[site_id].read_at for site_id in indexed})
 
 
@@ -128,6 +132,26 @@ def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool
     return (now - state.read_at).total_seconds() <= gateway.settings.max_index_age_s
 
 
+def _fell_silent(
+    gateway: Gateway,
+    sites: Mapping[str, Site],
+    states: Mapping[str, IndexState],
+    live: Mapping[str, SitePage],
+    now: datetime,
+) -> dict[str, str]:
+    """Sites that failed us after the keeper had read them: their fresh rows cannot be opened."""
+    found = {}
+    for site_id, state in states.items():
+        standing = gateway.wire.standing(sites[site_id])
+        failed_at = standing.last_failure_at
+        if site_id in live or standing.answers or failed_at is None:
+            continue
+        age_s = monotonic_s() - failed_at
+        if state.read_at is None or (now - state.read_at).total_seconds() > age_s:
+            found[site_id] = standing.last_failure
+    return found
+
+
 def _as_of(
     gateway: Gateway, query: Query, now: datetime, site_ids: Sequence[str]
 ) -> datetime | None:
@@ -148,10 +172,12 @@ def _ages(
 ) -> Iterator[str]:
     """What the index cannot promise, in words for Warning 299."""
     for site_id, state in states.items():
-        if site_id in live:
-            continue
         if state.phase != "following":
-            yield f"Results incomplete, {site_id} is being indexed ({state.share:.0%})"
+            filling = f"{site_id} is being indexed ({state.share:.0%})"
+            if site_id in live:
+                yield f"{filling} and was asked itself"
+            else:
+                yield f"Results incomplete, {filling}"
         if site_id in silent:
-            known = f"{state.read_at:%Y-%m-%dT%H:%M:%SZ}" if state.read_at else "before"
-            yield f"The studies of {site_id} are listed as they were known at {known}"
+            known = f"at {state.read_at:%Y-%m-%dT%H:%M:%SZ}" if state.read_at else "before"
+            yield f"The studies of {site_id} are listed as they were known {known}"
