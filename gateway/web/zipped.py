@@ -31,7 +31,7 @@ from gateway.web.representation import located
 from gateway.web.scope import Scope
 from gateway.web.streaming import streamed
 
-NOT_IN_NAMES = re.compile(r"[^\w.-]+")
+NOT_IN_NAMES = re.compile(r"[^\w-]+")
 LONGEST_WORD = 40
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the same bytes for the same study: no file times
 
@@ -128,7 +128,7 @@ def _entries(opener: Opener, scope: Scope, target: Target) -> list[Entry]:
     for holder in location.holders:
         site = scope.by_id[holder.site_id]
         try:
-            found = list(_named(_rows(opener, site, target), target))
+            found = list(name_entries(_rows(opener, site, target), target))
         except SiteError as error:
             silent[site.site_id] = error.code
             continue
@@ -149,7 +149,8 @@ def _rows(opener: Opener, site: Site, target: Target) -> list[tuple[Dataset, lis
     return found
 
 
-def _named(found: Sequence[tuple[Dataset, list[Dataset]]], target: Target) -> Iterator[Entry]:
+def name_entries(found: Sequence[tuple[Dataset, list[Dataset]]], target: Target) -> Iterator[Entry]:
+    """Each instance with a name of its own; a number that is missing or doubled becomes a UID."""
     folders = Counter(_folder(series) for series, _ in found)
     for series, rows in found:
         folder, series_uid = _folder(series), text(series, "SeriesInstanceUID")
@@ -167,5 +168,5 @@ def _folder(series: Dataset) -> str:
     """Such as 003_CT_Брюшная_полость."""
     number = integer(series, "SeriesNumber")
     words = [text(series, "Modality"), text(series, "SeriesDescription")]
-    clean = [NOT_IN_NAMES.sub("_", word).strip("_.")[:LONGEST_WORD] for word in words]
+    clean = [NOT_IN_NAMES.sub("_", word).strip("_")[:LONGEST_WORD] for word in words]
     return "_".join([f"{number or 0:03d}", *(word for word in clean if word)])
