@@ -54,7 +54,9 @@ class PixelWorkers:
         if not self._free.acquire(timeout=WAIT_S):
             raise GatewayBusy("images are being decoded")
         try:
-            child = self._idle.pop() if self._idle else _Child()
+            with self._lock:
+                child = self._idle.pop() if self._idle else None
+            child = child or _Child()
             try:
                 kind, answer = child.ask(job, options, parts, Deadline(self._job_s))
             except (OSError, EOFError) as error:
@@ -120,7 +122,7 @@ class _Child:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.pixels.child"],
+                [sys.executable, "-P", "-m", "gateway.pixels.child"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env=_environment(),

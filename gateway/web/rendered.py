@@ -38,7 +38,7 @@ from gateway.web.versions import Versions
 THUMBNAIL = Viewport(128, 128)
 # Series that hold no picture of the patient: another one stands for the study.
 _NO_PICTURES = """SR KO PR DOC SEG RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID RWV PLAN ECG HD EPS
-    AU M3D PLAN SMR TEXTUREMAP"""
+    AU M3D SMR TEXTUREMAP"""
 NO_PICTURES = frozenset(_NO_PICTURES.split())
 DOCUMENTS = frozenset({"SR", "DOC"})
 
@@ -101,7 +101,7 @@ class Renderer:
             wish = replace(wish, target=self._representative(scope, wish))
         answer = self._by_some_holder(scope, wish, location, form)
         below = request.path.partition(f"/instances/{wish.target.instance}")[2]
-        place = wish.target.path + (below or "/rendered")
+        place = wish.target.path + (below or ("/thumbnail" if wish.thumbnail else "/rendered"))
         answer.headers["Content-Location"] = scope.service_url + place
         for name in IGNORED:
             if name in request.args:
@@ -143,7 +143,8 @@ class Renderer:
         except LookupError:
             raise NotFound("frame") from None
         except CannotDecode:
-            if about.transfer_syntax in DANGEROUS or kind == "image/gif":
+            in_shares = wish.view.viewport is not None and wish.view.viewport.relative
+            if about.transfer_syntax in DANGEROUS or kind == "image/gif" or in_shares:
                 raise
             return self._drawn_by_site(scope, wish, kind)
         return single(iter([picture]), kind, len(picture), stored.opened, tag)
