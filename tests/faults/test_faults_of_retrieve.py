@@ -83,7 +83,7 @@ def test_an_instance_that_breaks_off_never_ends_politely(shared, region, fault, 
 
 
 def test_a_zip_that_breaks_off_never_ends_politely(shared, region):
-    region["zlat"].proxy.fault = only(DOWNLOAD, cut(0.5))
+    region["zlat"].proxy.fault = only("/instances/", cut(0.5))
     answer = raw_get(shared.port, ALONE.path, "Accept: application/zip")
     assert (answer.status, answer.is_whole, answer.ended) == (200, False, "RST")
 
