@@ -6,7 +6,7 @@ import warnings
 
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -106,7 +106,6 @@ def test_a_report_without_a_bottom_is_refused() -> None:
         read_document(report)
 
 
-@settings(deadline=None)
 @given(st.integers(300, 1500), st.binary(min_size=1, max_size=20))
 def test_a_damaged_report_is_refused_or_read_but_never_a_fault(at: int, damage: bytes) -> None:
     data = bytearray(a_text_report(1).data)

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -167,7 +167,6 @@ def test_what_cannot_be_drawn_is_refused(change: dict[str, object]) -> None:
         render(image, "image/png", View())
 
 
-@settings(deadline=None)
 @given(st.integers(200, 900), st.binary(min_size=1, max_size=20))
 def test_a_damaged_image_is_refused_or_drawn_but_never_a_fault(at: int, damage: bytes) -> None:
     data = bytearray(an_instance(1).data)

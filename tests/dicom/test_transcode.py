@@ -4,7 +4,7 @@ import io
 
 import pydicom
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.encaps import generate_frames
 from pydicom.uid import (
@@ -114,7 +114,6 @@ def test_big_endian_pixels_become_little_endian(
     assert native_frame(image, 1) == little
 
 
-@settings(deadline=None)
 @example(760, b"\x01")  # a length that is odd for its kind of number
 @given(st.integers(200, 2000), st.binary(min_size=1, max_size=20))
 def test_a_damaged_image_is_refused_or_decoded_but_never_a_fault(at: int, damage: bytes) -> None:

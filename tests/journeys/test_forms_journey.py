@@ -59,7 +59,17 @@ def a_slow_one() -> Instance:
     )
 
 
-BIG_ENDIAN, SLOW = a_big_endian_one(), a_slow_one()
+def a_monster() -> Instance:
+    """A few bytes that say that they are an image of 65535 x 65535."""
+    plain = an_instance(6)
+    ds = pydicom.dcmread(io.BytesIO(plain.data))
+    ds.Rows = ds.Columns = 65535
+    out = io.BytesIO()
+    ds.save_as(out)
+    return Instance(plain.study_uid, plain.series_uid, plain.instance_uid, b"", out.getvalue())
+
+
+BIG_ENDIAN, SLOW, MONSTER = a_big_endian_one(), a_slow_one(), a_monster()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +78,7 @@ def region(
     start_orthanc: StartOrthanc,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Region]:
-    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW]}
+    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW, MONSTER]}
     yield from start_region(
         orthanc_generation,
         start_orthanc,
@@ -166,6 +176,13 @@ def test_big_endian_images_come_decoded(region: Region) -> None:
     frame = region.gateway.get(path + "/frames/1", headers={"Accept": "application/octet-stream"})
     picture = region.gateway.get(path + "/rendered")
     assert (frame.content, picture.status_code) == (BIG_ENDIAN.pixels, 200)
+
+
+@pytest.mark.parametrize("below", ["/rendered", "/thumbnail", "/frames/1/rendered"])
+def test_an_image_that_claims_to_be_huge_is_drawn_by_nobody(region: Region, below: str) -> None:
+    """H78: the site, which may die of it, is not asked either."""
+    answer = region.gateway.get(path_of(MONSTER) + below)
+    assert (answer.status_code, "too large" in answer.json()["detail"]) == (406, True)
 
 
 # ---- versions

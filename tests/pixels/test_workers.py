@@ -3,7 +3,10 @@
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -18,6 +21,7 @@ from gateway.pixels import workers
 from gateway.pixels.workers import PixelWorkers
 from tests.documents import a_pdf, a_text_report
 from tests.studies import an_instance
+from tests.waiting import wait_until
 
 IMAGE = an_instance(1, frames=3, syntax=JPEG2000Lossless)
 PLAIN = {"number": 1, "media_type": "image/png", "view": view_as_dict(View())}
@@ -108,6 +112,18 @@ def test_a_child_has_no_secret_of_ours(
     with open(f"/proc/{pid}/environ", "rb") as environment:
         assert b"GATEWAY" not in environment.read()
     other.close()
+
+
+def test_children_end_with_the_process_that_asked_them() -> None:
+    words = (
+        "import os; from gateway.pixels.workers import _Child; "
+        "child = _Child(); print(child._process.pid, flush=True); os._exit(1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=False
+    )
+    pid = int(done.stdout)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 60, "the child to end")
 
 
 def test_when_nobody_is_free_or_too_much_is_held_the_caller_is_told(
