@@ -26,7 +26,7 @@ from gateway.errors import GatewayBusy
 from gateway.log import log
 
 CHILDREN = 2
-JOB_S = 30.0
+JOB_S = 60.0
 WAIT_S = 20.0
 HELD_LIMIT = 768 * 2**20
 ANSWER_LIMIT = 2**30
