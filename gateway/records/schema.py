@@ -19,6 +19,10 @@ TABLES = (
     leases.lease,
     studies.study,
     studies.series,
+    studies.patient_name,
+    studies.word_of_name,
+    studies.word_ending,
+    studies.modality_set,
     studies.site_cursor,
 )
 SCRIPTS = "gateway.records:migrations"

@@ -22,6 +22,7 @@ from gateway.errors import (
     SiteBusy,
     SiteError,
     SiteTimeout,
+    TooBroad,
     UnsupportedMediaType,
 )
 from gateway.log import log
@@ -31,6 +32,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (UnsupportedMediaType, 415, "Unsupported media type"),
     (PayloadTooLarge, 413, "Too large"),
     (RangeNotSatisfiable, 416, "Range not satisfiable"),
+    (TooBroad, 413, "Too broad"),
     (BadRequest, 400, "Bad request"),
     (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
