@@ -86,6 +86,8 @@ def find_page(
     with records.read() as connection:
         selection = select_by(connection, query)
         scope = scope_terms(site_ids, as_of, has_way=selection.few is not None)
+        if as_of is not None and query.level is not Level.STUDY:
+            scope.append(series.c.first_seen_at <= as_of)
         odd = _odd_places(connection, query, scope)
         clean = [] if odd is None else [study.c.odd == sa.false()]
         terms = [*scope, *selection.terms, *clean]
