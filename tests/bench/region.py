@@ -3,8 +3,10 @@
 Everything lies in one temporary folder, listens on free ports of loopback, and ends with the run.
 """
 
+import base64
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,13 +55,74 @@ class Gateway(Program):
 
     def cpu_s(self) -> float:
         """Processor seconds of all its processes until now, user and system."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_cpu_s(int(pid)) for pid in (self.pid, *children))
+        return family_cpu_s(self.pid)
+
+
+def family_cpu_s(pid: int) -> float:
+    """Processor seconds of a process and its children until now, user and system."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(_cpu_s(int(member)) for member in (pid, *children))
 
 
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+class Nginx(Program):
+    """nginx with as many processes as there are cores.
+
+    servers  text of its http block
+    """
+
+    def __init__(self, name: str, folder: Path, port: int, servers: str) -> None:
+        self.port = port
+        folder.mkdir()
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+        (folder / "nginx.conf").write_text(
+            f"daemon off; pid {folder}/pid; error_log stderr;\n"
+            f"worker_processes {os.cpu_count() or 1}; events {{ worker_connections 1024; }}\n"
+            f"http {{ access_log off; {temporary}\n{servers}\n}}\n"
+        )
+        command = ["/usr/sbin/nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        super().__init__(name, command, folder / "log", ready=self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def cpu_s(self) -> float:
+        """Processor seconds of all its processes until now, user and system."""
+        return family_cpu_s(self.pid)
+
+
+def plain_proxy(folder: Path, orthanc: OrthancServer) -> Nginx:
+    """nginx alone before one Orthanc: what a proxy that decides nothing can reach."""
+    port = free_port()
+    login = base64.b64encode(":".join(orthanc.auth).encode()).decode()
+    servers = PLAIN_PROXY.format(port=port, site=orthanc.http_port, login=login)
+    return Nginx("nginx", folder, port, servers)
+
+
+PLAIN_PROXY = """
+upstream site {{ server 127.0.0.1:{site}; keepalive 32; keepalive_timeout 800ms; }}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://site;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_set_header Authorization "Basic {login}";
+        proxy_request_buffering off;
+        proxy_buffers 16 128k;
+        proxy_buffer_size 128k;
+        proxy_busy_buffers_size 256k;
+        proxy_max_temp_file_size 0;
+        client_max_body_size 0;
+    }}
+}}"""
 
 
 class StandIns(Program):
@@ -94,6 +157,7 @@ class Servers:
 
     orthancs: Sequence[OrthancServer]
     gateway: Gateway
+    nginx: Nginx
     studies: Sequence[Sequence[SmallStudy]]
     many: Sequence[ManySites]
 
@@ -123,6 +187,7 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
         workers = os.cpu_count() or 1
         gateway = Gateway("gateway", folder / "web", _real_region(orthancs, folder), workers)
         stack.enter_context(gateway)
+        nginx = stack.enter_context(plain_proxy(folder / "nginx", orthancs[0]))
         studies = [small_studies(n, studies_of_a_site) for n in range(len(orthancs))]
         with ThreadPoolExecutor(len(orthancs)) as pool:
             list(pool.map(_fill, orthancs, studies, (True, False, False)))
@@ -133,7 +198,7 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
             region = _region([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
             over = stack.enter_context(Gateway(name, folder / name, region, workers=1))
             many.append(ManySites(over, stand_ins.ports, delay_ms))
-        yield Servers(orthancs, gateway, studies, many)
+        yield Servers(orthancs, gateway, nginx, studies, many)
 
 
 def _real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:

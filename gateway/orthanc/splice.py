@@ -1,0 +1,102 @@
+"""Moves bytes from one socket to another inside the kernel: splice(2) through a pipe.
+
+Measured (performance.md 2): 0.4 s of processor time for a GB, against 0.6 through a buffer of 256
+KB. Waiting is left to the sockets themselves, so threads and gevent both work; Linux only, plain
+TCP only.
+"""
+
+import fcntl
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+PIPE_BYTES = 256 * 1024
+KEPT_PIPES = 32
+PIECE = 64 * 1024
+
+_idle: deque[tuple[int, int]] = deque()
+
+
+class NoPipe(Exception):
+    """The kernel gives no pipe of that size: a user may hold 64 MB in pipes."""
+
+
+class Ended(Exception):
+    """The source ended before the bytes that it promised."""
+
+
+@contextmanager
+def pipe() -> Generator[tuple[int, int], None, None]:
+    """An empty pipe (read end, write end); used again unless something went wrong meanwhile.
+
+    raises  NoPipe
+    """
+    ends = _idle.pop() if _idle else _new_pipe()
+    try:
+        yield ends
+    except BaseException:
+        _close(ends)  # it may hold bytes that belong to nobody
+        raise
+    if len(_idle) < KEPT_PIPES:
+        _idle.append(ends)
+    else:
+        _close(ends)
+
+
+def _new_pipe() -> tuple[int, int]:
+    try:
+        ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NoPipe from error
+    try:
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError as error:
+        _close(ends)
+        raise NoPipe from error
+    return ends
+
+
+def _close(ends: tuple[int, int]) -> None:
+    for end in ends:
+        os.close(end)
+
+
+def move(
+    source: socket.socket,
+    sink: socket.socket,
+    count: int,
+    through: tuple[int, int],
+    wait: Callable[[int], None],
+) -> None:
+    """Move exactly `count` bytes; both sockets must be non-blocking below (have a timeout).
+
+    wait    is told how many bytes came since it was last asked, and waits for more to come
+    raises  Ended; what `wait` raises; OSError of the sink. Errors of the source rise from `wait`
+    """
+    out, into = through
+    came = 0
+    while count:
+        try:
+            got = os.splice(source.fileno(), into, count, flags=os.SPLICE_F_NONBLOCK)
+        except OSError:  # nothing there yet, or an error: waiting tells it
+            wait(came)
+            came = 0
+            continue
+        if not got:
+            raise Ended
+        came += got
+        count -= got
+        _empty(out, sink, got, os.SPLICE_F_MORE if count else 0)
+
+
+def _empty(out: int, sink: socket.socket, left: int, flags: int) -> None:
+    """Send what the pipe holds. A sink that is full is waited for by sending a piece as usual."""
+    while left:
+        try:
+            left -= os.splice(out, sink.fileno(), left, flags=os.SPLICE_F_NONBLOCK | flags)
+        except BlockingIOError:
+            piece = os.read(out, min(left, PIECE))
+            left -= len(piece)
+            sink.sendall(piece)
