@@ -24,8 +24,8 @@ from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
 
 OpenAt = Callable[[Site], SiteAnswer]
-Pour = Callable[[SiteAnswer, int], int]
-"""Hands the next so many bytes of an answer on, and tells how many: all, or none if it cannot."""
+Pour = Callable[[bytes, SiteAnswer, int], int]
+"""Sends a block and the next so many bytes of an answer; tells how many: all, or 0 for nothing."""
 
 WORTH_POURING = 64 * 1024
 HEAD_BLOCK = 4 * 1024
@@ -101,8 +101,7 @@ def checked_blocks(
     """The bytes of an opened answer, untouched and checked to their end.
 
     boundary     of the multipart body; without a length its closing delimiter must have come
-    pour         hands bytes on that need not be seen, as soon as those given before are sent;
-                 they are then missing from what this gives
+    pour         takes bytes that need not be seen; what it takes is missing from what this gives
     least_parts  a multipart body with fewer parts was cut too
     raises       SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
     """
@@ -115,12 +114,13 @@ def checked_blocks(
         while block:
             if watch is not None:
                 watch.feed(block)
-            yield block
             ahead = watch.ahead if watch is not None else answer.length or 0
-            poured = pour(answer, ahead) if pour is not None and ahead >= WORTH_POURING else 0
-            if watch is not None:
+            poured = pour(block, answer, ahead) if pour and ahead >= WORTH_POURING else 0
+            if not poured:
+                yield block
+            elif watch is not None:
                 watch.skip(poured)
-            # After a part comes the head of the next one, and its bytes may be poured again.
+            # Behind a part stands the head of the next one, and then its bytes may be poured.
             block = answer.read(HEAD_BLOCK) if poured else answer.read()
         if watch is not None and not (watch.closed and watch.parts >= least_parts):
             raise SiteStreamCut(opened.site.site_id, "the closing boundary or a part is missing")

@@ -8,6 +8,7 @@ TCP only.
 import fcntl
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 PIPE_BYTES = 256 * 1024
 KEPT_PIPES = 32
 PIECE = 64 * 1024
+FAIR_BYTES = 4 * 2**20  # two fast ends never wait, and gevent changes only where something waits
 
 _idle: deque[tuple[int, int]] = deque()
 
@@ -76,19 +78,23 @@ def move(
     raises  Ended; what `wait` raises; OSError of the sink. Errors of the source rise from `wait`
     """
     out, into = through
-    came = 0
+    came = without_a_wait = 0
     while count:
         try:
             got = os.splice(source.fileno(), into, count, flags=os.SPLICE_F_NONBLOCK)
         except OSError:  # nothing there yet, or an error: waiting tells it
             wait(came)
-            came = 0
+            came = without_a_wait = 0
             continue
         if not got:
             raise Ended
         came += got
         count -= got
         _empty(out, sink, got, os.SPLICE_F_MORE if count else 0)
+        without_a_wait += got
+        if without_a_wait > FAIR_BYTES:
+            time.sleep(0)
+            without_a_wait = 0
 
 
 def _empty(out: int, sink: socket.socket, left: int, flags: int) -> None:

@@ -34,8 +34,10 @@ from gateway.errors import (
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.heads import HeadParsed
+from gateway.orthanc.splice import Ended, NoPipe, move, pipe
 
 BLOCK = 256 * 1024
+HEAD_BUFFER = 16 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
 SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
 SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (performance.md 5.9)
@@ -59,21 +61,33 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        start = self._begin()
+        count = self.sock.recv_into(buffer)
+        self._judge(start, count)
+        return count
+
+    def wait(self, came: int) -> None:
+        """Wait until there is something to read, or the end; `came` bytes were taken unread."""
+        start = self._begin()
+        self.sock.recv(1, socket.MSG_PEEK)  # waits as a reader does, in threads and under gevent
+        self._judge(start, came)
+
+    def _begin(self) -> float:
         timeout = self.idle_s
         if self.deadline is not None:
             timeout = min(timeout, self.deadline.remaining_s())
         if timeout <= 0:
             raise TimeoutError("deadline")
         self.sock.settimeout(timeout)
-        start = monotonic_s()
-        count = self.sock.recv_into(buffer)
-        self._waited_s += monotonic_s() - start
+        return monotonic_s()
+
+    def _judge(self, start_s: float, count: int) -> None:
+        self._waited_s += monotonic_s() - start_s
         self._got += count
         if self._waited_s > SLOWEST_WINDOW_S:
             if self._got < SLOWEST_BYTES:
                 raise TimeoutError("too slow")
             self._waited_s, self._got = 0.0, 0
-        return count
 
 
 class _Connection:
@@ -90,7 +104,7 @@ class _Connection:
         self.reader = _TimedReader(self.sock, deadline, idle_s)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self.reader, 16 * 1024)
+        return io.BufferedReader(self.reader, HEAD_BUFFER)
 
     def is_quiet(self) -> bool:
         """Whether nothing came while it was idle: neither its end, nor bytes that nobody asked for
@@ -128,6 +142,7 @@ class SiteAnswer:
         self.chunked = bool(response.chunked)
         self._response = response
         self._connection = connection
+        self._buffered = True
         self._release: Callable[[_Connection | None], None] | None = release
         self._judge: Callable[[SiteError | None], None] | None = judge
 
@@ -158,12 +173,10 @@ class SiteAnswer:
         before = self.length
         try:
             block = self._response.read1(size)
-        except TimeoutError as error:
-            raise self.refuse(
-                SiteTimeout(self.site.site_id, self._connection.reader.idle_s)
-            ) from error
         except (http.client.HTTPException, OSError, ValueError) as error:
-            raise self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__)) from error
+            raise self._cut(error) from error
+        # read1 empties the buffer that the head was read with, and does not fill it again.
+        self._buffered = self._buffered and size < HEAD_BUFFER
         if before is not None:
             self.length = before - len(block)
         if not block:
@@ -173,6 +186,43 @@ class SiteAnswer:
         elif self.length == 0 or self._response.isclosed():
             self._finish()
         return block
+
+    def pour(self, sink: socket.socket, count: int, first: bytes = b"") -> int:
+        """Move the next `count` bytes of the body into a socket, past this process (splice.py).
+
+        first    sent before them, unless 0 is returned
+        returns  count, or 0 if this body cannot go that way: then it must be read
+        raises   as `read` does; OSError if the sink fails
+        """
+        tls = isinstance(self._connection.sock, ssl.SSLSocket)
+        if self._release is None or self.chunked or self._buffered or tls:
+            return 0
+        try:
+            with pipe() as through:
+                if first:
+                    sink.sendall(first, socket.MSG_MORE)
+                move(self._connection.sock, sink, count, through, self._wait)
+        except NoPipe:
+            return 0
+        except Ended as error:
+            raise self._cut(error) from error
+        if self.length is not None:
+            self.length -= count
+            self._response.length = self.length
+            if not self.length:
+                self._finish()
+        return count
+
+    def _wait(self, came: int) -> None:
+        try:
+            self._connection.reader.wait(came)
+        except OSError as error:
+            raise self._cut(error) from error
+
+    def _cut(self, error: Exception) -> SiteError:
+        if isinstance(error, TimeoutError):
+            return self.refuse(SiteTimeout(self.site.site_id, self._connection.reader.idle_s))
+        return self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__))
 
     def refuse(self, error: SiteError) -> SiteError:
         """Close it and count it as a failure; gives the error back, to be raised."""
