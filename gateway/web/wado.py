@@ -348,7 +348,7 @@ def _passed_on(opened: Opened, boundary: bytes | None, media_type: str) -> Respo
     """The body as the holder sends it."""
     length = opened.answer.length_of_body
     outlet = outlet_to_caller(length)
-    body = checked_blocks(opened, boundary, outlet and outlet.pour)
+    body = checked_blocks(opened, boundary, outlet.pour if outlet else None)
     return streamed(body, media_type, length, opened, outlet)
 
 

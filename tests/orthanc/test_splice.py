@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -82,11 +83,10 @@ def test_a_pipe_is_used_again_only_if_it_is_empty(pairs):
         move(source, sink, 3, through, wait_on(source))
     with pipe() as again:
         assert again == through
-        os.write(again[1], b"left")
-    # That was a fault of ours; an error is what closes a pipe that may hold bytes.
-    with pytest.raises(OSError), pipe() as broken:
-        assert broken == through
+    with suppress(OSError), pipe() as broken:
+        os.write(broken[1], b"left")
         raise OSError
+    assert broken == through
     with pytest.raises(OSError):
         os.fstat(through[0])
 
