@@ -13,7 +13,7 @@ from socket import socket
 from flask import Response, request
 
 from gateway.errors import GatewayError
-from gateway.federation.retrieve import Opened
+from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.log import log
 from gateway.orthanc.wire import SiteAnswer
 
@@ -53,11 +53,16 @@ class Outlet:
             self.socket.sendall(b"\r\n")
 
 
-def outlet_to_caller(length: int | None) -> Outlet | None:
-    """Where the current request is answered; None if that is no plain HTTP/1 of our server.
+def untouched(opened: Opened, boundary: bytes | None, media_type: str) -> Response:
+    """The site's own body, checked to its end (federation.retrieve.checked_blocks)."""
+    length = opened.answer.length_of_body
+    outlet = _outlet_to_caller(length)
+    body = checked_blocks(opened, boundary, outlet.pour if outlet else None)
+    return streamed(body, media_type, length, opened, outlet)
 
-    length  of the body, None if it is not known
-    """
+
+def _outlet_to_caller(length: int | None) -> Outlet | None:
+    """Where the current request is answered; None if that is no plain HTTP/1 of our server."""
     sink, protocol = map(request.environ.get, ("gunicorn.socket", "SERVER_PROTOCOL"))
     if sink is None or isinstance(sink, ssl.SSLSocket) or protocol not in ("HTTP/1.0", "HTTP/1.1"):
         return None

@@ -54,7 +54,7 @@ from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
 from gateway.web.decoding import decoded_answer
 from gateway.web.scope import Scope, scope_of
-from gateway.web.streaming import outlet_to_caller, streamed, warn_of_silence
+from gateway.web.streaming import streamed, untouched, warn_of_silence
 
 FRAMES_LIMIT = 1000
 FRAME_LIST = re.compile(r"[1-9]\d{0,8}(?:,[1-9]\d{0,8})*", re.ASCII)
@@ -329,12 +329,12 @@ class _Retriever:
             if choice.media_type == MULTIPART or kind not in SINGLE_KINDS:
                 answer.close()
                 raise SiteSpeaksGarbage(opened.site.site_id, "an unexpected media type")
-            return _passed_on(opened, None, kind)
+            return untouched(opened, None, kind)
         boundary = check_boundary(parameters.get("boundary"))
         if not choice.single_part:
             part_type = parameters.get("type", choice.part_type)
             media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary.decode()}"'
-            return _passed_on(opened, boundary, media_type)
+            return untouched(opened, boundary, media_type)
         headers, body = unwrapped(opened, boundary)
         single_type, _ = parse_content_type(headers.get("content-type", choice.media_type))
         syntax = choice.transfer_syntax
@@ -342,14 +342,6 @@ class _Retriever:
             single_type += f"; transfer-syntax={syntax}"
         length = headers.get("content-length", "")
         return streamed(body, single_type, int(length) if length.isdecimal() else None, opened)
-
-
-def _passed_on(opened: Opened, boundary: bytes | None, media_type: str) -> Response:
-    """The body as the holder sends it."""
-    length = opened.answer.length_of_body
-    outlet = outlet_to_caller(length)
-    body = checked_blocks(opened, boundary, outlet.pour if outlet else None)
-    return streamed(body, media_type, length, opened, outlet)
 
 
 def _upstream_type(opened: Opened) -> tuple[str, dict[str, str]]:
