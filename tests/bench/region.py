@@ -6,7 +6,6 @@ Everything lies in one temporary folder, listens on free ports of loopback, and 
 import base64
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +17,12 @@ from gateway.demo.servers import REPOSITORY, OrthancServer, Program, free_port
 from gateway.settings import PREFIX
 from tests.bench.client import Broken, Client
 from tests.bench.studies import CT, SmallStudy, small_file, small_studies
+from tests.nginx import Nginx, family_cpu_s
 
 SITE_IDS = ("gkb1", "magnit", "zlat")  # the CT and what is stored lie at the first
 USERNAME = "bench"
 MANY_SITES = (3, 10, 30)
 SLOW_MS = 50  # how far away a hospital may be
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Gateway(Program):
@@ -58,51 +57,12 @@ class Gateway(Program):
         return family_cpu_s(self.pid)
 
 
-def family_cpu_s(pid: int) -> float:
-    """Processor seconds of a process and its children until now, user and system."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(_cpu_s(int(member)) for member in (pid, *children))
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
-class Nginx(Program):
-    """nginx with as many processes as there are cores.
-
-    servers  text of its http block
-    """
-
-    def __init__(self, name: str, folder: Path, port: int, servers: str) -> None:
-        self.port = port
-        folder.mkdir()
-        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-        (folder / "nginx.conf").write_text(
-            f"daemon off; pid {folder}/pid; error_log stderr;\n"
-            f"worker_processes {os.cpu_count() or 1}; events {{ worker_connections 1024; }}\n"
-            f"http {{ access_log off; {temporary}\n{servers}\n}}\n"
-        )
-        command = ["/usr/sbin/nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-        super().__init__(name, command, folder / "log", ready=self._listens)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def cpu_s(self) -> float:
-        """Processor seconds of all its processes until now, user and system."""
-        return family_cpu_s(self.pid)
-
-
 def plain_proxy(folder: Path, orthanc: OrthancServer) -> Nginx:
     """nginx alone before one Orthanc: what a proxy that decides nothing can reach."""
     port = free_port()
     login = base64.b64encode(":".join(orthanc.auth).encode()).decode()
     servers = PLAIN_PROXY.format(port=port, site=orthanc.http_port, login=login)
-    return Nginx("nginx", folder, port, servers)
+    return Nginx(folder, port, servers)
 
 
 PLAIN_PROXY = """
