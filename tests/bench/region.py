@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, free_port
-from gateway.settings import PREFIX
+from gateway.region_file import load_region
+from gateway.settings import PREFIX, Settings
+from gateway.web.nginx import configuration
 from tests.bench.client import Broken, Client
 from tests.bench.studies import CT, SmallStudy, small_file, small_studies
 from tests.nginx import Nginx, family_cpu_s
@@ -31,15 +33,17 @@ class Gateway(Program):
     def __init__(self, name: str, folder: Path, region: str, workers: int) -> None:
         self.port = free_port()
         folder.mkdir()
-        (folder / "region.toml").write_text(region, encoding="utf-8")
+        self.region_file = folder / "region.toml"
+        self.region_file.write_text(region, encoding="utf-8")
         environ = {
             "PYTHONPATH": str(REPOSITORY),
             PREFIX + "STATE_DIR": str(folder),
             PREFIX + "WEB_WORKERS": str(workers),
             PREFIX + "LOG_LEVEL": "WARNING",
+            PREFIX + "PROXY_DECISION_S": "10",
         }
         command = [sys.executable, "-m", "gateway.cli", "web"]
-        command += ["--region", str(folder / "region.toml"), "--port", str(self.port)]
+        command += ["--region", str(self.region_file), "--port", str(self.port)]
         super().__init__(name, command, folder / "gateway.log", environ=environ, folder=folder)
 
     def is_ready(self) -> bool:
@@ -55,6 +59,25 @@ class Gateway(Program):
     def cpu_s(self) -> float:
         """Processor seconds of all its processes until now, user and system."""
         return family_cpu_s(self.pid)
+
+
+class Front(Nginx):
+    """The nginx that the gateway wants before itself, by `gateway nginx-config`."""
+
+    def __init__(self, folder: Path, gateway: Gateway) -> None:
+        self.gateway = gateway
+        port = free_port()
+        printed = configuration(
+            Settings(port=gateway.port, proxy_decision_s=10),
+            load_region(gateway.region_file),
+            f"127.0.0.1:{port}",
+            str(folder / "decisions"),
+        )
+        super().__init__(folder, port, printed)
+
+    def cpu_s(self) -> float:
+        """Processor seconds of nginx and of the gateway behind it."""
+        return super().cpu_s() + self.gateway.cpu_s()
 
 
 def plain_proxy(folder: Path, orthanc: OrthancServer) -> Nginx:
@@ -118,6 +141,7 @@ class Servers:
     orthancs: Sequence[OrthancServer]
     gateway: Gateway
     nginx: Nginx
+    front: Front
     studies: Sequence[Sequence[SmallStudy]]
     many: Sequence[ManySites]
 
@@ -148,6 +172,7 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
         gateway = Gateway("gateway", folder / "web", _real_region(orthancs, folder), workers)
         stack.enter_context(gateway)
         nginx = stack.enter_context(plain_proxy(folder / "nginx", orthancs[0]))
+        front = stack.enter_context(Front(folder / "front", gateway))
         studies = [small_studies(n, studies_of_a_site) for n in range(len(orthancs))]
         with ThreadPoolExecutor(len(orthancs)) as pool:
             list(pool.map(_fill, orthancs, studies, (True, False, False)))
@@ -158,7 +183,7 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
             region = _region([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
             over = stack.enter_context(Gateway(name, folder / name, region, workers=1))
             many.append(ManySites(over, stand_ins.ports, delay_ms))
-        yield Servers(orthancs, gateway, nginx, studies, many)
+        yield Servers(orthancs, gateway, nginx, front, studies, many)
 
 
 def _real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:

@@ -177,7 +177,8 @@ class Work:
 
     unit      "ms" for the median time of one request, else a rate over all callers
     requests  of each caller in one round
-    sides     "direct", "gateway" and, where a plain proxy could do it too, "nginx"
+    sides     "direct", "gateway" and, where a plain proxy could do it too, "nginx" (that proxy)
+              and "behind" (the gateway behind the nginx that it configures)
     per       what the processor time of a side's process is divided by
     """
 
@@ -313,13 +314,10 @@ def _retrieves(servers: Servers) -> list[Work]:
     def work(
         name: str, unit: Any, callers: int, requests: int, per: Any, *rest: Any, **more: Any
     ) -> Work:
-        sides = {
-            "direct": Side(askers(orthanc.http_port, orthanc.auth, callers, *rest, **more)),
-            "nginx": Side(askers(servers.nginx.port, (), callers, *rest, **more), servers.nginx),
-            "gateway": Side(
-                askers(servers.gateway.port, (), callers, *rest, **more), servers.gateway
-            ),
-        }
+        sides = {"direct": Side(askers(orthanc.http_port, orthanc.auth, callers, *rest, **more))}
+        through = {"nginx": servers.nginx, "gateway": servers.gateway, "behind": servers.front}
+        for side, process in through.items():
+            sides[side] = Side(askers(process.port, (), callers, *rest, **more), process)
         return Work(f"{name}, c={callers}", unit, requests, sides, per)
 
     metadata = ([f"{series}/metadata"], JSON, _metadata)
