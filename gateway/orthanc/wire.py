@@ -10,12 +10,13 @@ The user's headers never reach a site: the caller names each header that is sent
 import base64
 import http.client
 import io
+import re
 import select
 import socket
 import ssl
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ from gateway.errors import (
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.heads import HeadParsed
+from gateway.orthanc.slots import Slots
 from gateway.orthanc.splice import Ended, NoPipe, move, pipe
 
 BLOCK = 256 * 1024
@@ -44,6 +46,7 @@ SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (perfor
 SLOTS_FOR_BODIES = 16
 ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
 """Refusals that say more about what we asked than about the site."""
+PATH = re.compile(r"[!-~]+", re.ASCII)
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
 
@@ -65,6 +68,13 @@ class _TimedReader(io.RawIOBase):
         count = self.sock.recv_into(buffer)
         self._judge(start, count)
         return count
+
+    def recv(self, size: int) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        start = self._begin()
+        block = self.sock.recv(size)
+        self._judge(start, len(block))
+        return block
 
     def wait(self, came: int) -> None:
         """Wait until there is something to read, or the end; `came` bytes were taken unread."""
@@ -110,9 +120,15 @@ class _Connection:
         """Whether nothing came while it was idle: neither its end, nor bytes that nobody asked for
         and that would be taken for the next answer."""
         try:
-            return not select.select([self.sock], [], [], 0)[0]
+            if isinstance(self.sock, ssl.SSLSocket):
+                return not select.select([self.sock], [], [], 0)[0]
+            self.sock.settimeout(0)
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
         except (OSError, ValueError):
-            return False
+            pass
+        return False
 
     def close(self) -> None:
         self.sock.close()
@@ -172,7 +188,11 @@ class SiteAnswer:
             return b""
         before = self.length
         try:
-            block = self._response.read1(size)
+            if self.chunked or self._buffered:
+                block = self._response.read1(size)
+            else:
+                most = size if self.length is None else min(size, self.length)
+                block = self._connection.reader.recv(most)
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise self._cut(error) from error
         # read1 empties the buffer that the head was read with, and does not fill it again.
@@ -199,8 +219,9 @@ class SiteAnswer:
             return 0
         try:
             with pipe() as through:
-                if first:
-                    sink.sendall(first, socket.MSG_MORE)
+                sent = sink.send(first, socket.MSG_MORE) if first else 0
+                if sent < len(first):
+                    sink.sendall(first[sent:], socket.MSG_MORE)
                 move(self._connection.sock, sink, count, through, self._wait)
         except NoPipe:
             return 0
@@ -208,7 +229,6 @@ class SiteAnswer:
             raise self._cut(error) from error
         if self.length is not None:
             self.length -= count
-            self._response.length = self.length
             if not self.length:
                 self._finish()
         return count
@@ -271,8 +291,8 @@ class _Post:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.standing = Standing()
-        self.slots = threading.BoundedSemaphore(SLOTS_PER_SITE)
-        self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
+        self.slots = Slots(SLOTS_PER_SITE)
+        self.body_slots = Slots(SLOTS_FOR_BODIES)
         self.idle: deque[_Connection] = deque()
 
     def keep(self, connection: _Connection) -> None:
@@ -482,21 +502,26 @@ def _request_head(
     headers: Sequence[tuple[str, str]],
     body: bytes | Iterable[bytes] | None,
 ) -> bytes:
-    parts = urlsplit(site.url)
-    path = parts.path.rstrip("/") + target
-    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity"), *headers]
-    if site.username:
-        pair = f"{site.username}:{site.password}".encode()
-        lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    lines = [*_always(site), *headers]
     if isinstance(body, bytes):
         lines.append(("Content-Length", str(len(body))))
     elif body is not None:
         lines.append(("Transfer-Encoding", "chunked"))
+    path = urlsplit(site.url).path.rstrip("/") + target
     text = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in lines)])
-    clean = text.isascii() and text.count("\r\n") == len(lines) and "\n" not in path
-    if not clean or any(c <= " " for c in path):
+    if not (text.isascii() and text.count("\r\n") == len(lines) and PATH.fullmatch(path)):
         raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
     return text.encode("ascii") + b"\r\n\r\n"
+
+
+@lru_cache(maxsize=4096)
+def _always(site: Site) -> tuple[tuple[str, str], ...]:
+    """Headers of every request to a site."""
+    lines = [("Host", urlsplit(site.url).netloc), ("Accept-Encoding", "identity")]
+    if site.username:
+        pair = f"{site.username}:{site.password}".encode()
+        lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    return tuple(lines)
 
 
 def _send_chunked(
@@ -523,14 +548,14 @@ def _send_chunked(
     return True
 
 
-def _take(slots: Sequence[threading.BoundedSemaphore], site_id: str, wait_s: float) -> None:
+def _take(slots: Sequence[Slots], site_id: str, wait_s: float) -> None:
     deadline = Deadline(wait_s)
     for n, slot in enumerate(slots):
-        if not slot.acquire(timeout=deadline.remaining_s()):
+        if not slot.take(deadline):
             _give_back(slots[:n])
             raise SiteBusy(site_id, "all our slots there are taken")
 
 
-def _give_back(slots: Sequence[threading.BoundedSemaphore]) -> None:
+def _give_back(slots: Sequence[Slots]) -> None:
     for slot in slots:
-        slot.release()
+        slot.give_back()

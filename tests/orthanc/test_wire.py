@@ -456,8 +456,8 @@ def test_a_site_gets_its_own_password_and_nothing_else_of_ours(wire, serve):
         "GET /x HTTP/1.1",
         f"Host: {server.url.removeprefix('http://')}",
         "Accept-Encoding: identity",
-        "Accept: a/b",
         "Authorization: Basic Z3c6dMOkOnN0",
+        "Accept: a/b",
         "",
         "",
     ]
