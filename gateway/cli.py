@@ -20,11 +20,11 @@ from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import GatewayError, SettingsError
 from gateway.model.wording import number, span
+from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
 from gateway.settings import PREFIX, Settings, load_settings
-from gateway.web.nginx import configuration
 from gateway.worker.jobs import Bench, probe_all
 from gateway.worker.keeper import run_keeper
 from gateway.worker.rq_worker import run_worker

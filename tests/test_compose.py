@@ -24,9 +24,9 @@ from gateway.demo.layout import (
 )
 from gateway.demo.servers import REDIS_OPTIONS, free_port, read_configuration
 from gateway.model.sites import Region
+from gateway.nginx import configuration
 from gateway.region_file import load_region
 from gateway.settings import Settings, load_settings
-from gateway.web.nginx import configuration
 from tests.nginx import Nginx
 
 ROOT = Path(__file__).parents[1]

@@ -1,6 +1,6 @@
 """Lets the front nginx fetch frames and instances itself: the gateway decides, nginx carries.
 
-`gateway nginx-config` writes the other half. nginx asks here before it answers (auth_request) and
+gateway/nginx.py writes the other half. nginx asks here before it answers (auth_request) and
 may keep the answer for PROXY_DECISION_S seconds, for one caller, series and form; so that is also
 how long a withdrawn right may go on (trust.md A). Only bodies with a length go that way, because
 nginx takes a body that breaks off without one for a whole one (performance.md 5.1).
@@ -18,15 +18,10 @@ from gateway.dicom.transcode import Plan, plan_transcoding
 from gateway.dicom.uids import check_uid
 from gateway.errors import GatewayError
 from gateway.model.sites import Site
+from gateway.nginx import DECISION_PATH, OBJECT
 from gateway.web.errors import problem
 from gateway.web.scope import scope_of
 
-DECISION_PATH = "/front-proxy/decision"
-OBJECT = (
-    r"/studies/(?<study>[0-9.]+)/series/(?<series>[0-9.]+)/instances/(?<instance>[0-9.]+)"
-    r"(?:(?<kind>/frames)/[1-9][0-9]*)?"
-)
-"""What nginx may fetch, in the words of its own regular expressions."""
 PATH = re.compile(
     rf"(?:/sites/(?P<site_id>[a-z0-9-]+))?/dicom-web{OBJECT.replace('(?<', '(?P<')}", re.ASCII
 )

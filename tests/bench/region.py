@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, free_port
+from gateway.nginx import configuration
 from gateway.region_file import load_region
 from gateway.settings import PREFIX, Settings
-from gateway.web.nginx import configuration
 from tests.bench.client import Broken, Client
 from tests.bench.studies import CT, SmallStudy, small_file, small_studies
 from tests.nginx import Nginx, family_cpu_s

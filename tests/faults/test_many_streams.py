@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from gateway.demo.servers import free_port
+from gateway.nginx import configuration
 from gateway.region_file import load_region
 from gateway.settings import Settings
-from gateway.web.nginx import configuration
 from tests.faults.callers import read_to_the_end, vanish
 from tests.faults.conftest import GatewayProcess, end
 from tests.faults.images import make_study

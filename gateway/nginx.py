@@ -1,4 +1,7 @@
-"""Writes the configuration of the front nginx: `gateway nginx-config`."""
+"""Writes the configuration of the front nginx (`gateway nginx-config`) from nginx.conf beside it.
+
+The other half, what the gateway says to that nginx, is web/front_proxy.py.
+"""
 
 import base64
 import socket
@@ -13,8 +16,13 @@ from gateway.errors import SettingsError
 from gateway.model.sites import Region, Site
 from gateway.orthanc.wire import SLOTS_FOR_BODIES
 from gateway.settings import Settings
-from gateway.web.front_proxy import DECISION_PATH, OBJECT
 
+DECISION_PATH = "/front-proxy/decision"
+OBJECT = (
+    r"/studies/(?<study>[0-9.]+)/series/(?<series>[0-9.]+)/instances/(?<instance>[0-9.]+)"
+    r"(?:(?<kind>/frames)/[1-9][0-9]*)?"
+)
+"""What nginx may fetch, in the words of its own regular expressions."""
 # What a site may answer instead of an image; also 3xx, which Orthanc never says.
 ERRORS = """301 302 303 307 308 400 401 403 404 405 406 408 409 410 411 413 414 415 416 429 431
     500 501 502 503 504 505 507"""
@@ -76,7 +84,7 @@ def configuration(
     public = urlsplit(settings.base_url)
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     environment = Environment(
-        loader=PackageLoader("gateway.web"),
+        loader=PackageLoader("gateway", "."),
         autoescape=False,  # noqa: S701 - no HTML; every value is checked by _word
         undefined=StrictUndefined,
         keep_trailing_newline=True,
