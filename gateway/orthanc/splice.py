@@ -21,8 +21,8 @@ FAIR_BYTES = 4 * 2**20  # two fast ends never wait, and gevent changes only wher
 _idle: deque[tuple[int, int]] = deque()
 
 
-class NoPipe(Exception):
-    """The kernel gives no pipe of that size: a user may hold 64 MB in pipes."""
+class CannotSplice(Exception):
+    """Nothing was moved: no pipe (a user may hold 64 MB in them), or sockets of another kind."""
 
 
 class Ended(Exception):
@@ -33,7 +33,7 @@ class Ended(Exception):
 def pipe() -> Generator[tuple[int, int], None, None]:
     """An empty pipe (read end, write end); used again unless something went wrong meanwhile.
 
-    raises  NoPipe
+    raises  CannotSplice
     """
     ends = _idle.pop() if _idle else _new_pipe()
     try:
@@ -51,12 +51,12 @@ def _new_pipe() -> tuple[int, int]:
     try:
         ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise NoPipe from error
+        raise CannotSplice from error
     try:
         fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     except OSError as error:
         _close(ends)
-        raise NoPipe from error
+        raise CannotSplice from error
     return ends
 
 
@@ -71,23 +71,34 @@ def move(
     count: int,
     through: tuple[int, int],
     wait: Callable[[int], None],
+    first: bytes = b"",
 ) -> None:
-    """Move exactly `count` bytes; both sockets must be non-blocking below (have a timeout).
+    """Send `first` and move exactly `count` bytes after it.
 
+    Both sockets must be non-blocking below: have a timeout, or be gevent's.
     wait    is told how many bytes came since it was last asked, and waits for more to come
-    raises  Ended; what `wait` raises; OSError of the sink. Errors of the source rise from `wait`
+    raises  CannotSplice before a byte was sent; Ended; what `wait` raises; OSError of the sink
     """
     out, into = through
+    inlet = source.fileno()
     came = without_a_wait = 0
+    begun = False
     while count:
         try:
-            got = os.splice(source.fileno(), into, count, flags=os.SPLICE_F_NONBLOCK)
-        except OSError:  # nothing there yet, or an error: waiting tells it
+            got = os.splice(inlet, into, count, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
             wait(came)
             came = without_a_wait = 0
             continue
+        except ConnectionError as error:
+            raise Ended from error
+        except OSError as error:
+            raise Ended if begun else CannotSplice from error
         if not got:
             raise Ended
+        if not begun:
+            begun = True
+            _send(sink, first)
         came += got
         count -= got
         _empty(out, sink, got, os.SPLICE_F_MORE if count else 0)
@@ -95,6 +106,13 @@ def move(
         if without_a_wait > FAIR_BYTES:
             time.sleep(0)
             without_a_wait = 0
+
+
+def _send(sink: socket.socket, block: bytes) -> None:
+    """Send a block after which more will follow at once."""
+    sent = sink.send(block, socket.MSG_MORE) if block else 0
+    if sent < len(block):
+        sink.sendall(block[sent:], socket.MSG_MORE)
 
 
 def _empty(out: int, sink: socket.socket, left: int, flags: int) -> None:

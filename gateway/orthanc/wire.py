@@ -36,7 +36,7 @@ from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.heads import HeadParsed
 from gateway.orthanc.slots import Slots
-from gateway.orthanc.splice import Ended, NoPipe, move, pipe
+from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
 
 BLOCK = 256 * 1024
 HEAD_BUFFER = 16 * 1024
@@ -219,11 +219,8 @@ class SiteAnswer:
             return 0
         try:
             with pipe() as through:
-                sent = sink.send(first, socket.MSG_MORE) if first else 0
-                if sent < len(first):
-                    sink.sendall(first[sent:], socket.MSG_MORE)
-                move(self._connection.sock, sink, count, through, self._wait)
-        except NoPipe:
+                move(self._connection.sock, sink, count, through, self._wait, first)
+        except CannotSplice:
             return 0
         except Ended as error:
             raise self._cut(error) from error

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from gateway.orthanc import splice
-from gateway.orthanc.splice import Ended, NoPipe, move, pipe
+from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
 
 MUCH = os.urandom(3_000_000)
 
@@ -53,6 +53,24 @@ def test_so_many_bytes_are_moved_and_not_one_more(pairs):
     reading.join()
     assert b"".join(got) == MUCH
     assert source.recv(10) == b"rest"
+
+
+def test_what_cannot_be_spliced_is_told_before_a_byte_is_sent(pairs, tmp_path):
+    _, _, sink, out = pairs
+    (file := tmp_path / "file").touch()
+    with file.open("ab") as source, pytest.raises(CannotSplice), pipe() as through:
+        move(source, sink, 10, through, lambda _came: None, b"first")  # type: ignore[arg-type]
+    sink.close()
+    assert out.recv(10) == b""
+
+
+def test_a_block_goes_before_what_is_moved(pairs):
+    far, source, sink, out = pairs
+    far.sendall(b"abc")
+    with pipe() as through:
+        move(source, sink, 3, through, wait_on(source), b"first ")
+    sink.close()
+    assert b"".join(iter(lambda: out.recv(100), b"")) == b"first abc"
 
 
 def test_a_source_that_ends_early_is_told(pairs):
@@ -105,5 +123,5 @@ def test_without_a_pipe_nothing_is_moved(monkeypatch):
         raise OSError
 
     monkeypatch.setattr(os, "pipe2", refuse)
-    with pytest.raises(NoPipe), pipe():
+    with pytest.raises(CannotSplice), pipe():
         pass
