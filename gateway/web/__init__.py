@@ -11,9 +11,11 @@ from gateway.web import (
     health,
     home,
     qido,
+    reports,
     stow,
     viewer,
     wado,
+    wado_uri,
 )
 from gateway.web.scope import check_path
 
@@ -32,6 +34,8 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(front_proxy.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
+    app.register_blueprint(wado_uri.create_blueprint(gateway))
+    app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     capabilities.register(app, gateway)
     return app
