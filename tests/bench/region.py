@@ -3,6 +3,7 @@
 Everything lies in one temporary folder, listens on free ports of loopback, and ends with the run.
 """
 
+import base64
 import json
 import os
 import sys
@@ -13,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, free_port
-from gateway.settings import PREFIX
+from gateway.nginx import configuration
+from gateway.region_file import load_region
+from gateway.settings import PREFIX, Settings
 from tests.bench.client import Broken, Client
 from tests.bench.studies import CT, SmallStudy, small_file, small_studies
+from tests.nginx import Nginx, family_cpu_s
 
 SITE_IDS = ("gkb1", "magnit", "zlat")  # the CT and what is stored lie at the first
 USERNAME = "bench"
 MANY_SITES = (3, 10, 30)
 SLOW_MS = 50  # how far away a hospital may be
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Gateway(Program):
@@ -30,15 +33,17 @@ class Gateway(Program):
     def __init__(self, name: str, folder: Path, region: str, workers: int) -> None:
         self.port = free_port()
         folder.mkdir()
-        (folder / "region.toml").write_text(region, encoding="utf-8")
+        self.region_file = folder / "region.toml"
+        self.region_file.write_text(region, encoding="utf-8")
         environ = {
             "PYTHONPATH": str(REPOSITORY),
             PREFIX + "STATE_DIR": str(folder),
             PREFIX + "WEB_WORKERS": str(workers),
             PREFIX + "LOG_LEVEL": "WARNING",
+            PREFIX + "PROXY_DECISION_S": "10",
         }
         command = [sys.executable, "-m", "gateway.cli", "web"]
-        command += ["--region", str(folder / "region.toml"), "--port", str(self.port)]
+        command += ["--region", str(self.region_file), "--port", str(self.port)]
         super().__init__(name, command, folder / "gateway.log", environ=environ, folder=folder)
 
     def is_ready(self) -> bool:
@@ -53,13 +58,54 @@ class Gateway(Program):
 
     def cpu_s(self) -> float:
         """Processor seconds of all its processes until now, user and system."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_cpu_s(int(pid)) for pid in (self.pid, *children))
+        return family_cpu_s(self.pid)
 
 
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+class Front(Nginx):
+    """The nginx that the gateway wants before itself, by `gateway nginx-config`."""
+
+    def __init__(self, folder: Path, gateway: Gateway) -> None:
+        self.gateway = gateway
+        port = free_port()
+        printed = configuration(
+            Settings(port=gateway.port, proxy_decision_s=10),
+            load_region(gateway.region_file),
+            f"127.0.0.1:{port}",
+            str(folder / "decisions"),
+        )
+        super().__init__(folder, port, printed)
+
+    def cpu_s(self) -> float:
+        """Processor seconds of nginx and of the gateway behind it."""
+        return super().cpu_s() + self.gateway.cpu_s()
+
+
+def plain_proxy(folder: Path, orthanc: OrthancServer) -> Nginx:
+    """nginx alone before one Orthanc: what a proxy that decides nothing can reach."""
+    port = free_port()
+    login = base64.b64encode(":".join(orthanc.auth).encode()).decode()
+    servers = PLAIN_PROXY.format(port=port, site=orthanc.http_port, login=login)
+    return Nginx(folder, port, servers)
+
+
+PLAIN_PROXY = """
+upstream site {{ server 127.0.0.1:{site}; keepalive 32; keepalive_timeout 800ms; }}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://site;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_set_header Authorization "Basic {login}";
+        proxy_request_buffering off;
+        proxy_buffers 16 128k;
+        proxy_buffer_size 128k;
+        proxy_busy_buffers_size 256k;
+        proxy_max_temp_file_size 0;
+        client_max_body_size 0;
+    }}
+}}"""
 
 
 class StandIns(Program):
@@ -94,6 +140,8 @@ class Servers:
 
     orthancs: Sequence[OrthancServer]
     gateway: Gateway
+    nginx: Nginx
+    front: Front
     studies: Sequence[Sequence[SmallStudy]]
     many: Sequence[ManySites]
 
@@ -123,6 +171,8 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
         workers = os.cpu_count() or 1
         gateway = Gateway("gateway", folder / "web", _real_region(orthancs, folder), workers)
         stack.enter_context(gateway)
+        nginx = stack.enter_context(plain_proxy(folder / "nginx", orthancs[0]))
+        front = stack.enter_context(Front(folder / "front", gateway))
         studies = [small_studies(n, studies_of_a_site) for n in range(len(orthancs))]
         with ThreadPoolExecutor(len(orthancs)) as pool:
             list(pool.map(_fill, orthancs, studies, (True, False, False)))
@@ -133,7 +183,7 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
             region = _region([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
             over = stack.enter_context(Gateway(name, folder / name, region, workers=1))
             many.append(ManySites(over, stand_ins.ports, delay_ms))
-        yield Servers(orthancs, gateway, studies, many)
+        yield Servers(orthancs, gateway, nginx, front, studies, many)
 
 
 def _real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:
