@@ -68,6 +68,10 @@ class PayloadTooLarge(BadRequest):
     """A body, part or answer is larger than its limit."""
 
 
+class TooSlow(BadRequest):
+    """The body comes so slowly that it would keep others waiting."""
+
+
 class NotFound(GatewayError):
     """All sites that may hold it answered, and none has it."""
 

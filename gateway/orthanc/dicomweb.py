@@ -20,7 +20,7 @@ from gateway.dicom.names import repair
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
-from gateway.model.answers import Holder, SitePage
+from gateway.model.answers import Holder, SitePage, SiteSaid
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
@@ -99,13 +99,41 @@ def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
     _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
 
 
-def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> frozenset[str]:
-    """SOP instance UIDs that the site holds of a study, asked anew."""
+def list_copies(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline
+) -> dict[str, tuple[str, ...]]:
+    """SOP instance UID -> paths of the copies that the site holds of it, asked anew.
+
+    The paths are for copies.py. Orthanc holds a UID twice if it came under two PatientIDs.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    if site.kind != "orthanc":
+        query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
+        for row in _search_paged(wire, site, query, deadline).rows:
+            uid, series = text(row, "SOPInstanceUID"), text(row, "SeriesInstanceUID")
+            if is_lenient_uid(series):
+                found[uid] = (f"/studies/{study_uid}/series/{series}/instances/{uid}",)
+        return found
+    for entry in _find(wire, site, Level.INSTANCE, {"StudyInstanceUID": study_uid}, deadline):
+        uid = _main_tags(entry).get("SOPInstanceUID", "")
+        found[uid] = (*found.get(uid, ()), f"/instances/{entry.get('ID')}")
+    return found
+
+
+def find_patients(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline
+) -> frozenset[str] | None:
+    """PatientIDs under which the site holds a study; None if it holds none of it."""
     if site.kind == "orthanc":
-        found = _find(wire, site, Level.INSTANCE, {"StudyInstanceUID": study_uid}, deadline)
-        return frozenset(_main_tags(entry).get("SOPInstanceUID", "") for entry in found)
-    query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
-    return _search_paged(wire, site, query, deadline).uids
+        found = _find(wire, site, Level.STUDY, {"StudyInstanceUID": study_uid}, deadline)
+        names = [_main_tags(entry, "PatientMainDicomTags").get("PatientID", "") for entry in found]
+    else:
+        target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}&includefield=00100020"
+        rows = _rows(wire, site, target, deadline)
+        names = [
+            text(row, "PatientID") for row in rows if text(row, "StudyInstanceUID") == study_uid
+        ]
+    return frozenset(name.strip() for name in names) if names else None
 
 
 def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int | None:
@@ -183,8 +211,8 @@ def read_metadata(site: Site, blocks: Iterable[bytes], study_uid: str) -> list[D
 
 def send_store(
     wire: Wire, site: Site, boundary: str, body: Iterable[bytes], longest_s: float
-) -> Mapping[str, int]:
-    """Send a STOW-RS body in chunks; FailureReason by SOP instance UID, as the site lists them.
+) -> SiteSaid:
+    """Send a STOW-RS body in chunks; what the site's answer says of single instances.
 
     An error status with a body is an answer too (Orthanc says 400 and 409 when some are stored);
     what is really there is asked afterwards.
@@ -209,14 +237,21 @@ def send_store(
     try:
         module = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return {}
-    failed: dict[str, int] = {}
-    if isinstance(module, dict):
-        for item in values(module, "FailedSOPSequence"):
-            if isinstance(item, dict):
-                reason = integer(item, "FailureReason")
-                failed[text(item, "ReferencedSOPInstanceUID")] = reason or 0x0110
-    return failed
+        return SiteSaid()
+    if not isinstance(module, dict):
+        return SiteSaid()
+    failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
+    warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
+    return SiteSaid(failed, warned)
+
+
+def _reasons(module: Dataset, sequence: str, reason: str) -> Iterator[tuple[str, int | None]]:
+    """(SOP instance UID, reason) of each item; 16 bits are all that a reason may have."""
+    for item in values(module, f"{sequence}SOPSequence"):
+        if isinstance(item, dict):
+            number = integer(item, f"{reason}Reason")
+            known = number is not None and 0 < number < 0x10000
+            yield text(item, "ReferencedSOPInstanceUID"), number if known else None
 
 
 def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:

@@ -19,6 +19,7 @@ from gateway.errors import (
     SiteBusy,
     SiteError,
     SiteTimeout,
+    TooSlow,
     UnsupportedMediaType,
 )
 from gateway.log import log
@@ -27,6 +28,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotAcceptable, 406, "Not acceptable"),
     (UnsupportedMediaType, 415, "Unsupported media type"),
     (PayloadTooLarge, 413, "Too large"),
+    (TooSlow, 408, "Too slow"),
     (BadRequest, 400, "Bad request"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
