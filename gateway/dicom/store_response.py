@@ -45,7 +45,8 @@ def status_of(results: Sequence[InstanceResult]) -> int:
         return 507
     if all(failure & 0xFF00 == 0xA700 or failure == PROCESSING_FAILURE for failure in failures):
         return 503
-    if all(failure & 0xF000 == 0xC000 for failure in failures):
+    syntax = (failure & 0xF000 == 0xC000 and failure != TRANSFER_SYNTAX for failure in failures)
+    if all(syntax):
         return 400
     return 409
 

@@ -36,7 +36,8 @@ from gateway.dicom.store_response import (
 from gateway.errors import NoSiteAnswered, SiteError, SiteRefused
 from gateway.model.answers import Copy, Place, SiteSaid
 
-PREFIX_STEPS = (64 * 1024, 1024 * 1024, 16 * 1024 * 1024)
+PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
+"""How much of a part is kept, at most, until its UIDs have come; most need the first step."""
 FULL = 507
 
 
@@ -65,15 +66,19 @@ class Refused:
     failure: int
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry:
-    """One instance of the request. `content` is set where it was compared instead of sent."""
+    """One instance of the request.
+
+    content  set where it was compared instead of sent
+    whole    its elements ended where it did
+    """
 
     identity: Identity
     failure: int | None = None
     site_id: str = ""
     content: Fingerprint | None = None
-    lengths: LengthCheck | None = None
+    whole: bool = True
 
     @property
     def key(self) -> tuple[str, str]:
@@ -106,7 +111,7 @@ class _Request:
     study_uid: str | None
     storage: Storage
     entries: list[_Entry] = field(default_factory=list)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, Place | None] = field(default_factory=dict)
     patients: dict[str, set[str]] = field(default_factory=dict)
     sent: set[tuple[str, str]] = field(default_factory=set)
     said: dict[str, SiteSaid] = field(default_factory=dict)
@@ -124,7 +129,6 @@ class _Request:
             if failure is None:
                 blocks = self._judge(entry, chain([prefix], part.chunks))
                 if blocks is not None:
-                    entry.lengths = LengthCheck(identity)
                     self.sent.add((entry.site_id, identity.sop_instance_uid))
                     yield entry, blocks
 
@@ -135,6 +139,9 @@ class _Request:
             entry.failure = OTHER_STUDY
             return None
         place = self._place(identity.study_uid)
+        if place is None:
+            entry.failure = PROCESSING_FAILURE
+            return None
         patients = self.patients[identity.study_uid]
         if "" not in patients | {identity.patient_id} and identity.patient_id not in patients:
             if patients:
@@ -149,14 +156,18 @@ class _Request:
         copies = place.elsewhere.get(uid)
         return blocks if copies is None else self._compared(entry, copies, blocks)
 
-    def _place(self, study_uid: str) -> Place:
+    def _place(self, study_uid: str) -> Place | None:
+        """None if its site is silent; if nothing went anywhere yet the caller is told at once."""
         if study_uid not in self.places:
             try:
                 place = self.storage.place(study_uid)
             except SiteError as error:
-                raise NoSiteAnswered({error.site_id: error.code}) from error
+                if not self.sent:
+                    raise NoSiteAnswered({error.site_id: error.code}) from error
+                self.failed[error.site_id] = error
+                place = None
             self.places[study_uid] = place
-            self.patients[study_uid] = set(place.patient_ids)
+            self.patients[study_uid] = set(place.patient_ids) if place else set()
         return self.places[study_uid]
 
     def _compared(
@@ -235,7 +246,7 @@ class _Request:
 
     def _reason(self, entry: _Entry, said: SiteSaid) -> int:
         """Why the site does not hold what was sent to it, as far as anybody can tell."""
-        if entry.lengths is not None and not entry.lengths.adds_up:
+        if not entry.whole:
             return CANNOT_UNDERSTAND  # Orthanc refuses a file that was cut without a word
         if entry.identity.sop_instance_uid in said.failed:
             return said.failed[entry.identity.sop_instance_uid]
@@ -253,12 +264,13 @@ def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[bytes]:
     """The body for a site: our boundary, plain part headers, bytes of each part untouched."""
     head = part_head(boundary, [("Content-Type", "application/dicom")])
     for entry, blocks in ready:
+        lengths = LengthCheck(entry.identity)
         begin = head
         for block in blocks:
-            if entry.lengths is not None:
-                entry.lengths.feed(block)
+            lengths.feed(block)
             yield begin + block if begin else block
             begin = b""
+        entry.whole = lengths.adds_up
         yield b"\r\n"
     yield closing(boundary)
 
