@@ -30,6 +30,8 @@ ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
 FEW = 50
+FULL = 507
+CANNOT_WRITE = (14, 19)  # Orthanc's numbers for "cannot write to file" and "file storage is full"
 
 # Keys that few rows answer to, and values that mean the same with and without percent-encoding.
 SELECTIVE = {
@@ -216,7 +218,7 @@ def send_store(
 
     An error status with a body is an answer too (Orthanc says 400 and 409 when some are stored);
     what is really there is asked afterwards.
-    raises  SiteError if the exchange itself failed
+    raises  SiteError if the exchange itself failed; SiteRefused with 507 if the site has no room
     """
     with wire.open(
         site,
@@ -231,18 +233,25 @@ def send_store(
         answer_s=site.timeouts.store_s,
         carries_pixels=True,
     ) as answer:
-        if answer.status >= 500:
+        full = answer.status == FULL
+        module = {} if full else _object(answer.read_all(SEARCH_LIMIT_BYTES))
+        full |= answer.status >= 500 and module.get("OrthancStatus") in CANNOT_WRITE
+        if answer.status >= 500 and not full:
             raise SiteRefused(site.site_id, answer.status)
-        raw = answer.read_all(SEARCH_LIMIT_BYTES)
-    try:
-        module = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return SiteSaid()
-    if not isinstance(module, dict):
-        return SiteSaid()
+    if full:  # outside, because it is no failure: such a site can still be read
+        raise SiteRefused(site.site_id, FULL)
     failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
     warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
     return SiteSaid(failed, warned)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """A JSON object; an empty one for whatever else a site says."""
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _reasons(module: Dataset, sequence: str, reason: str) -> Iterator[tuple[str, int | None]]:
