@@ -5,10 +5,12 @@ GatewayError
 ├── BadRequest               the caller's words are wrong; names the field
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
+│   ├── TooSlow              the body comes too slowly
 │   └── PayloadTooLarge      a limit is exceeded
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
@@ -89,6 +91,12 @@ class NoSiteAnswered(GatewayError):
         super().__init__("no answer from " + ", ".join(silent) if silent else "no site configured")
         self.silent = dict(silent)
         self.retry_after_s = retry_after_s
+
+
+class NoRoom(GatewayError):
+    """The folder for what must wait on disk has no room left."""
+
+    transient = True
 
 
 class BadSignature(GatewayError):

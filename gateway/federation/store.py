@@ -33,8 +33,8 @@ from gateway.dicom.store_response import (
     TRANSFER_SYNTAX,
     InstanceResult,
 )
-from gateway.errors import NoSiteAnswered, SiteError, SiteRefused
-from gateway.model.answers import Copy, Place, SiteSaid
+from gateway.errors import NoRoom, NoSiteAnswered, SiteError, SiteRefused
+from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
 PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """How much of a part is kept, at most, until its UIDs have come; most need the first step."""
@@ -55,15 +55,7 @@ class Storage(Protocol):
     def has_content(self, copy: Copy, content: Fingerprint) -> bool: ...
 
     def spool(self) -> BinaryIO:
-        """A nameless file on disk: it is gone with the process."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An instance that cannot even become a part, and why."""
-
-    identity: Identity
-    failure: int
+        """A nameless file on disk, gone with the process; it and its `write` raise NoRoom."""
 
 
 @dataclass(slots=True)
@@ -174,13 +166,13 @@ class _Request:
         self, entry: _Entry, copies: Sequence[Copy], blocks: Iterator[bytes]
     ) -> Iterator[bytes] | None:
         """The bytes, from disk, if another hospital's copy has the same content."""
-        spool = self.storage.spool()
         try:
+            spool = self.storage.spool()
             content = fingerprint(_written(blocks, spool))
-        except OSError:
+        except NoRoom:
             entry.failure = OUT_OF_RESOURCES
-        else:
-            entry.failure = self._difference(copies, content)
+            return None
+        entry.failure = self._difference(copies, content)
         if entry.failure is not None:
             spool.close()
             return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.dicom.attributes import Dataset
+from gateway.dicom.part10 import Identity
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class Location:
         """The same, after that holder has failed with the code of a SiteError."""
         rest = tuple(holder for holder in self.holders if holder.site_id != site_id)
         return replace(self, holders=rest, silent={**self.silent, site_id: code})
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An instance of a store request that cannot even become a part; failure: a FailureReason."""
+
+    identity: Identity
+    failure: int
 
 
 @dataclass(frozen=True)

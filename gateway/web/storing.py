@@ -4,14 +4,16 @@ Without a site in the path a study goes to the site that holds it already, so th
 beside its images; a new one goes to the region's home site (until logins know the caller's own).
 """
 
+import io
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
 from gateway.dicom.fingerprint import Fingerprint
-from gateway.errors import NoSiteAnswered, NotFound, RecordsUnavailable, SiteError
+from gateway.errors import NoRoom, NoSiteAnswered, NotFound, RecordsUnavailable, SiteError
 from gateway.federation.locate import order
 from gateway.index.holders import load_holders
 from gateway.log import log
@@ -22,6 +24,19 @@ from gateway.orthanc.copies import has_content
 
 LONGEST_S = 6 * 3600.0
 READ_S = 600.0
+
+
+class _Spool(io.FileIO):
+    """Unbuffered, so that a full disk is told by the write that it happens in, and by no other."""
+
+    def write(self, block: Any) -> int:
+        view = memoryview(block)
+        try:
+            while view:
+                view = view[super().write(view) :]
+        except OSError as error:
+            raise NoRoom(type(error).__name__) from error
+        return len(block)
 
 
 class RegionStorage:
@@ -62,7 +77,12 @@ class RegionStorage:
         return has_content(self._wire, site, copy.path, content, Deadline(READ_S))
 
     def spool(self) -> BinaryIO:
-        return tempfile.TemporaryFile(dir=self._gateway.settings.state_dir)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self._gateway.settings.state_dir)
+            os.unlink(name)
+        except OSError as error:
+            raise NoRoom(type(error).__name__) from error
+        return _Spool(descriptor, "r+b")
 
     def _site(self, site_id: str) -> Site:
         site = self._region.site(site_id)

@@ -25,8 +25,11 @@ from gateway.dicom.native_model import to_xml
 from gateway.dicom.store_response import response_module, status_of
 from gateway.dicom.uids import check_uid
 from gateway.errors import BadRequest, PayloadTooLarge, TooSlow, UnsupportedMediaType
-from gateway.federation.store import Refused, store
+from gateway.federation.assemble import assemble
+from gateway.federation.store import store
 from gateway.log import log
+from gateway.model.answers import Refused
+from gateway.settings import Settings
 from gateway.web.scope import accepted, scope_of
 from gateway.web.storing import RegionStorage
 
@@ -34,6 +37,9 @@ ANSWERS = (Offer(DICOM_JSON), Offer(DICOM_XML))
 SLOWEST_S = 60.0
 """Longest wait for one block of 256 KB, 4 KB/s: a slower caller holds a place of others."""
 RETRY_AFTER_S = 30
+TAKEN = (DICOM, DICOM_JSON, DICOM_XML)
+MOST_PARTS = 50_000
+"""trust.md H16; a CT of a whole body has 20,000 slices at most."""
 
 
 def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
@@ -46,9 +52,10 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
         if study is not None:
             check_uid(study, "study", lenient=False)
         choice = negotiate(accepted(), ANSWERS)
-        parts = _parts(gateway.settings.max_store_bytes)
+        storage = RegionStorage(gateway, site_id)
+        parts = _parts(gateway.settings, storage)
         service_url = scope_of(gateway, site_id).service_url
-        results = store(parts, study, RegionStorage(gateway, site_id))
+        results = store(parts, study, storage)
         if not results:
             raise BadRequest("body", "holds no part")
         status = status_of(results)
@@ -64,19 +71,22 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
     return door
 
 
-def _parts(limit: int) -> Iterator[Part | Refused]:
+def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refused]:
     """The request's parts; refuses before a byte is read what can be refused then."""
     if request.content_encoding not in (None, "", "identity"):
         raise UnsupportedMediaType("Content-Encoding", "send the body without any coding")
     media_type, parameters = parse_content_type(request.headers.get("Content-Type", ""))
-    if media_type != MULTIPART:
-        raise UnsupportedMediaType("Content-Type", f'must be {MULTIPART}; type="{DICOM}"')
-    if parameters.get("type", DICOM) != DICOM:
-        raise UnsupportedMediaType("Content-Type", f"the parts must be {DICOM}")
+    kind = parameters.get("type", DICOM)
+    if media_type != MULTIPART or kind not in TAKEN:
+        known = " or ".join(f'{MULTIPART}; type="{name}"' for name in TAKEN)
+        raise UnsupportedMediaType("Content-Type", f"must be {known}")
     boundary = check_boundary(parameters.get("boundary"))
+    limit = settings.max_store_bytes
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge("Content-Length", f"at most {limit} bytes are taken")
-    return _dicom_only(MultipartReader(_read, boundary, Limits(total_bytes=limit)))
+    limits = Limits(parts=MOST_PARTS, total_bytes=limit)
+    reader = MultipartReader(_read, boundary, limits)
+    return _dicom_only(reader) if kind == DICOM else assemble(reader, kind, storage.spool)
 
 
 def _read(size: int) -> bytes:
@@ -89,7 +99,7 @@ def _read(size: int) -> bytes:
         raise BadRequest("body", "broke off or is wrongly chunked") from error
 
 
-def _dicom_only(reader: MultipartReader) -> Iterator[Part | Refused]:
+def _dicom_only(reader: MultipartReader) -> Iterator[Part]:
     """The parts as they come; one of another media type refuses the request (trust.md H18)."""
     for part in reader:
         kind, _ = parse_content_type(part.headers.get("content-type", DICOM))

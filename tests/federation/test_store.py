@@ -20,9 +20,9 @@ from gateway.dicom.store_response import (
     PROCESSING_FAILURE,
     TRANSFER_SYNTAX,
 )
-from gateway.errors import BadRequest, NoSiteAnswered, SiteRefused, SiteTimeout
-from gateway.federation.store import Refused, store
-from gateway.model.answers import Copy, Place, SiteSaid
+from gateway.errors import BadRequest, NoRoom, NoSiteAnswered, SiteRefused, SiteTimeout
+from gateway.federation.store import store
+from gateway.model.answers import Copy, Place, Refused, SiteSaid
 from tests.dicom.test_part10 import file_of
 
 NORTH, SOUTH = "north", "south"
@@ -77,7 +77,7 @@ class FakeRegion:
 
     def spool(self) -> BinaryIO:
         if self.disk_full:
-            return open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+            raise NoRoom
         return tempfile.TemporaryFile()
 
     def _fail(self, call: str) -> None:

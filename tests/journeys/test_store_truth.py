@@ -139,7 +139,7 @@ def test_the_answer_comes_in_xml_to_who_asks_for_it(empty_region: Region) -> Non
         headers={"Content-Type": CONTENT_TYPE, "Accept": "application/dicom+xml"},
         timeout=60,
     )
-    root = ElementTree.fromstring(answer.content)  # noqa: S314 - our own answer
+    root = ElementTree.fromstring(answer.content)
     uid = f"{{{NAMESPACE}}}DicomAttribute[@tag='00081155']/{{{NAMESPACE}}}Value"
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/dicom+xml")
     assert [e.text for e in root.iterfind(f".//{uid}")] == [instance.instance_uid]
@@ -192,7 +192,7 @@ def full(
         free_port(),
         free_port(),
         username="tests",
-        password="secret-of-zlat",  # noqa: S106
+        password="secret-of-zlat",
         generation=generation,
         settings={"IndexDirectory": str(folder / "index"), **settings},
     )
