@@ -46,7 +46,7 @@ class Identity:
     """Who an instance says that it is; an absent or invalid UID is "".
 
     patient_id  "" also where it is not plain ASCII: it is compared, not shown
-    dataset_at  where the data set begins, after the file meta information
+    known_to    how far the elements were walked: there the next one of the top level begins
     """
 
     sop_class_uid: str = ""
@@ -55,7 +55,7 @@ class Identity:
     series_uid: str = ""
     transfer_syntax: str = ""
     patient_id: str = field(default="", repr=False)
-    dataset_at: int = 0
+    known_to: int = 0
 
 
 def with_preamble(prefix: bytes) -> bytes:
@@ -103,7 +103,7 @@ def _identify(data: bytes) -> Identity:
         raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
     walk = _Walk(data, order=_order(syntax), explicit=syntax not in IMPLICIT)
     found: dict[int, str] = {}
-    dataset_at, patient_id = at, ""
+    patient_id = ""
     while at < len(data):
         tag, length, start = walk.element(at)
         if tag > SERIES:
@@ -125,7 +125,7 @@ def _identify(data: bytes) -> Identity:
         if at > len(data) or STUDY not in found:
             raise IndexError
     sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
-    identity = Identity(sop_class, instance, study, series, syntax, patient_id, dataset_at)
+    identity = Identity(sop_class, instance, study, series, syntax, patient_id, at)
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
@@ -213,7 +213,7 @@ class LengthCheck:
     def __init__(self, identity: Identity) -> None:
         self._explicit = identity.transfer_syntax not in IMPLICIT
         self._order = _order(identity.transfer_syntax)
-        self._skip = identity.dataset_at  # bytes still to pass by
+        self._skip = identity.known_to  # bytes still to pass by
         self._held = b""  # the beginning of a head
         self._open: list[int] = []  # what is open with undefined length: UNDEFINED or ITEM
         self._broken = False

@@ -209,11 +209,20 @@ def test_nothing_else_is_changed(data: bytes) -> None:
     assert with_preamble(data) == data
 
 
-def test_patient_and_place_of_the_data_set_are_told() -> None:
-    data = file_of(PatientID="N-17 ")
-    found = identify(data, whole=True)
-    assert (found.patient_id, dataset_start(data)) == ("N-17", found.dataset_at)
-    assert data[found.dataset_at :].startswith(struct.pack("<HH", 0x0008, 0x0005))
+def test_the_patient_is_told() -> None:
+    assert identify(file_of(PatientID="N-17 "), whole=True).patient_id == "N-17"
+
+
+def test_the_walk_ends_at_the_first_element_after_the_uids() -> None:
+    data = file_of()
+    at = identify(data, whole=True).known_to
+    assert data[at:].startswith(struct.pack("<HH", 0x0020, 0x0013))
+
+
+@pytest.mark.parametrize("data", [file_of(), file_of(ImplicitVRLittleEndian)])
+def test_the_data_set_begins_after_the_file_meta_information(data: bytes) -> None:
+    assert data[dataset_start(data) :].startswith(struct.pack("<HH", 0x0008, 0x0005))
+    assert dataset_start(data[:140]) == dataset_start(b"garbage" * 40) == 0
 
 
 def test_a_patient_id_that_is_not_ascii_is_not_compared() -> None:
