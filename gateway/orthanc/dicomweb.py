@@ -31,6 +31,9 @@ UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
 FEW = 50
 FULL = 507
+STORES_BYTES_S = 5 * 2**20
+"""Slowest storing of a large instance: Orthanc begins when its last byte has come."""
+STORES_S = 600.0
 CANNOT_WRITE = (14, 19)  # Orthanc's numbers for "cannot write to file" and "file storage is full"
 
 # Keys that few rows answer to, and values that mean the same with and without percent-encoding.
@@ -220,6 +223,17 @@ def send_store(
     what is really there is asked afterwards.
     raises  SiteError if the exchange itself failed; SiteRefused with 507 if the site has no room
     """
+    sent = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal sent
+        for block in body:
+            sent += len(block)
+            yield block
+
+    def answer_s() -> float:
+        return site.timeouts.store_s + min(sent / STORES_BYTES_S, STORES_S)
+
     with wire.open(
         site,
         "POST",
@@ -229,8 +243,8 @@ def send_store(
             ("Content-Type", f'multipart/related; type="application/dicom"; boundary={boundary}'),
             ("Accept", "application/dicom+json"),
         ],
-        body=body,
-        answer_s=site.timeouts.store_s,
+        body=counted(),
+        answer_s=answer_s,
         carries_pixels=True,
     ) as answer:
         full = answer.status == FULL

@@ -30,6 +30,7 @@ from gateway.federation.store import store
 from gateway.log import log
 from gateway.model.answers import Refused
 from gateway.settings import Settings
+from gateway.web.capabilities import TAKES
 from gateway.web.scope import accepted, scope_of
 from gateway.web.storing import RegionStorage
 
@@ -37,7 +38,6 @@ ANSWERS = (Offer(DICOM_JSON), Offer(DICOM_XML))
 SLOWEST_S = 60.0
 """Longest wait for one block of 256 KB, 4 KB/s: a slower caller holds a place of others."""
 RETRY_AFTER_S = 30
-TAKEN = (DICOM, DICOM_JSON, DICOM_XML)
 MOST_PARTS = 50_000
 """trust.md H16; a CT of a whole body has 20,000 slices at most."""
 
@@ -77,8 +77,8 @@ def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refuse
         raise UnsupportedMediaType("Content-Encoding", "send the body without any coding")
     media_type, parameters = parse_content_type(request.headers.get("Content-Type", ""))
     kind = parameters.get("type", DICOM)
-    if media_type != MULTIPART or kind not in TAKEN:
-        known = " or ".join(f'{MULTIPART}; type="{name}"' for name in TAKEN)
+    if media_type != MULTIPART or kind not in TAKES:
+        known = " or ".join(f'{MULTIPART}; type="{name}"' for name in TAKES)
         raise UnsupportedMediaType("Content-Type", f"must be {known}")
     boundary = check_boundary(parameters.get("boundary"))
     limit = settings.max_store_bytes

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -107,6 +108,15 @@ def test_images_of_another_patient_do_not_come_into_a_held_study(empty_region: R
     answer = store(empty_region, foreign.data)
     assert (answer.status_code, reasons(answer)) == (409, [OTHER_PATIENT])
     assert copies(empty_region, "archive", foreign) == []
+
+
+def test_two_clients_that_send_the_same_study_at_once_both_succeed(empty_region: Region) -> None:
+    study = a_study(213, (12,))
+    files = [instance.data for instance in study]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _n: store(empty_region, *files), range(2)))
+    assert [a.status_code for a in answers] == [200, 200]
+    assert [len(copies(empty_region, "archive", i)) for i in study] == [1] * 12
 
 
 def test_a_file_that_was_cut_is_refused(empty_region: Region) -> None:

@@ -35,7 +35,8 @@ const STATUSES = new Map([
 
 const at = (id) => document.getElementById(id);
 const number = (n) => n.toLocaleString("ru");
-const megabytes = (bytes) => number(Math.round(bytes / 2 ** 20));
+const megabytes = (bytes) =>
+  (bytes / 2 ** 20).toLocaleString("ru", { maximumFractionDigits: bytes < 10 * 2 ** 20 ? 1 : 0 });
 
 const state = { busy: false, stopped: false, request: null, items: [], sent: 0, studies: new Map() };
 
