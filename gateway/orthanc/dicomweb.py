@@ -6,6 +6,7 @@ arguments), then QIDO by UID describes only the rows that the page needs. /tools
 address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
+FIND_PAGE = 2000  # some 6 MB of memory
 FEW = 50
 FULL = 507
 STORES_BYTES_S = 5 * 2**20
@@ -114,14 +116,25 @@ def list_copies(
     found: dict[str, tuple[str, ...]] = {}
     if site.kind != "orthanc":
         query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
-        for row in _search_paged(wire, site, query, deadline).rows:
+        page = _search_paged(wire, site, query, deadline)
+        if page.truncated:
+            raise SiteSpeaksGarbage(site.site_id, f"more than {ROWS_LIMIT} instances of a study")
+        for row in page.rows:
             uid, series = text(row, "SOPInstanceUID"), text(row, "SeriesInstanceUID")
             if is_lenient_uid(series):
                 found[uid] = (f"/studies/{study_uid}/series/{series}/instances/{uid}",)
         return found
-    for entry in _find(wire, site, Level.INSTANCE, {"StudyInstanceUID": study_uid}, deadline):
-        uid = _main_tags(entry).get("SOPInstanceUID", "")
-        found[uid] = (*found.get(uid, ()), f"/instances/{entry.get('ID')}")
+    for since in itertools.count(0, FIND_PAGE):
+        part = {"Since": since, "Limit": FIND_PAGE}
+        keys = {"StudyInstanceUID": study_uid}
+        entries = _find(wire, site, Level.INSTANCE, keys, deadline, part)
+        for entry in entries:
+            uid, orthanc_id = _main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
+            path = f"/instances/{orthanc_id}"
+            if PLAIN.fullmatch(orthanc_id) and path not in found.get(uid, ()):
+                found[uid] = (*found.get(uid, ()), path)
+        if len(entries) < FIND_PAGE:
+            break
     return found
 
 
@@ -398,9 +411,15 @@ def _main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[st
 
 
 def _find(
-    wire: Wire, site: Site, level: Level, keys: Mapping[str, str], deadline: Deadline
+    wire: Wire,
+    site: Site,
+    level: Level,
+    keys: Mapping[str, str],
+    deadline: Deadline,
+    page: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]]:
-    body = orjson.dumps({"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True})
+    question = {"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True, **(page or {})}
+    body = orjson.dumps(question)
     with wire.open(
         site,
         "POST",
