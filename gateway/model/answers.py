@@ -32,7 +32,7 @@ class SearchResult:
     """One page over all sites.
 
     rows      of the merged list, offset and limit applied
-    total     matches over all sites, each UID once
+    total     matches over all sites, each UID once; None: more than the page, too many to count
     silent    site id -> SiteError.code of each site that did not answer
     warnings  sentences for Warning 299, without the service base
     indexed   site id -> when its rows of the index were right, of each site that the index
@@ -40,7 +40,7 @@ class SearchResult:
     """
 
     rows: tuple[Dataset, ...]
-    total: int
+    total: int | None
     silent: Mapping[str, str]
     warnings: tuple[str, ...]
     indexed: Mapping[str, datetime | None] = field(default_factory=dict)

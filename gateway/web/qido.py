@@ -19,6 +19,7 @@ from gateway.dicom.media_types import (
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
 from gateway.dicom.query import Query, parse_query
+from gateway.dicom.soundness import keep_sound
 from gateway.dicom.uids import check_uid
 from gateway.errors import PayloadTooLarge
 from gateway.model.answers import SearchResult
@@ -26,6 +27,8 @@ from gateway.web.scope import Scope, accepted, scope_of
 from gateway.web.searching import search
 
 WARNINGS_IN_HEADERS = 20
+NAMED = 10
+"""Attributes that one warning names."""
 NARROW = frozenset(
     {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "AccessionNumber"}
 )
@@ -101,24 +104,27 @@ def _answer(result: SearchResult, scope: Scope, media_type: str) -> Response:
     same, and the boundary of XML is new each time. A browser may keep the page but asks again
     before it shows it (trust.md H87).
     """
-    body = orjson.dumps(result.rows)
-    warnings = [f"299 {scope.service_url}: {sentence}" for sentence in _told(result.warnings)]
+    rows, left_out = keep_sound(result.rows)
+    sentences = [*result.warnings, *_unsound(left_out)]
+    body = orjson.dumps(rows)
+    warnings = [f"299 {scope.service_url}: {sentence}" for sentence in _told(sentences)]
     said = orjson.dumps([media_type, result.total, warnings])
     digest = hashlib.blake2b(body + said, digest_size=16).hexdigest()
     if media_type == DICOM_JSON:
         answer = Response(body, content_type=DICOM_JSON)
-    elif not result.rows:
+    elif not rows:
         answer = Response(status=204)  # a multipart body has one part at least (RFC 2046 5.1.1)
     else:
         boundary = new_boundary()
         parameters = {"type": DICOM_XML, "boundary": boundary}
         answer = Response(
-            b"".join(_parts(result.rows, boundary)),
+            b"".join(_parts(rows, boundary)),
             content_type=format_content_type(MULTIPART, parameters),
         )
     for warning in warnings:
         answer.headers.add("Warning", warning)
-    answer.headers["X-Total-Count"] = str(result.total)
+    if result.total is not None:
+        answer.headers["X-Total-Count"] = str(result.total)
     answer.headers["X-Gateway-Sites"] = _sites(result, len(scope.sites))
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.headers["Vary"] = "Accept, Authorization, Cookie"
@@ -133,6 +139,13 @@ def _parts(rows: Sequence[Dataset], boundary: str) -> Iterator[bytes]:
     for row in rows:
         yield head + to_xml(row) + b"\r\n"
     yield closing(boundary)
+
+
+def _unsound(keywords: Sequence[str]) -> Iterator[str]:
+    """trust.md H80: attributes that some row has, but not as DICOM allows."""
+    if keywords:
+        more = f" and {len(keywords) - NAMED} more" if len(keywords) > NAMED else ""
+        yield f"Invalid values were left out of {', '.join(keywords[:NAMED])}{more}"
 
 
 def _told(warnings: Sequence[str]) -> list[str]:
