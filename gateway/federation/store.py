@@ -38,6 +38,8 @@ from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
 PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """How much of a part is kept, at most, until its UIDs have come; most need the first step."""
+BATCH = 1000
+"""Instances in one request to a site: its answer takes 2 KB for each of them."""
 FULL = 507
 
 
@@ -62,6 +64,7 @@ class Storage(Protocol):
 class _Entry:
     """One instance of the request.
 
+    batch    number of the request in which it is sent
     content  set where it was compared instead of sent
     whole    its elements ended where it did
     """
@@ -69,6 +72,7 @@ class _Entry:
     identity: Identity
     failure: int | None = None
     site_id: str = ""
+    batch: int = 0
     content: Fingerprint | None = None
     whole: bool = True
 
@@ -91,7 +95,7 @@ def store(
                what it holds: the client may repeat safely
     """
     request = _Request(study_uid, storage)
-    for site_id, ready in groupby(request.ready(parts), key=lambda item: item[0].site_id):
+    for (site_id, _), ready in groupby(request.ready(parts), key=_destination):
         request.send(site_id, ready)
     return request.settle()
 
@@ -121,6 +125,7 @@ class _Request:
             if failure is None:
                 blocks = self._judge(entry, chain([prefix], part.chunks))
                 if blocks is not None:
+                    entry.batch = len(self.sent) // BATCH
                     self.sent.add((entry.site_id, identity.sop_instance_uid))
                     yield entry, blocks
 
@@ -246,6 +251,10 @@ class _Request:
         if error is not None and not _is_full(error):
             return PROCESSING_FAILURE
         return OUT_OF_RESOURCES  # said yes and kept nothing: its disk is full (E13)
+
+
+def _destination(ready: _Ready) -> tuple[str, int]:
+    return ready[0].site_id, ready[0].batch
 
 
 def _is_full(error: SiteError) -> bool:

@@ -21,6 +21,7 @@ from gateway.dicom.store_response import (
     TRANSFER_SYNTAX,
 )
 from gateway.errors import BadRequest, NoRoom, NoSiteAnswered, SiteRefused, SiteTimeout
+from gateway.federation import store as module
 from gateway.federation.store import store
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
 from tests.dicom.test_part10 import file_of
@@ -42,6 +43,7 @@ class FakeRegion:
         self.fails: dict[str, Exception] = {}
         self.said = SiteSaid()
         self.sent: list[str] = []
+        self.requests = 0
         self.disk_full = False
 
     def place(self, study_uid: str) -> Place:
@@ -57,6 +59,7 @@ class FakeRegion:
         )
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
+        self.requests += 1
         stream = io.BytesIO(b"".join(body))
         for part in MultipartReader(stream.read, boundary.encode()):
             data = part.read(2**20)
@@ -133,6 +136,14 @@ def test_each_study_goes_to_its_own_site() -> None:
     region.homes["1.2.9"] = SOUTH
     assert outcome(region, GOOD, ELSEWHERE, SECOND) == [None, None, None]
     assert [list(files) for files in region.files.values()] == [["1.2.3.4", "1.2.3.5"], ["1.2.9.1"]]
+
+
+def test_many_instances_go_in_several_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    region = FakeRegion()
+    files = [file_of(SOPInstanceUID=f"1.2.3.{n}") for n in range(10, 15)]
+    assert (outcome(region, *files), region.requests) == ([None] * 5, 3)
+    assert list(region.files[NORTH].values()) == files
 
 
 def test_a_refused_instance_that_cannot_become_a_part_is_told_with_the_others() -> None:
