@@ -3,7 +3,8 @@
 Where an instance goes is decided by storing.py; what becomes of it by federation/store.py.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import gevent
 import orjson
@@ -22,7 +23,13 @@ from gateway.dicom.media_types import (
 )
 from gateway.dicom.multipart import Limits, MultipartReader, Part, check_boundary
 from gateway.dicom.native_model import to_xml
-from gateway.dicom.store_response import response_module, status_of
+from gateway.dicom.store_response import (
+    DUPLICATE,
+    OTHER_PATIENT,
+    InstanceResult,
+    response_module,
+    status_of,
+)
 from gateway.dicom.uids import check_uid
 from gateway.errors import BadRequest, PayloadTooLarge, TooSlow, UnsupportedMediaType
 from gateway.federation.assemble import assemble
@@ -38,6 +45,7 @@ ANSWERS = (Offer(DICOM_JSON), Offer(DICOM_XML))
 SLOWEST_S = 60.0
 """Longest wait for one block of 256 KB, 4 KB/s: a slower caller holds a place of others."""
 RETRY_AFTER_S = 30
+STUDIES_LOGGED = 5
 MOST_PARTS = 50_000
 """trust.md H16; a CT of a whole body has 20,000 slices at most."""
 
@@ -59,8 +67,7 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
         if not results:
             raise BadRequest("body", "holds no part")
         status = status_of(results)
-        stored = sum(result.failure is None for result in results)
-        log.info("store", site=site_id, instances=len(results), stored=stored, status=status)
+        _log(site_id, results, status)
         module = response_module(results, service_url)
         body = to_xml(module) if choice.media_type == DICOM_XML else orjson.dumps(module)
         answer = Response(body, status, content_type=choice.media_type)
@@ -69,6 +76,21 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
         return answer
 
     return door
+
+
+def _log(site_id: str | None, results: Sequence[InstanceResult], status: int) -> None:
+    """One line, a warning where somebody may have tried to replace images (trust.md H82, F20)."""
+    reasons = Counter(f"{r.failure:04X}" for r in results if r.failure is not None)
+    conflict = any(r.failure in (DUPLICATE, OTHER_PATIENT) for r in results)
+    (log.warning if conflict else log.info)(
+        "store",
+        site=site_id,
+        instances=len(results),
+        stored=len(results) - reasons.total(),
+        reasons=dict(reasons),
+        studies=sorted({r.study_uid for r in results})[:STUDIES_LOGGED],
+        status=status,
+    )
 
 
 def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refused]:
