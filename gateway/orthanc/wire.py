@@ -467,7 +467,7 @@ def _send_chunked(
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             try:
-                sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
+                sock.sendall(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
             except (BrokenPipeError, ConnectionResetError):
                 return False
     sock.sendall(b"0\r\n\r\n")
