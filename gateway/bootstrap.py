@@ -17,6 +17,7 @@ from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
+from gateway.pixels.workers import PixelWorkers
 from gateway.records.engine import Records, open_records
 from gateway.records.probes import load_profiles
 from gateway.records.schema import migrate
@@ -40,6 +41,7 @@ class Gateway:
     locator: Locator
     records: Records
     stored: StoredSyntaxes
+    pixels: PixelWorkers
     bookmarks: Bookmarks
     _looked_at: float = field(default=0.0, repr=False)
     _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
@@ -124,5 +126,6 @@ def build_gateway(settings: Settings) -> Gateway:
         locator=Locator(find, pool),
         records=records,
         stored=StoredSyntaxes(wire),
+        pixels=PixelWorkers(),
         bookmarks=Bookmarks(settings.redis_url),
     )
