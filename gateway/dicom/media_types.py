@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import BadRequest, NotAcceptable
+from gateway.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 MAX_ACCEPT = 8192
 MAX_RANGES = 100
@@ -372,6 +372,18 @@ def choose_rendered(
 def wanted_syntax(choice: Choice) -> str:
     """The transfer syntax that a choice of DICOM or frames stands for; "*" is as stored."""
     return choice.transfer_syntax or _SYNTAXES.get(choice.part_type or "", (EXPLICIT_LE,))[0]
+
+
+def bulk_syntax(media_type: str, parameters: Mapping[str, str]) -> str:
+    """Transfer syntax of a bulk data part that is stored; "" if its bytes are not encapsulated.
+
+    raises  UnsupportedMediaType
+    """
+    kind = _ALIASES.get(media_type, media_type)
+    syntax = parameters.get("transfer-syntax", "")
+    if kind not in _SYNTAXES or syntax not in ("", *_SYNTAXES[kind]):
+        raise UnsupportedMediaType("body", "a bulk data part is of no media type of PS3.18 8.7.3.3")
+    return "" if kind == OCTETS else syntax or _SYNTAXES[kind][0]
 
 
 def is_syntax_of(part_type: str | None, syntax: str) -> bool:

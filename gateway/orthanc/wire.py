@@ -325,7 +325,7 @@ class Wire:
         deadline: Deadline,
         headers: Sequence[tuple[str, str]] = (),
         body: bytes | Iterable[bytes] | None = None,
-        answer_s: float | None = None,
+        answer_s: Callable[[], float] | None = None,
         carries_pixels: bool = False,
     ) -> SiteAnswer:
         """Send one request and return as soon as the head of the answer is there.
@@ -334,7 +334,8 @@ class Wire:
         deadline  until the head of the answer has come; sending a body is part of it
         body      bytes go with a length, an iterable goes chunked (Orthanc holds a body with a
                   length whole in memory)
-        answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
+        answer_s  tells, once a chunked body is sent, the seconds for the head; None: what the
+                  deadline leaves
         raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
         """
         post = self._post(site)
@@ -400,7 +401,7 @@ class Wire:
         headers: Sequence[tuple[str, str]],
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
-        answer_s: float | None,
+        answer_s: Callable[[], float] | None,
     ) -> tuple[_Connection, HeadParsed]:
         head = _request_head(site, method, target, headers, body)
         pooled = self._pooled(post, site) if body is None or isinstance(body, bytes) else None
@@ -466,7 +467,7 @@ class Wire:
         head: bytes,
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
-        answer_s: float | None,
+        answer_s: Callable[[], float] | None,
     ) -> HeadParsed:
         connection.expect(deadline, deadline.total_s)
         response = HeadParsed(connection, method=method)  # type: ignore[arg-type]
@@ -478,7 +479,7 @@ class Wire:
             else:
                 whole = _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
                 if answer_s is not None:
-                    connection.reader.deadline = Deadline(answer_s)
+                    connection.reader.deadline = Deadline(answer_s())
             response.begin()
             response.will_close |= not whole
         except TimeoutError as error:
@@ -538,7 +539,7 @@ def _send_chunked(
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             try:
-                sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
+                sock.sendall(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
             except (BrokenPipeError, ConnectionResetError):
                 return False
     sock.sendall(b"0\r\n\r\n")

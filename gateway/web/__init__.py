@@ -13,6 +13,7 @@ from gateway.web import (
     qido,
     reports,
     stow,
+    upload,
     viewer,
     wado,
     wado_uri,
@@ -34,6 +35,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(front_proxy.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
+    app.register_blueprint(upload.create_blueprint(gateway))
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
