@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.demo.servers import DIE_WITH_PARENT, free_port
@@ -26,14 +26,16 @@ def _binaries() -> Path:
 
 
 @contextmanager
-def run_postgres() -> Iterator[str]:
-    """A PostgreSQL cluster of its own; gives the URL of its database."""
+def run_postgres(folder: Path | None = None) -> Iterator[str]:
+    """A PostgreSQL cluster of its own; gives the URL of its database.
+
+    folder  keeps the cluster for another run; None: it is gone afterwards
+    """
     binaries, port = _binaries(), free_port()
-    with tempfile.TemporaryDirectory(prefix="gateway-pg-") as name:
-        if os.geteuid() == 0:
-            shutil.chown(name, "postgres", "postgres")
-        initdb = [str(binaries / "initdb"), "-D", name, "-U", "gateway", "-A", "trust", "-N"]
-        subprocess.run([*_as_postgres(), *initdb], check=True, capture_output=True, cwd="/")
+    with ExitStack() as stack:
+        name = str(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-pg-")))
+        if not (Path(name) / "PG_VERSION").exists():
+            _make_cluster(binaries, name)
         options = ["-D", name, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
         process = subprocess.Popen(
             [*_as_postgres(), *DIE_WITH_PARENT, str(binaries / "postgres"), *options],
@@ -47,3 +49,11 @@ def run_postgres() -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+
+
+def _make_cluster(binaries: Path, name: str) -> None:
+    Path(name).mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        shutil.chown(name, "postgres", "postgres")
+    initdb = [str(binaries / "initdb"), "-D", name, "-U", "gateway", "-A", "trust", "-N"]
+    subprocess.run([*_as_postgres(), *initdb], check=True, capture_output=True, cwd="/")
