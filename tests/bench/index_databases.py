@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,6 +20,20 @@ KINDS = ("sqlite", "postgresql")
 _MAKERS = ("gateway/records", "gateway/index/columns.py", "gateway/dicom/names.py")
 
 
+@dataclass(frozen=True)
+class Database:
+    """A filled database.
+
+    pid     of PostgreSQL's first process, 0 for SQLite
+    fill_s  how long the fill took, 0 if it was there already
+    """
+
+    url: str
+    pid: int
+    size_bytes: int
+    fill_s: float
+
+
 def _version() -> str:
     """Of the code that makes the rows: another one makes another database."""
     digest = blake2b((Path(__file__).parent / "index_fill.py").read_bytes(), digest_size=6)
@@ -30,43 +45,40 @@ def _version() -> str:
 
 
 @contextmanager
-def database(kind: str, studies: int, sites: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """(URL, bytes) of a database with that many studies at that many sites.
+def database(kind: str, studies: int, sites: int, folder: Path) -> Iterator[Database]:
+    """A database with that many studies at that many sites.
 
     folder  where it is looked for, and kept; what an unfinished run left there is made anew.
-            PostgreSQL runs as its own user, who must be able to enter the folder
+            PostgreSQL runs as a user of its own, who must be able to enter the folder
     """
     place = folder / f"{kind}-{studies}-{sites}-{_version()}"
     done = place / "filled"
     if not done.exists():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-    with _opened(kind, place / "data") as url:
+    begin = time.perf_counter()
+    with _opened(kind, place / "data") as (url, pid):
+        fill_s = 0.0
         if not done.exists():
-            begin, cpu = time.perf_counter(), time.process_time()
             records = open_records(url)
             fill(records, studies, sites)
             records.close()
-            click.echo(
-                f"{kind}: {studies} studies at {sites} sites filled in "
-                f"{time.perf_counter() - begin:.0f} s ({time.process_time() - cpu:.0f} s of CPU "
-                "here)",
-                err=True,
-            )
+            fill_s = time.perf_counter() - begin
+            click.echo(f"{kind}: {studies} studies at {sites} sites in {fill_s:.0f} s", err=True)
             done.touch()
-        yield url, _size(place)
+        yield Database(url, pid, _size_bytes(place), fill_s)
 
 
 @contextmanager
-def _opened(kind: str, place: Path) -> Iterator[str]:
+def _opened(kind: str, place: Path) -> Iterator[tuple[str, int]]:
     if kind == "sqlite":
-        yield f"sqlite:///{place}"
+        yield f"sqlite:///{place}", 0
     else:
         with run_postgres(place) as url:
-            yield url
+            yield url, int((place / "postmaster.pid").read_text().split()[0])
 
 
-def _size(place: Path) -> float:
+def _size_bytes(place: Path) -> int:
     return sum(
         os.path.getsize(Path(folder) / name)
         for folder, _, names in os.walk(place)

@@ -34,8 +34,8 @@ _STEMS = """Иван Петр Сидор Смирн Кузнец Попов Ва
 _ENDS = ["ов", "ев", "ин", "овский", "енко", "ук", "ских"]
 _GIVEN = """Александр Дмитрий Максим Сергей Андрей Алексей Артём Илья Кирилл Михаил Никита Матвей
 Роман Егор Арсений Иван Денис Евгений Тимофей Владислав Игорь Владимир Павел Руслан Марк Пётр
-Анна Мария Елена Ольга Наталья Екатерина Татьяна Юлия Ирина Светлана Дарья Ксения""".split()
-_FATHERS = "Иванович Петрович Сергеевич Ильич Юрьевич Павлович Егорович Олегович".split()
+Анна Мария Елена Ольга Наталья Екатерина Татьяна Юлия Ирина Светлана Дарья Ксения"""
+_FATHERS = "Иванович Петрович Сергеевич Ильич Юрьевич Павлович Егорович Олегович"
 MODALITIES = [["CT"], ["MR"], ["DX"], ["CR"], ["US"], ["MG"], ["CT", "SR"], ["XA"], ["PT", "CT"]]
 _MODALITY_WEIGHTS = [25, 15, 25, 10, 10, 6, 5, 2, 2]
 _KINDS = ["ОГК", "головного мозга", "брюшной полости", "позвоночника", "коленного сустава"]
@@ -57,14 +57,14 @@ class _Region:
         self.studies = studies
         self.sites = site_names(sites)
         self.patients = max(studies // 3, 1)
-        self.surnames = surnames()
+        self.surnames, self.given, self.fathers = surnames(), _GIVEN.split(), _FATHERS.split()
         self.weights = list(accumulate(1 / (rank + 10) for rank in range(len(self.surnames))))
         self.name_of = lru_cache(self.patients)(self._name_of)
 
     def _name_of(self, patient: int) -> str:
         random = Random(patient)  # noqa: S311 - one patient, one name
         (family,) = random.choices(self.surnames, cum_weights=self.weights)
-        return f"{family}^{random.choice(_GIVEN)}^{random.choice(_FATHERS)}"
+        return f"{family}^{random.choice(self.given)}^{random.choice(self.fathers)}"
 
     def record(self, number: int) -> Dataset:
         random = self.random

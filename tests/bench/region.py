@@ -6,7 +6,7 @@ Everything lies in one temporary folder, listens on free ports of loopback, and 
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +27,14 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Gateway(Program):
     """The gateway's web processes, as `gateway web` starts them."""
 
-    def __init__(self, name: str, folder: Path, region: str, workers: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        region: str,
+        workers: int,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = free_port()
         folder.mkdir()
         (folder / "region.toml").write_text(region, encoding="utf-8")
@@ -36,6 +43,7 @@ class Gateway(Program):
             PREFIX + "STATE_DIR": str(folder),
             PREFIX + "WEB_WORKERS": str(workers),
             PREFIX + "LOG_LEVEL": "WARNING",
+            **{PREFIX + key: value for key, value in (settings or {}).items()},
         }
         command = [sys.executable, "-m", "gateway.cli", "web"]
         command += ["--region", str(folder / "region.toml"), "--port", str(self.port)]
@@ -53,13 +61,18 @@ class Gateway(Program):
 
     def cpu_s(self) -> float:
         """Processor seconds of all its processes until now, user and system."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_cpu_s(int(pid)) for pid in (self.pid, *children))
+        return cpu_s_of(self.pid)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s_of(pid: int) -> float:
+    """Processor seconds of a process and its children, also of those that have ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return _cpu_s(pid, ended=True) + sum(_cpu_s(int(child)) for child in children)
+
+
+def _cpu_s(pid: int, *, ended: bool = False) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return sum(int(field) for field in fields[11 : 15 if ended else 13]) / TICKS_PER_S
 
 
 class StandIns(Program):
@@ -130,7 +143,7 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
         for count, delay_ms in [(count, 0) for count in MANY_SITES] + [(MANY_SITES[-1], SLOW_MS)]:
             stand_ins = stack.enter_context(StandIns(folder, count, delay_ms))
             name = f"over-{count}-{delay_ms}"
-            region = _region([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
+            region = region_toml([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
             over = stack.enter_context(Gateway(name, folder / name, region, workers=1))
             many.append(ManySites(over, stand_ins.ports, delay_ms))
         yield Servers(orthancs, gateway, studies, many)
@@ -143,10 +156,10 @@ def _real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:
         secret.write_text(orthanc.password)
         login = f'username = "{orthanc.username}"\npassword_file = "{secret}"\n'
         sites.append((orthanc.site_id, orthanc.http_port, login))
-    return _region(sites)
+    return region_toml(sites)
 
 
-def _region(sites: Sequence[tuple[str, int, str]]) -> str:
+def region_toml(sites: Sequence[tuple[str, int, str]]) -> str:
     """region.toml of (site id, port, further lines)."""
     tables = [
         f'[[site]]\nid = "{site_id}"\nname_ru = "{site_id}"\nname_en = "{site_id}"\n'
