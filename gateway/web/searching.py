@@ -7,7 +7,7 @@ OFFLINE, with a warning that says how old they are (design.md 3.1).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
@@ -32,14 +32,15 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     states = {site_id: state for site_id, state in states.items() if site_id in by_id}
     now = utc_now()
     as_of = _as_of(gateway, query, now, list(by_id))
-    stale = [site for site in sites if not _is_fresh(gateway, states.get(site.site_id), now)]
+    oldest = now - timedelta(seconds=gateway.settings.max_index_age_s)
+    stale = [site for site in sites if not _is_fresh(states.get(site.site_id), oldest)]
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
     silent: dict[str, str] = {}
     shown = query
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
-        live, silent, shown = gateway.gather(whole, stale)
+        live, silent, shown = gateway.gather(whole, stale, states)
     indexed = [site_id for site_id in states if site_id not in live]
     if not indexed:
         if not live:
@@ -65,10 +66,10 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
 
 
-def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool:
+def _is_fresh(state: IndexState | None, oldest: datetime) -> bool:
     if state is None or state.phase != "following" or state.read_at is None:
         return False
-    return (now - state.read_at).total_seconds() <= gateway.settings.max_index_age_s
+    return state.read_at >= oldest
 
 
 def _as_of(
