@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from gateway.dicom.attributes import Dataset, Level, belongs
 from gateway.dicom.query import Query, matches
 from gateway.index.terms import Selection, Term, scope_terms, select_by
-from gateway.index.totals import count_studies
+from gateway.index.totals import count_some, count_studies
 from gateway.model.answers import SitePage
 from gateway.records.engine import Records
 from gateway.records.studies import series, study
@@ -30,14 +30,14 @@ class IndexPage:
     """What the index knows of one search.
 
     uids   of the page in their order, offset and limit applied; of series at series level
-    total  matches over all sites, each UID once
+    total  matches over all sites, each UID once; None if they are many and not counted
     pages  every holder's record of these UIDs, also of a holder whose own record does not match:
            it holds the study all the same, and a conflict must be seen. Sites without one are left
            out. The order of their rows means nothing
     """
 
     uids: tuple[str, ...]
-    total: int
+    total: int | None
     pages: tuple[SitePage, ...]
 
 
@@ -78,11 +78,13 @@ def find_page(
             if total is None and not selection.terms and query.level is Level.STUDY:
                 total = count_studies(records, connection, site_ids, as_of)
             elif total is None:
-                total = _count(connection, query.level, terms)
+                every = sa.select(_uid(query.level)).select_from(_source(query.level))
+                total = count_some(connection, every.where(*terms))
         else:
             places, total = _judge(connection, query, terms, need)
-        if odd:
+        if odd and total is not None:
             total += len(_uids(odd)) - _known(connection, query, selection, terms, _uids(odd))
+        if odd:
             places = _in_order([*places, *odd])
         uids = list(dict.fromkeys(place.uid for place in places))[query.offset : need]
         pages = _describe(connection, query.level, scope, uids)
@@ -162,11 +164,6 @@ def _select(
         if found >= need:
             return places, None
         most *= 4
-
-
-def _count(connection: sa.Connection, level: Level, terms: Sequence[Term]) -> int:
-    count = sa.select(sa.func.count(_uid(level).distinct()))
-    return int(connection.execute(count.select_from(_source(level)).where(*terms)).scalar_one())
 
 
 def _judge(

@@ -30,13 +30,13 @@ class SearchResult:
     """One page over all sites.
 
     rows      of the merged list, offset and limit applied
-    total     matches over all sites, each UID once
+    total     matches over all sites, each UID once; None if they are many and not counted
     silent    site id -> SiteError.code of each site that did not answer
     warnings  sentences for Warning 299, without the service base
     """
 
     rows: tuple[Dataset, ...]
-    total: int
+    total: int | None
     silent: Mapping[str, str]
     warnings: tuple[str, ...]
 

@@ -60,7 +60,8 @@ def _answer(result: SearchResult, scope: Scope) -> Response:
     answer = Response(orjson.dumps(result.rows), content_type="application/dicom+json")
     for sentence in result.warnings[:WARNINGS_IN_HEADERS]:
         answer.headers.add("Warning", f"299 {scope.service_url}: {sentence}")
-    answer.headers["X-Total-Count"] = str(result.total)
+    if result.total is not None:  # else they are many, and nobody has counted them
+        answer.headers["X-Total-Count"] = str(result.total)
     asked = len(scope.sites)
     answer.headers["X-Gateway-Sites"] = (
         f"ok={asked - len(result.silent)};failed={len(result.silent)}"

@@ -52,7 +52,7 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     found = find_page(gateway.records, asked, indexed, as_of)
     pages += found.pages
     total = found.total
-    if live:
+    if live and total is not None:
         uids = frozenset().union(*(page.uids for page in live.values()))
         total += len(uids) - count_matching(gateway.records, query, indexed, uids)
     if not pages and len(silent) == len(sites):
@@ -63,7 +63,8 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         place = {uid: n for n, uid in enumerate(found.uids)}
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
-    return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
+    ages = tuple(_ages(states, live, silent))
+    return finish(query, merged, live.values(), silent, ages, counted=total is not None)
 
 
 def _is_fresh(state: IndexState | None, oldest: datetime) -> bool:
