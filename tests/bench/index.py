@@ -24,7 +24,7 @@ import orjson
 from gateway.demo.servers import REPOSITORY
 from gateway.settings import PREFIX
 from tests.bench.client import Client
-from tests.bench.index_databases import KINDS, Database, database
+from tests.bench.index_databases import KINDS, Database, database, passing_folder
 from tests.bench.index_questions import Question, questions
 from tests.bench.index_region import gateway_over
 from tests.bench.region import Gateway, cpu_s_of
@@ -277,9 +277,8 @@ def main(
     if quick:
         studies, rounds = studies // 10, 3
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
-        Path(folder).chmod(0o755)  # PostgreSQL's own user passes through
-        reports = [run(kind, studies, rounds, times, keep or Path(folder), only) for kind in kinds]
+    with passing_folder() as folder:
+        reports = [run(kind, studies, rounds, times, keep or folder, only) for kind in kinds]
     print(f"Load of others before the run: {load:.1f} (above 0.5: trust the ratios only roughly).")
     sys.exit(0 if print_report(reports, studies) else 1)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,11 +46,19 @@ def _version() -> str:
 
 
 @contextmanager
+def passing_folder() -> Iterator[Path]:
+    """A temporary folder that PostgreSQL's own user may pass through."""
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
 def database(kind: str, studies: int, sites: int, folder: Path) -> Iterator[Database]:
     """A database with that many studies at that many sites.
 
     folder  where it is looked for, and kept; what an unfinished run left there is made anew.
-            PostgreSQL runs as a user of its own, who must be able to enter the folder
+            PostgreSQL's own user must be able to enter it
     """
     place = folder / f"{kind}-{studies}-{sites}-{_version()}"
     done = place / "filled"

@@ -78,9 +78,13 @@ def _one(number: int) -> tuple[Params, Callable[[Rows], bool]]:
     )
 
 
-def _is_page(rows: Rows) -> bool:
+def _newest_first(rows: Rows) -> bool:
     days = [text(row, "StudyDate") for row in rows]
-    return len(rows) == LIMIT and days == sorted(days, reverse=True)
+    return len(rows) <= LIMIT and days == sorted(days, reverse=True)
+
+
+def _is_page(rows: Rows) -> bool:
+    return len(rows) == LIMIT and _newest_first(rows)
 
 
 def _prefix(random: Random) -> str:
@@ -137,4 +141,6 @@ def _day_and_modality(length: int) -> Draw:
 
 def _modality(random: Random) -> tuple[Params, Callable[[Rows], bool]]:
     modality = random.choice(MODALITIES)[0]
-    return [("ModalitiesInStudy", modality)], lambda rows: _is_page(rows) and _has(rows, modality)
+    return [
+        ("ModalitiesInStudy", modality)
+    ], lambda rows: _newest_first(rows) and _has(rows, modality)
