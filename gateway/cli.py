@@ -19,6 +19,7 @@ from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import GatewayError, SettingsError
+from gateway.model.wording import number, span
 from gateway.queues import QUEUES
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
@@ -85,8 +86,8 @@ def keeper(region: Path | None) -> None:
     log.configure(settings.log_level, settings.log_form)
     bench = _bench(settings)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
     run_keeper(settings, bench.region_file, bench.records, stop)
 
 
@@ -133,16 +134,18 @@ def _index_line(state: IndexState | None, now: datetime) -> str:
     if state is None:
         return "не читан / not read yet"
     if state.phase == "filling":
-        left_s = state.time_left_s(now)
-        left = "?" if left_s is None else f"{left_s / 60:.0f}"
-        return (
-            f"заполняется / filling: {state.filled} / {state.to_fill} ({state.share:.0%}), "
-            f"ещё {left} мин / {left} min left"
-        )
+        rate, left_s = state.rate(now), state.time_left_s(now)
+        line = f"заполняется / filling: {number(state.filled)} из / of {number(state.to_fill)} "
+        line += f"({state.share:.0%})"
+        if not rate or left_s is None:
+            return line
+        left = span(left_s)
+        return f"{line}, {number(rate * 60)} в минуту / per minute, ещё {left.ru} / {left.en} left"
+    whole = f"полон / whole: {number(state.filled)}"
     if state.read_at is None:
-        return "полон / whole"
-    age_s = (now - state.read_at).total_seconds()
-    return f"полон / whole; прочитан {age_s:.0f} с назад / read {age_s:.0f} s ago"
+        return whole
+    age = span((now - state.read_at).total_seconds())
+    return f"{whole}; прочитан {age.ru} назад / read {age.en} ago"
 
 
 def _shown(value: object) -> str:

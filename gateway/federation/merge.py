@@ -32,10 +32,13 @@ COUNTS = (
 
 @dataclass(frozen=True)
 class Merged:
-    """A page of the merged list; `conflicts` are UIDs whose holders name different patients."""
+    """A page of the merged list; `conflicts` are UIDs whose holders name different patients.
+
+    total  None: more than the page, and too many to be counted
+    """
 
     rows: tuple[Dataset, ...]
-    total: int
+    total: int | None
     conflicts: tuple[str, ...]
 
 
@@ -162,7 +165,7 @@ def _describe(
         merged["00080061"] = make("ModalitiesInStudy", *modalities)
     for tag, name in (("00201206", COUNTS[0]), ("00201208", COUNTS[1]), ("00201209", COUNTS[2])):
         counts = [n for _, r in records if (n := integer(r, name)) is not None]
-        if counts:
+        if counts and tag in merged:
             merged[tag] = make(name, max(counts))
 
 

@@ -80,17 +80,10 @@ def finish(
     pages: Iterable[SitePage],
     silent: Mapping[str, str],
     more: Sequence[str] = (),
-    *,
-    counted: bool = True,
 ) -> SearchResult:
-    """The result with all that must be said about it.
-
-    more     further warnings
-    counted  whether merged.total is the total, and not only how many are known of
-    """
-    total = merged.total if counted else None
-    warnings = (*_warnings(query, total, merged.conflicts, pages, silent), *more)
-    return SearchResult(merged.rows, total, silent, warnings)
+    """The result with all that must be said about it; `more` are further warnings."""
+    warnings = (*_warnings(query, merged.total, merged.conflicts, pages, silent), *more)
+    return SearchResult(merged.rows, merged.total, silent, warnings)
 
 
 def _described(
