@@ -79,7 +79,7 @@ def count_studies(
     """
     kept, scope = _kept.setdefault(records, _Kept()), frozenset(site_ids)
     base = kept.counts.get(scope)
-    if base is None:
+    if base is None and scope not in kept.waiting:
         total, last = _count_slice(connection, site_ids, as_of, "")
         if not last:
             return total
