@@ -19,6 +19,7 @@ from gateway.model.standing import TRY_AGAIN_S
 from gateway.orthanc import dicomweb
 from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
+from gateway.pixels.workers import PixelWorkers
 from gateway.records.engine import Records, open_records
 from gateway.records.probes import load_profiles
 from gateway.records.schema import migrate
@@ -42,6 +43,7 @@ class Gateway:
     locator: Locator
     records: Records
     stored: StoredSyntaxes
+    pixels: PixelWorkers
     bookmarks: Bookmarks
     _tried_at: dict[str, float] = field(default_factory=dict, repr=False)
     _looked_at: float = field(default=0.0, repr=False)
@@ -165,5 +167,6 @@ def build_gateway(settings: Settings) -> Gateway:
         locator=Locator(find, pool),
         records=records,
         stored=StoredSyntaxes(wire),
+        pixels=PixelWorkers(),
         bookmarks=Bookmarks(settings.redis_url),
     )

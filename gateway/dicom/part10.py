@@ -21,6 +21,10 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+SAMPLES, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280008, 0x00280010, 0x00280011
+REPRESENTATIVE = 0x00286010
+ABOUT_PIXELS = frozenset({SOP_CLASS, SAMPLES, FRAMES, ROWS, COLUMNS, REPRESENTATIVE})
 WANTED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
 
 
@@ -95,6 +99,73 @@ def _identify(data: bytes) -> Identity:
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What a header says of the pixels behind it.
+
+    frames          0 if there are no pixels
+    samples         of one frame: rows x columns x samples of each pixel
+    representative  RepresentativeFrameNumber, 0 if it says none
+    header_bytes    where the element with the pixels begins; all of the file if there is none
+    """
+
+    transfer_syntax: str
+    sop_class_uid: str
+    frames: int
+    samples: int
+    representative: int
+    header_bytes: int
+
+
+def glance(data: bytes, *, whole: bool) -> Glance:
+    """Read over a header up to the pixels; cheap, however long it is.
+
+    raises  MoreBytesNeeded (never if whole), NotUnderstood
+    """
+    values: dict[int, bytes] = {}
+    syntax, order, at = "", "<", 0
+    try:
+        if data[128:132] != b"DICM":
+            raise NotUnderstood("no DICM mark at byte 128 (PS3.10 7.1)")
+        syntax, at = _file_meta(data)
+        if syntax in DEFLATED:
+            raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
+        order = ">" if syntax == EXPLICIT_BIG_ENDIAN else "<"
+        walk = _Walk(data, order, explicit=syntax != IMPLICIT_LITTLE_ENDIAN)
+        while not whole or at < len(data):
+            tag, length, start = walk.element(at)
+            if tag in PIXELS:
+                return _glance(syntax, order, values, at)
+            if tag in ABOUT_PIXELS and length <= 64:
+                values[tag] = data[start : start + length]
+            at = walk.skip(start, length, 0)
+    except (struct.error, IndexError):
+        if not whole:
+            raise MoreBytesNeeded from None
+    return _glance(syntax, order, values, len(data))
+
+
+def _glance(syntax: str, order: str, values: dict[int, bytes], header_bytes: int) -> Glance:
+    def short(tag: int, absent: int) -> int:
+        value = values.get(tag, b"")
+        return int(struct.unpack(order + "H", value)[0]) if len(value) == 2 else absent
+
+    def word(tag: int) -> str:
+        return values.get(tag, b"").strip(b"\0 ").decode("latin-1")
+
+    count = word(FRAMES)
+    samples = short(ROWS, 0) * short(COLUMNS, 0) * short(SAMPLES, 1)
+    has_pixels = ROWS in values and samples > 0
+    return Glance(
+        transfer_syntax=syntax,
+        sop_class_uid=word(SOP_CLASS),
+        frames=(int(count) if count.isdecimal() and int(count) else 1) if has_pixels else 0,
+        samples=samples,
+        representative=short(REPRESENTATIVE, 0),
+        header_bytes=header_bytes,
+    )
 
 
 def _file_meta(data: bytes) -> tuple[str, int]:

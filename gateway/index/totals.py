@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from gateway.clock import monotonic_s, utc_now
 from gateway.errors import RecordsRefused, RecordsUnavailable
-from gateway.index.terms import among, scope_terms
+from gateway.index.terms import is_one_of, scope_terms
 from gateway.log import log
 from gateway.records.engine import Records
 from gateway.records.studies import study
@@ -95,7 +95,7 @@ def count_studies(
     return base.total + (between if moment > base.until else -between)
 
 
-def count_some(connection: sa.Connection, uids: sa.Select[str]) -> int | None:
+def _count_some(connection: sa.Connection, uids: sa.Select[str]) -> int | None:
     """How many different UIDs a statement gives; None if it has more than MANY rows."""
     some = uids.limit(MANY + 1).subquery()
     (uid,) = some.c
@@ -169,9 +169,9 @@ def _count_between(
     known = sa.exists().where(
         earlier.c.study_uid == study.c.study_uid,
         earlier.c.first_seen_at <= first,
-        among(earlier.c.site_id, sorted(set(site_ids))),
+        is_one_of(earlier.c.site_id, sorted(set(site_ids))),
     )
     new = sa.select(study.c.study_uid)
-    return count_some(
+    return _count_some(
         connection, new.where(*scope_terms(site_ids, last), study.c.first_seen_at > first, ~known)
     )

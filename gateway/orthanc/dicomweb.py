@@ -19,7 +19,7 @@ from gateway.dicom.matching import has_wildcard
 from gateway.dicom.names import repair
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
+from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
@@ -108,22 +108,6 @@ def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -
     return _search_paged(wire, site, query, deadline).uids
 
 
-def count_frames(wire: Wire, site: Site, path: str, deadline: Deadline) -> int | None:
-    """Frames of the instance at `path`; None if the site does not have it or does not say."""
-    headers = [("Accept", "application/dicom+json")]
-    target = f"{site.dicomweb_root}{path}/metadata"
-    try:
-        with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
-            if answer.status != 200:
-                return None
-            rows = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
-    except SiteError:
-        return None
-    if not rows:
-        return None
-    return integer(rows[0], "NumberOfFrames") or (1 if "00280010" in rows[0] else 0)
-
-
 def find_series(
     wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
 ) -> list[str]:
@@ -133,17 +117,6 @@ def find_series(
         keys["SeriesInstanceUID"] = series_uid
     found = _find(wire, site, Level.SERIES, keys, deadline)
     return [str(entry["Instances"][0]) for entry in found if entry.get("Instances")]
-
-
-def list_series_instances(
-    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
-) -> list[tuple[str, str]]:
-    """(series UID, SOP instance UID) in reading order, to choose one that stands for all."""
-    query = Query(
-        level=Level.INSTANCE, study_uid=study_uid, series_uid=series_uid, limit=ROWS_LIMIT
-    )
-    rows = search(wire, site, query, deadline).rows
-    return [(text(row, "SeriesInstanceUID"), text(row, "SOPInstanceUID")) for row in rows]
 
 
 def open_object(

@@ -3,7 +3,19 @@
 from flask import Flask
 
 from gateway.bootstrap import Gateway
-from gateway.web import capabilities, errors, events, health, home, qido, stow, viewer, wado
+from gateway.web import (
+    capabilities,
+    errors,
+    events,
+    health,
+    home,
+    qido,
+    reports,
+    stow,
+    viewer,
+    wado,
+    wado_uri,
+)
 from gateway.web.scope import check_path
 
 
@@ -20,6 +32,8 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(health.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
+    app.register_blueprint(wado_uri.create_blueprint(gateway))
+    app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     capabilities.register(app, gateway)
     return app

@@ -16,8 +16,12 @@ from gateway.dicom.media_types import (
     DICOM,
     DICOM_JSON,
     DICOM_XML,
+    HTML,
     MULTIPART,
     OCTETS,
+    PDF,
+    PICTURES,
+    ZIP,
     Offer,
     negotiate,
     parse_accept,
@@ -26,17 +30,20 @@ from gateway.web.scope import scope_of
 
 WADL = "application/vnd.sun.wadl+xml"
 WADL_NAMESPACE = "http://wadl.dev.java.net/2009/02"
-EXPOSED = "Warning, X-Total-Count, X-Gateway-Sites, Content-Location, Location, ETag, Retry-After"
-ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-None-Match"
+EXPOSED = (
+    "Warning, X-Total-Count, X-Gateway-Sites, Content-Location, Location, ETag, Retry-After, "
+    "Accept-Ranges, Content-Range"
+)
+ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-Range, If-None-Match"
 ROWS = (DICOM_JSON, f'{MULTIPART}; type="{DICOM_XML}"')
 GIVES = {
-    "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM),
-    "metadata": (DICOM_JSON,),
+    "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM, ZIP),
+    "metadata": ROWS,
     "frames": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "bulkdata": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "bulk": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
-    "rendered": ("image/jpeg", "image/png"),
-    "thumbnail": ("image/jpeg", "image/png"),
+    "rendered": (*PICTURES, HTML, PDF),
+    "thumbnail": PICTURES,
     "studies": ROWS,
     "series": ROWS,
     "instances": ROWS,

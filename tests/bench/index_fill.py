@@ -20,6 +20,7 @@ from gateway.index.columns import series_columns, study_columns
 from gateway.records.engine import Records
 from gateway.records.schema import migrate
 from gateway.records.studies import series, site_cursor, study
+from gateway.records.words import save_words
 
 BATCH = 20_000
 SERIES = 3
@@ -143,6 +144,7 @@ def _series(number: int, modality: str) -> Iterator[dict[str, Any]]:
             "study_uid": study_uid(number),
             "series_uid": uid,
             "instance_count": 60,
+            "first_seen_at": NOW,
             "record": template.replace(b"UID", uid.encode()),
             **columns,
         }
@@ -172,6 +174,7 @@ def fill(records: Records, studies: int, sites: int = 300, seed: int = 1) -> Non
     with _loading(records) as connection:
         while some := list(islice(rows, BATCH)):
             _load(connection, study, [row for row, _ in some])
+            save_words(records, connection, [row for row, _ in some])
             _load(connection, series, [one for _, inside in some for one in inside])
         follow_all(connection, site_names(sites))
     with records.write() as connection:

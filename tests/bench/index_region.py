@@ -16,6 +16,7 @@ from gateway.clock import utc_now
 from gateway.demo.servers import RedisServer, free_port
 from gateway.records.engine import open_records
 from gateway.records.indexing import save_read_at
+from gateway.records.leases import Fence, take_lease
 from tests.bench.index_fill import site_names
 from tests.bench.region import Gateway, region_toml
 
@@ -51,12 +52,14 @@ def gateway_over(
 def _beating(url: str, alive: Sequence[str], gone: Sequence[str]) -> Iterator[None]:
     """Say again and again that the feeds of these sites were read, as the keeper does."""
     records, ended = open_records(url), threading.Event()
-    long_ago = utc_now() - timedelta(hours=1)
-    save_read_at(records, dict.fromkeys(gone, long_ago) | dict.fromkeys(alive, utc_now()))
+    now = utc_now()
+    fence = Fence("keeper", take_lease(records, "keeper", "bench", now, 24 * 3600))
+    long_ago = dict.fromkeys(gone, now - timedelta(hours=1))
+    save_read_at(records, long_ago | dict.fromkeys(alive, now), fence)
 
     def beat() -> None:
         while not ended.wait(BEAT_S):
-            save_read_at(records, dict.fromkeys(alive, utc_now()))
+            save_read_at(records, dict.fromkeys(alive, utc_now()), fence)
 
     thread = threading.Thread(target=beat)
     thread.start()

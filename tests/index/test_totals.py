@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.index import totals
-from gateway.index.totals import count_some, count_studies
+from gateway.index.totals import count_studies
 from gateway.records.engine import Records, metadata, open_records
 from gateway.records.studies import study
 from tests.index.rows import START, element, study_row
@@ -86,13 +86,3 @@ def test_an_old_count_is_not_used(index: Records, monkeypatch: pytest.MonkeyPatc
         connection.execute(sa.delete(study).where(study.c.study_uid == "1.2.7"))
     monkeypatch.setattr(totals, "monotonic_s", lambda: now + 2 * totals.TOO_OLD_S)
     assert (total(index), counted(index)) == (None, 7)
-
-
-def test_a_filtered_list_is_counted_up_to_a_limit(index: Records) -> None:
-    add(index, range(3), LONG_AGO)
-    every = sa.select(study.c.study_uid)
-    with index.read() as connection:
-        few = count_some(connection, every)
-    add(index, [0], LONG_AGO, "south")
-    with index.read() as connection:
-        assert (few, count_some(connection, every)) == (3, None)
