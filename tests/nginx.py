@@ -42,11 +42,11 @@ class Nginx(Program):
 
 
 def family_cpu_s(pid: int) -> float:
-    """Processor seconds of a process and its children until now, user and system."""
+    """Processor seconds of a process and its children, also of those that have ended."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(_cpu_s(int(member)) for member in (pid, *children))
+    return _cpu_s(pid, ended=True) + sum(_cpu_s(int(child)) for child in children)
 
 
-def _cpu_s(pid: int) -> float:
+def _cpu_s(pid: int, *, ended: bool = False) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return sum(int(field) for field in fields[11 : 15 if ended else 13]) / TICKS_PER_S
