@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 import orjson
@@ -20,9 +21,13 @@ from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import GatewayError, SettingsError
-from gateway.model.sites import Region
+from gateway.index.plan import is_in_window
+from gateway.model.sites import Region, Site
+from gateway.model.wording import number, span
+from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.engine import Records
+from gateway.records.indexing import forget_site
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
 from gateway.settings import PREFIX, Settings, load_settings
@@ -88,8 +93,8 @@ def keeper(region: Path | None) -> None:
     log.configure(settings.log_level, settings.log_form)
     bench = _bench(settings)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
     run_keeper(settings, bench.region_file, bench.records, stop)
 
 
@@ -106,21 +111,27 @@ def worker(region: Path | None, queue: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @region_option
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def sites(region: Path | None, as_json: bool) -> None:
+@click.pass_context
+def sites(context: click.Context, region: Path | None, as_json: bool) -> None:
     """Probe every site now; show how it behaves, and how far it is in the study index."""
+    if context.invoked_subcommand:
+        return
     settings = _settings(region=region)
     log.configure("ERROR", settings.log_form)  # what a probe finds is shown below
     bench = _bench(settings)
-    found = probe_all(bench.records, bench.region_file.region.sites)
+    known = {site.site_id: site for site in bench.region_file.region.sites}
+    found = probe_all(bench.records, list(known.values()))
     indexed = load_index_states(bench.records)
+    removed = {site_id: state for site_id, state in indexed.items() if site_id not in known}
     if as_json:
-        everything = {
+        everything: dict[str, object] = {
             site_id: {**asdict(profile), "index": indexed.get(site_id)}
             for site_id, profile in found.items()
         }
+        everything |= {site_id: {"removed": True, "index": s} for site_id, s in removed.items()}
         click.echo(orjson.dumps(everything, option=orjson.OPT_INDENT_2))
         return
     for site_id, profile in found.items():
@@ -128,24 +139,62 @@ def sites(region: Path | None, as_json: bool) -> None:
         for name, value in asdict(profile).items():
             if name != "problem":
                 click.echo(f"  {name:<18}{_shown(value)}")
-        click.echo(f"  {'index':<18}{_index_line(indexed.get(site_id), utc_now())}")
+        line = _index_line(indexed.get(site_id), utc_now(), known[site_id])
+        click.echo(f"  {'index':<18}{line}")
+    for site_id, state in removed.items():
+        click.echo(f"{site_id}: {_removed_line(site_id, state)}")
 
 
-def _index_line(state: IndexState | None, now: datetime) -> str:
+def _index_line(state: IndexState | None, now: datetime, site: Site) -> str:
     """How far a site is in the study index, in one line."""
     if state is None:
         return "не читан / not read yet"
+    aside = f"; не читаются / unreadable: {state.aside} (gateway keeper log)" if state.aside else ""
     if state.phase == "filling":
-        left_s = state.time_left_s(now)
-        left = "?" if left_s is None else f"{left_s / 60:.0f}"
-        return (
-            f"заполняется / filling: {state.filled} / {state.to_fill} ({state.share:.0%}), "
-            f"ещё {left} мин / {left} min left"
-        )
+        rate, left_s = state.rate(now), state.time_left_s(now)
+        line = f"заполняется / filling: {number(state.filled)} из / of {number(state.to_fill)} "
+        line += f"({state.share:.0%})"
+        if not is_in_window(site.window, now.astimezone(ZoneInfo(site.time_zone))):
+            return f"{line}, ждёт своих часов / waits for its hours {site.window}{aside}"
+        if not rate or left_s is None:
+            return line + aside
+        left = span(left_s)
+        line += f", {number(rate * 60)} в минуту / per minute"
+        return f"{line}, ещё {left.ru} / {left.en} left{aside}"
+    whole = f"полон / whole: {number(state.filled)}"
     if state.read_at is None:
-        return "полон / whole"
-    age_s = (now - state.read_at).total_seconds()
-    return f"полон / whole; прочитан {age_s:.0f} с назад / read {age_s:.0f} s ago"
+        return whole + aside
+    age = span((now - state.read_at).total_seconds())
+    return f"{whole}; прочитан {age.ru} назад / read {age.en} ago{aside}"
+
+
+def _removed_line(site_id: str, state: IndexState) -> str:
+    """What is left of a site that region.toml no longer names."""
+    return (
+        f"нет в region.toml, строк не видно поиску / not in region.toml, search hides its rows: "
+        f"{number(state.filled)}; gateway sites forget {site_id}"
+    )
+
+
+@sites.command()
+@click.argument("site_id")
+@region_option
+@click.pass_context
+def forget(context: click.Context, site_id: str, region: Path | None) -> None:
+    """Delete what the index knows of a site that region.toml no longer names."""
+    assert context.parent is not None  # noqa: S101 - a command of a group
+    bench = _bench(_settings(region=region or context.parent.params["region"]))
+    if bench.region_file.region.site(site_id):
+        raise click.ClickException(
+            f"{site_id}: стоит в region.toml, сначала уберите его там / "
+            "is in region.toml, remove it there first"
+        )
+    if site_id not in load_index_states(bench.records):
+        raise click.ClickException(
+            f"{site_id}: указатель не знает такой площадки / the index knows no such site"
+        )
+    studies = forget_site(bench.records, site_id, utc_now())
+    click.echo(f"{site_id}: забыто исследований / studies forgotten: {studies}")
 
 
 def _shown(value: object) -> str:
@@ -174,6 +223,26 @@ def _open_region(region: Path | None) -> tuple[Records, Region]:
     log.configure("ERROR", settings.log_form)
     bench = _bench(settings)
     return bench.records, bench.region_file.region
+
+
+@main.command("nginx-config")
+@region_option
+@click.option("--listen", default="80", show_default=True, help='As nginx writes it: "443 ssl".')
+@click.option("--certificate", default="", help="Certificate for TLS, PEM.")
+@click.option("--key", default="", help="Its key.")
+@click.option("--folder", default="/dev/shm/gateway-decisions", show_default=True)  # noqa: S108
+def nginx_config(region: Path | None, listen: str, certificate: str, key: str, folder: str) -> None:
+    """Print the configuration of the nginx that stands in front.
+
+    FOLDER is where nginx keeps decisions for some seconds; it makes it by itself.
+    """
+    settings = _settings(region=region)
+    try:
+        found = load_region(settings.region)
+        text = configuration(settings, found, listen, folder, certificate, key)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(text, nl=False)
 
 
 main.add_command(rule_commands(region_option, _open_region))

@@ -5,15 +5,21 @@ GatewayError
 ├── BadRequest               the caller's words are wrong; names the field
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
-│   └── PayloadTooLarge      a limit is exceeded
+│   ├── TooSlow              the body comes too slowly
+│   ├── RangeNotSatisfiable  the byte range lies behind the end; has the size
+│   ├── PayloadTooLarge      a limit is exceeded
+│   └── TooBroad             a search that would have to read too many records
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
+│   └── Gone                 it was there: the index knows it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
 ├── RuleSetRefused           a version or an activation cannot be used; `why` is a code
+├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
@@ -66,8 +72,31 @@ class UnsupportedMediaType(BadRequest):
     """The body's media type or coding is not one that we take."""
 
 
+class RangeNotSatisfiable(BadRequest):
+    """Range begins behind the last byte of a representation of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("Range", f"begins behind the end; there are {size} bytes")
+        self.size = size
+
+
 class PayloadTooLarge(BadRequest):
     """A body, part or answer is larger than its limit."""
+
+
+class TooSlow(BadRequest):
+    """The body comes so slowly that it would keep others waiting."""
+
+
+class TooBroad(BadRequest):
+    """Too many records would have to be read to find those that match (PS3.18 10.6.3.1: 413)."""
+
+    def __init__(self, field: str, most: int) -> None:
+        super().__init__(
+            field,
+            f"is compared record by record, with {most} records at most; "
+            "narrow the search by StudyDate, PatientID, PatientName or AccessionNumber",
+        )
 
 
 class NotFound(GatewayError):
@@ -76,6 +105,10 @@ class NotFound(GatewayError):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class Gone(NotFound):
+    """No site has it now, but the study index has seen it."""
 
 
 class NoSiteAnswered(GatewayError):
@@ -87,6 +120,12 @@ class NoSiteAnswered(GatewayError):
         super().__init__("no answer from " + ", ".join(silent) if silent else "no site configured")
         self.silent = dict(silent)
         self.retry_after_s = retry_after_s
+
+
+class NoRoom(GatewayError):
+    """The folder for what must wait on disk has no room left."""
+
+    transient = True
 
 
 class BadSignature(GatewayError):
@@ -122,6 +161,12 @@ class RuleSetRefused(GatewayError):
     def __init__(self, owner: str, number: int, why: str) -> None:
         super().__init__(f"{owner} {number}: {why}".strip())
         self.why = why
+
+
+class GatewayBusy(GatewayError):
+    """A limit of what this process does at once is reached; soon it will be free."""
+
+    transient = True
 
 
 class QueueUnavailable(GatewayError):

@@ -115,14 +115,16 @@ def _described(
 
 def _warnings(
     query: Query,
-    total: int,
+    total: int | None,
     conflicts: Sequence[str],
     pages: Iterable[SitePage],
     silent: Mapping[str, str],
 ) -> Iterable[str]:
     """Sentences for Warning 299, the standard's own text first (PS3.18 8.3.4.4.1)."""
-    remaining = total - query.offset - query.limit
-    if remaining > 0:
+    remaining = None if total is None else total - query.offset - query.limit
+    if remaining is None:
+        yield "There are additional results that can be requested"
+    elif remaining > 0:
         yield f"There are {remaining} additional results that can be requested"
     for site_id, code in silent.items():
         yield f"Results incomplete, no answer from {site_id} ({code})"

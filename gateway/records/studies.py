@@ -32,7 +32,8 @@ study = sa.Table(
     sa.Column("study_time", _ordered(13), nullable=False),
     sa.Column("accession_number", _ordered(), nullable=False),
     sa.Column("patient_id", _ordered(), nullable=False),
-    # dicom/names.py: the name folded for search, and the same in Latin letters.
+    # dicom/names.py: the name folded for search, and the same in Latin letters; "" if it can be
+    # read in more than one way (patient_name has them).
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
@@ -47,12 +48,13 @@ study = sa.Table(
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("indexed_at", UtcDateTime, nullable=False),
 )
-# The first, second and last of these answer most searches without a look at the wide rows.
+# These answer most searches without a look at the wide rows.
 _PLACE = (study.c.study_date.desc(), study.c.study_time.desc(), study.c.study_uid)
 _SCOPE = (study.c.site_id, study.c.first_seen_at)
-sa.Index("study_in_order", *_PLACE, *_SCOPE, study.c.modalities)
-sa.Index("study_by_name_latin", study.c.name_latin, *_PLACE, *_SCOPE)
-sa.Index("study_by_name", study.c.name_key)
+_NAME = (study.c.name_key, study.c.name_latin)
+sa.Index("study_in_order", *_PLACE, *_SCOPE, study.c.modalities, *_NAME)
+sa.Index("study_by_name", study.c.name_key, *_PLACE, *_SCOPE)
+sa.Index("study_by_modalities", study.c.modalities, *_PLACE, *_SCOPE)
 sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
 sa.Index("study_by_first_seen", study.c.first_seen_at)
@@ -73,9 +75,46 @@ series = sa.Table(
     sa.Column("series_number", sa.BigInteger),
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
+
+# What stands in these columns of `study`, each once: shorter tables in which a part of a name, or a
+# name with a typing error, is looked for. records/words.py keeps them in step.
+patient_name = sa.Table(
+    "patient_name",
+    metadata,
+    sa.Column("name_key", _ordered(), primary_key=True),
+    sa.Column("latin", _ordered(), primary_key=True),  # one row for each of latin_readings
+    sqlite_with_rowid=False,
+)
+sa.Index("patient_name_by_latin", patient_name.c.latin, patient_name.c.name_key)
+word_of_name = sa.Table(
+    "word_of_name",
+    metadata,
+    sa.Column("word", _ordered(), primary_key=True),
+    sa.Column("place", sa.SmallInteger, primary_key=True),  # 0 is the family name
+    sa.Column("name_key", _ordered(), primary_key=True),
+    sqlite_with_rowid=False,
+)
+sa.Index("words_of_name", word_of_name.c.name_key, word_of_name.c.word, word_of_name.c.place)
+# Endings of each word and of its Latin readings (`form` is the whole), and the whole with a space
+# before it: "*иван*" is what has an ending that begins so, and " иван" begins a word.
+word_ending = sa.Table(
+    "word_ending",
+    metadata,
+    sa.Column("ending", _ordered(), primary_key=True),
+    sa.Column("form", _ordered(), primary_key=True),
+    sa.Column("word", _ordered(), primary_key=True),
+    sqlite_with_rowid=False,
+)
+modality_set = sa.Table(
+    "modality_set",
+    metadata,
+    sa.Column("modalities", _ordered(), primary_key=True),
+    sqlite_with_rowid=False,
+)
 
 site_cursor = sa.Table(
     "site_cursor",
@@ -88,9 +127,13 @@ site_cursor = sa.Table(
     sa.Column("phase", sa.String(16), nullable=False),
     sa.Column("filled", sa.Integer, nullable=False),
     sa.Column("to_fill", sa.Integer, nullable=False),
+    # When this stretch of the fill began (a start of the keeper, of the window), and with how many.
     sa.Column("fill_began_at", UtcDateTime, nullable=False),
+    sa.Column("filled_before", sa.Integer, nullable=False, server_default="0"),
     sa.Column("read_at", UtcDateTime),  # the feed was read to its end
     sa.Column("swept_at", UtcDateTime),  # the whole list was compared
+    # Studies that the site lists but cannot tell of; they are tried again.
+    sa.Column("aside", sa.Integer, nullable=False, server_default="0"),
 )
 
 
@@ -102,6 +145,7 @@ class IndexState:
     filled      studies in the index; of `to_fill` while it is filling
     read_at     when its feed was last read to the end; what came later is not in the index
     swept_at    when its whole list was last compared
+    aside       studies that the site lists but cannot tell of; they are tried again
     """
 
     phase: str
@@ -110,6 +154,8 @@ class IndexState:
     fill_began_at: datetime
     read_at: datetime | None
     swept_at: datetime | None
+    filled_before: int = 0
+    aside: int = 0
 
     @property
     def share(self) -> float:
@@ -118,12 +164,17 @@ class IndexState:
             return 1.0
         return min(self.filled / self.to_fill, 1.0) if self.to_fill else 0.0
 
+    def rate(self, now: datetime) -> float | None:
+        """Studies read in a second since this stretch of the fill began; None if it is full."""
+        spent = (now - self.fill_began_at).total_seconds()
+        if self.phase == "following" or spent <= 0:
+            return None
+        return (self.filled - self.filled_before) / spent
+
     def time_left_s(self, now: datetime) -> float | None:
         """Seconds until the fill ends, by its rate so far; None if it does not fill or start."""
-        spent = (now - self.fill_began_at).total_seconds()
-        if self.phase == "following" or not self.filled or spent <= 0:
-            return None
-        return (self.to_fill - self.filled) * spent / self.filled
+        rate = self.rate(now)
+        return (self.to_fill - self.filled) / rate if rate else None
 
 
 def load_index_states(records: Records) -> Mapping[str, IndexState]:

@@ -16,14 +16,68 @@ NAMES = [
     "Petrova Vodkina^Anna", "Щербакова^Юлия", "SHCHERBAKOVA^YULIYA^I", "Алиев^Али", "Müller^Jörg",
     "O'Connor^Mary", "Ли^Ян", "Хохлов^И.И.", "100%_Name^A", "", "ь", "SMITH",
     {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎"}, {"Ideographic": "山田^太郎"},
-    "Иванов^Пётр=Петров^Иван",
+    "Иванов^Пётр=Петров^Иван", "CAPLINA^NICOLAI", "Цаплин^Николай", "XOXLOV^ALEXEY^ALEXEEVICH",
+    "Хохлов^Алексей", "Объедков^Цезарь", "OBIEEDKOV^CEZAR", "XACA^XACA^XACA^XACA^XACA", "Ъ^Иван",
+    "Ничипоренко^Анна^Петровна", "Петров^Иван^Петрович",
 ]  # fmt: skip
 NAME_KEYS = [
-    "Иванов*", "иванов петр", "ИВАНОВ^ПЕТР*", "*иванов*", "Ivanov^P*", "Иванов Петр Ильич", "ALI*",
-    "Sherbakova*", "SHCHERBAKOVA YULIIA", "Петрова*", "петрова водкина*", "muller*", "OConnor*",
-    "?и*", "И?анов*", "*", "山田*", "Yamada=山田*", "Ли*", "Ivanov *", "* *", "100%*", "*_*",
-    "SMITH", "Smith *", "Иванов\\SMITH", "ь*", "^", "Ивонов*", "*Щрбакова*", "Хохлов И И", "a*",
+    "Иванов*",
+    "иванов петр",
+    "ИВАНОВ^ПЕТР*",
+    "*иванов*",
+    "Ivanov^P*",
+    "Иванов Петр Ильич",
+    "ALI*",
+    "Sherbakova*",
+    "SHCHERBAKOVA YULIIA",
+    "Петрова*",
+    "петрова водкина*",
+    "muller*",
+    "OConnor*",
+    "?и*",
+    "И?анов*",
+    "*",
+    "山田*",
+    "Yamada=山田*",
+    "Ли*",
+    "Ivanov *",
+    "* *",
+    "100%*",
+    "*_*",
+    "SMITH",
+    "Smith *",
+    "Иванов\\SMITH",
+    "ь*",
+    "^",
+    "Ивонов*",
+    "*Щрбакова*",
+    "Хохлов И И",
+    "a*",
     "-",
+    "*цапл*",
+    "CAPL*",
+    "NIC*",
+    "*nicolai*",
+    "*x*",
+    "Алексе*",
+    "*е?ей*",
+    "?",
+    "??*",
+    "*ов ал*",
+    "*a*i*",
+    "хохлов алексей",
+    "*петр*",
+    "*п?тр*",
+    "*ов*",
+    "*ъ*",
+    "*а*е*й*",
+    "*xov*",
+    "xax*",
+]
+WRONG_KEYS = [
+    "Хохлв", "*Хохлв*", "Ивнов Петр", "*Ивано Пет*", "Ивановй", "Петорв*", "*Петрв*", "Caplena",
+    "*Nikalai*", "Алексе Хохлов", "Ли", "*Ян*", "Иван*", "обедкв*", "*Ивн*", "Петрва Водкина Анна",
+    "*водкна анна", "И?нов", "Ъ Ивна", "Ивановв Пе*", "ксас", "*aleksie*",
 ]  # fmt: skip
 IDS = ["77", "7", "a1", "A1", "A_1", "A%1", "A\\1", "", " 77 ", 77, ["77", "A1"], "x" * 300, "N\0L"]
 ID_KEYS = ["77", "7*", "A1", "a?", "A_*", "*%*", "?1", "*1", "A?1", "x*", "Z", "N*"]
@@ -69,7 +123,7 @@ def a_series_record(random: Random, series_uid: str) -> Dataset:
 def some_params(random: Random, level: str) -> list[tuple[str, str]]:
     """Up to three keys that may meet some of the records, and the ways to match."""
     keys = {
-        "PatientName": NAME_KEYS,
+        "PatientName": [*NAME_KEYS, *WRONG_KEYS],
         "PatientID": ID_KEYS,
         "AccessionNumber": ID_KEYS,
         "StudyDate": DATE_KEYS,
@@ -112,13 +166,16 @@ def study_row(
     }
 
 
-def series_row(site_id: str, series_uid: str, study_uid: str, record: Dataset) -> Mapping[str, Any]:
+def series_row(
+    site_id: str, series_uid: str, study_uid: str, record: Dataset, first_seen_at: datetime
+) -> Mapping[str, Any]:
     return {
         "site_id": site_id,
         "series_uid": series_uid,
         "study_uid": study_uid,
         "instance_count": 1,
         "record": json.dumps(record).encode(),
+        "first_seen_at": first_seen_at,
         **series_columns(record),
     }
 
