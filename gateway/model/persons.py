@@ -1,0 +1,204 @@
+"""Who a record says its patient is, whether two records can be one person, and which identifiers
+of several hospitals belong together. Pure.
+
+A PatientID means something only with its issuer (PS3.3 C.7.1.1, C.7.1.4), so a `PersonId` is both.
+Birth date, sex and name are compared in the form of dicom/names.py's `latin_key`. A state number
+(СНИЛС, policy of obligatory insurance) names one person whichever hospital wrote it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
+
+from gateway.dicom.attributes import Dataset, text, values
+from gateway.dicom.names import fold, latin_key
+
+LONGEST_ID = 64  # LO, PS3.5 6.2
+MOST_ALIKE = 20
+"""More identifiers than that with one name, birth date and sex are no person but a stopgap."""
+
+
+class PersonId(NamedTuple):
+    """One patient's identifier at one hospital, or at several that share an issuer."""
+
+    issuer: str
+    patient_id: str
+
+
+class Pair(NamedTuple):
+    """Two identifiers, the smaller first."""
+
+    first: PersonId
+    second: PersonId
+
+    @classmethod
+    def of(cls, one: PersonId, other: PersonId) -> "Pair":
+        return cls(min(one, other), max(one, other))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What one record says; "" and an empty set where it is silent.
+
+    name     in the Latin form
+    numbers  state numbers as "kind:digits", at most one of each kind
+    """
+
+    patient_id: str = ""
+    issuer: str = ""
+    name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    numbers: frozenset[str] = frozenset()
+
+    @property
+    def person_id(self) -> PersonId | None:
+        """None where the identifier or its issuer is unknown."""
+        if not self.patient_id or not self.issuer or len(self.patient_id) > LONGEST_ID:
+            return None
+        return PersonId(self.issuer, self.patient_id)
+
+    @property
+    def alike(self) -> str:
+        """The same for all who cannot be told apart by name, birth date and sex."""
+        return f"{self.birth_date}|{self.sex}|{self.name}"
+
+    def issued_by(self, issuer: str) -> "Identity":
+        """The same with the site's issuer where the record names none."""
+        if self.issuer or not issuer:
+            return self
+        numbers = _one_of_each({*self.numbers, *_numbers(issuer, self.patient_id)})
+        return replace(self, issuer=issuer, numbers=numbers)
+
+
+@dataclass(frozen=True)
+class NumberKind:
+    """A number that the state gives a person; `issuers` as hospitals write them, folded."""
+
+    kind: str
+    issuers: frozenset[str]
+    length: int
+
+
+NUMBER_KINDS = (
+    NumberKind("snils", frozenset({"снилс", "snils", "пфр", "сфр", "1 2 643 100 3"}), 11),
+    NumberKind("oms", frozenset({"омс", "oms", "енп", "enp", "фомс", "foms", "полис омс"}), 16),
+)
+_BARE_SNILS = re.compile(r"\d{3}-\d{3}-\d{3}[ -]\d{2}", re.ASCII)
+_LABELLED = re.compile(r"\s*([^\d:]{2,20}?)[\s:№]+([\d \-]+)")
+_FIRST_CHECKED_SNILS = 1001998
+
+
+def identity_of(record: Dataset) -> Identity:
+    """What a record says of its patient; the issuer only if the record itself names one."""
+    issuer, patient_id = text(record, "IssuerOfPatientID"), text(record, "PatientID")
+    found = _numbers(issuer, patient_id)
+    for value in values(record, "OtherPatientIDs"):
+        found |= _numbers("", str(value))
+    for item in values(record, "OtherPatientIDsSequence"):
+        if isinstance(item, dict):
+            found |= _numbers(_issuer_of(item), text(item, "PatientID"))
+    birth_date, sex = text(record, "PatientBirthDate"), text(record, "PatientSex").upper()
+    return Identity(
+        patient_id=patient_id,
+        issuer=issuer,
+        name=latin_key(text(record, "PatientName")),
+        birth_date=birth_date if re.fullmatch(r"\d{8}", birth_date, re.ASCII) else "",
+        sex=sex if sex in ("M", "F", "O") else "",
+        numbers=_one_of_each(found),
+    )
+
+
+def _issuer_of(item: Dataset) -> str:
+    """PS3.3 Table 10-18: the local name, or the universal one of the qualifiers."""
+    named = text(item, "IssuerOfPatientID")
+    for qualifier in values(item, "IssuerOfPatientIDQualifiersSequence"):
+        if isinstance(qualifier, dict) and not named:
+            named = text(qualifier, "UniversalEntityID")
+    return named
+
+
+def _numbers(issuer: str, value: str) -> set[str]:
+    """The state number that a value is, if its issuer or its form says so and it can be one.
+
+    OtherPatientIDs has no room for an issuer, so that hospitals write it before the number.
+    """
+    if len(value) > LONGEST_ID:
+        return set()
+    label = _LABELLED.fullmatch(value)
+    if label is not None:
+        issuer, value = label[1], label[2]
+    elif _BARE_SNILS.fullmatch(value.strip()):
+        issuer = "snils"
+    digits = re.sub(r"[ -]", "", value)
+    if not issuer or not digits.isascii() or not digits.isdigit() or len(set(digits)) == 1:
+        return set()
+    folded = fold(issuer)
+    return {
+        f"{kind.kind}:{digits}"
+        for kind in NUMBER_KINDS
+        if folded in kind.issuers and len(digits) == kind.length
+        if kind.kind != "snils" or is_snils(digits)
+    }
+
+
+def is_snils(digits: str) -> bool:
+    """Whether eleven digits are a СНИЛС by its control sum; the oldest numbers have none."""
+    number = int(digits[:9])
+    weighed = sum(int(digit) * weight for digit, weight in zip(digits, range(9, 0, -1)))
+    return number > _FIRST_CHECKED_SNILS and weighed % 101 % 100 == int(digits[9:])
+
+
+def _one_of_each(numbers: Iterable[str]) -> frozenset[str]:
+    """Without the kinds of which a record names two: nobody knows which is right."""
+    found = sorted(set(numbers))
+    kinds = [number.partition(":")[0] for number in found]
+    return frozenset(n for n, kind in zip(found, kinds, strict=True) if kinds.count(kind) == 1)
+
+
+def contradict(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether two sets of state numbers name two people."""
+    kinds = [number.partition(":")[0] for number in one | other]
+    return len(kinds) > len(set(kinds))
+
+
+# One study, two records
+
+
+def are_different(one: Identity, other: Identity) -> bool:
+    """Whether two records of one study are of different people, not of one spelt in two ways.
+
+    - Two state numbers of one kind: different.
+    - The same PatientID (and no two issuers): the hospital vouches, a new surname or a mended birth
+      date is no other person. Both at once are.
+    - A state number in common: different if the birth date differs (a newborn has the mother's).
+    - Else identifiers say nothing, and one disagreement, in name or birth date, is enough.
+    Sex decides nothing: it is the attribute that is mistyped most. What is absent never disagrees.
+    """
+    if contradict(one.numbers, other.numbers):
+        return True
+    named_otherwise = not may_be_one_name(one.name, other.name)
+    dates = {one.birth_date, other.birth_date} - {""}
+    born_otherwise = len(dates) > 1
+    same_id = one.patient_id == other.patient_id != ""
+    if same_id and len({one.issuer, other.issuer} - {""}) < 2:
+        return named_otherwise and born_otherwise
+    if one.numbers & other.numbers:
+        return born_otherwise
+    return named_otherwise or born_otherwise
+
+
+def may_be_one_name(one: str, other: str) -> bool:
+    """Whether two names in the Latin form may be one: words may be missing or be initials."""
+    pairs = list(zip(one.split(), other.split(), strict=False))
+    return all(
+        a == b or (at > 0 and 1 in (len(a), len(b)) and a[0] == b[0])
+        for at, (a, b) in enumerate(pairs)
+    )
+
+
+def find_different(identities: Iterable[Identity]) -> bool:
+    """Whether any two of them are different people."""
+    return any(are_different(one, other) for one, other in combinations(set(identities), 2))
