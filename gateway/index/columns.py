@@ -10,6 +10,7 @@ from typing import Any
 from gateway.dicom.attributes import Dataset, integer, values
 from gateway.dicom.matching import MAX_KEY, span_of_key
 from gateway.dicom.names import latin_key, name_key
+from gateway.model.persons import identity_of
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
@@ -33,7 +34,17 @@ def study_columns(record: Dataset) -> dict[str, Any]:
     columns["modalities"] = f"|{'|'.join(modalities)}|" if modalities else ""
     odd = odd or any("|" in m or m != m.upper() for m in modalities)
     odd = odd or any(len(_values(record, keyword)) > 1 for keyword in ("StudyDate", "StudyTime"))
-    return {**columns, "odd": odd}
+    return {**columns, **_person(record), "odd": odd}
+
+
+def _person(record: Dataset) -> dict[str, str]:
+    """What model/persons.py compares of a patient, beside patient_id."""
+    found = identity_of(record)
+    return {
+        "issuer": _clean(found.issuer)[:LONGEST],
+        "alike": _clean(found.alike)[:LONGEST],
+        "numbers": " ".join(sorted(found.numbers)),
+    }
 
 
 def series_columns(record: Dataset) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class Identity:
     @property
     def person_id(self) -> PersonId | None:
         """None where the identifier or its issuer is unknown."""
-        if not self.patient_id or not self.issuer or len(self.patient_id) > LONGEST_ID:
+        if not self.patient_id or not self.issuer:
+            return None
+        if max(len(self.patient_id), len(self.issuer)) > LONGEST_ID:
             return None
         return PersonId(self.issuer, self.patient_id)
 

@@ -20,6 +20,11 @@ def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
     return kind(length, collation="C").with_variant(kind(length), "sqlite")
 
 
+def _made_of_record(name: str) -> sa.Column[str]:
+    """A column that migration 0004 added: empty until the record is read again."""
+    return sa.Column(name, _ordered(), nullable=False, server_default=sa.text("''"))
+
+
 study = sa.Table(
     "study",
     metadata,
@@ -36,6 +41,11 @@ study = sa.Table(
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
+    # model/persons.py: Identity of the record. The issuer that it names itself, Identity.alike, and
+    # its state numbers with a space between.
+    _made_of_record("issuer"),
+    _made_of_record("alike"),
+    _made_of_record("numbers"),
     # The columns do not tell all that the record says (several values, name groups, overlong).
     sa.Column("odd", sa.Boolean, nullable=False),
     sa.Column("series_count", sa.Integer, nullable=False),
@@ -55,6 +65,7 @@ sa.Index("study_by_name_latin", study.c.name_latin, *_PLACE, *_SCOPE)
 sa.Index("study_by_name", study.c.name_key)
 sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
+sa.Index("study_by_alike", study.c.alike)
 sa.Index("study_by_first_seen", study.c.first_seen_at)
 sa.Index("study_by_uid", study.c.study_uid, *_SCOPE)
 # In these words, so that SQLite sees that the search for odd rows is the same.
@@ -76,6 +87,7 @@ series = sa.Table(
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
+sa.Index("series_by_uid", series.c.series_uid)
 
 site_cursor = sa.Table(
     "site_cursor",
