@@ -40,6 +40,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _ATTRIBUTE_LIKE = re.compile(r"[A-Z0-9][A-Za-z0-9]*(\.|\Z)", re.ASCII)
 _MODALITIES = "00080061"
 _MODALITY = "00080060"
+_PATIENT_ID = frozenset({"00100020", "00100021"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """One search, checked. `notes` are texts for Warning: 299, without code and service."""
+    """One search, checked. `notes` are texts for Warning: 299, without code and service.
+
+    linked  each is another way to be the patient that is asked for: it stands instead of the
+            conditions on PatientID and IssuerOfPatientID
+    """
 
     level: Level
     conditions: tuple[Condition, ...] = ()
@@ -76,6 +81,13 @@ class Query:
     study_uid: str | None = None
     series_uid: str | None = None
     notes: tuple[str, ...] = ()
+    linked: tuple[tuple[Condition, ...], ...] = ()
+
+    def ways(self) -> tuple["Query", ...]:
+        """One query for each way to be the patient, none of them with any `linked`."""
+        rest = tuple(one for one in self.conditions if one.path or one.tag not in _PATIENT_ID)
+        others = (replace(self, conditions=(*rest, *way), linked=()) for way in self.linked)
+        return (replace(self, linked=()), *others)
 
     @cached_property
     def wanted(self) -> frozenset[str]:
@@ -302,6 +314,8 @@ def matches(query: Query, dataset: Dataset) -> bool:
     A row without the attribute fails. Conditions inside one sequence must hold in one and the same
     item. The caller adds ModalitiesInStudy and the like before: Orthanc does not store them.
     """
+    if query.linked:
+        return any(matches(way, dataset) for way in query.ways())
     if query.study_uid is not None and text(dataset, "0020000D") != query.study_uid:
         return False
     if query.series_uid is not None and text(dataset, "0020000E") != query.series_uid:

@@ -16,6 +16,7 @@ from gateway.errors import LeaseLost
 from gateway.records.engine import Records
 from gateway.records.events import site_event
 from gateway.records.leases import lease
+from gateway.records.persons import PERSON, STUDY, ask_for_check
 from gateway.records.studies import series, site_cursor, study
 
 PAGE = 1000
@@ -98,6 +99,8 @@ class IndexWriter:
         with self._turn, self._records.write() as connection:
             if self._closed or not connection.execute(self._lease).scalar_one_or_none():
                 raise LeaseLost(self._site_id)
+            if now is not None:
+                self._ask_for_check(connection, uids, studies, now)
             for part in _parts(uids):
                 where = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
                 connection.execute(sa.delete(series).where(where))
@@ -113,6 +116,24 @@ class IndexWriter:
             connection.execute(
                 _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
             )
+
+
+    def _ask_for_check(
+        self,
+        connection: sa.Connection,
+        uids: Sequence[str],
+        studies: Sequence[Mapping[str, Any]],
+        now: datetime,
+    ) -> None:
+        """Who the patients of these studies were and will be is looked at by index/persons.py."""
+        patient_ids = {str(row["patient_id"]) for row in studies}
+        before = sa.select(study.c.patient_id).where(study.c.site_id == self._site_id)
+        for part in _parts(uids):
+            patient_ids |= set(
+                connection.execute(before.where(study.c.study_uid.in_(part))).scalars()
+            )
+        ask_for_check(connection, PERSON, patient_ids, now)
+        ask_for_check(connection, STUDY, uids, now)
 
 
 def _row(cursor: Cursor, mine: Mapping[str, str]) -> dict[str, Any]:

@@ -118,8 +118,8 @@ def ask_for_site(records: Records, site_id: str, now: datetime) -> None:
 
 
 def take_due(connection: sa.Connection, most: int) -> tuple[set[str], set[str]]:
-    """(PatientIDs, study UIDs) to check, taken off the list with the caller's transaction."""
-    question = sa.select(due.c.kind, due.c.key).order_by(due.c.kind, due.c.key).limit(most)
+    """(PatientIDs, study UIDs) to check, studies first; taken off the list with the caller's transaction."""
+    question = sa.select(due.c.kind, due.c.key).order_by(due.c.kind.desc(), due.c.key).limit(most)
     taken = connection.execute(question.with_for_update(skip_locked=True)).all()
     found: dict[str, set[str]] = {PERSON: set(), STUDY: set()}
     for kind, key in taken:
@@ -169,12 +169,16 @@ def find_identities(
 def find_links(connection: sa.Connection, members: Collection[PersonId]) -> list[Link]:
     """Every link in which one of these is."""
     wanted = set(members)
+    there = find_links_by_id(connection, {member.patient_id for member in members})
+    return [link for link in there if wanted & set(link.pair)]
+
+
+def find_links_by_id(connection: sa.Connection, patient_ids: Collection[str]) -> list[Link]:
+    """The same for PatientIDs, whoever issued them."""
     found: dict[Pair, Link] = {}
-    for some in _batches({member.patient_id for member in members}):
+    for some in _batches(patient_ids):
         for column in (person_link.c.first_id, person_link.c.second_id):
-            for link in _links(connection, column.in_(some)):
-                if wanted & set(link.pair):
-                    found[link.pair] = link
+            found |= {link.pair: link for link in _links(connection, column.in_(some))}
     return list(found.values())
 
 
