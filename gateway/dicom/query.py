@@ -40,7 +40,6 @@ _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _ATTRIBUTE_LIKE = re.compile(r"[A-Z0-9][A-Za-z0-9]*(\.|\Z)", re.ASCII)
 _MODALITIES = "00080061"
 _MODALITY = "00080060"
-_PATIENT_ID = frozenset({"00100020", "00100021"})
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Condition:
 class Query:
     """One search, checked. `notes` are texts for Warning: 299, without code and service.
 
-    linked  each is another way to be the patient that is asked for: it stands instead of the
-            conditions on PatientID and IssuerOfPatientID
+    any_of  groups of conditions at the top of a dataset, of which at least one group must hold too;
+            () asks for nothing more
     """
 
     level: Level
@@ -81,13 +80,7 @@ class Query:
     study_uid: str | None = None
     series_uid: str | None = None
     notes: tuple[str, ...] = ()
-    linked: tuple[tuple[Condition, ...], ...] = ()
-
-    def ways(self) -> tuple["Query", ...]:
-        """One query for each way to be the patient, none of them with any `linked`."""
-        rest = tuple(one for one in self.conditions if one.path or one.tag not in _PATIENT_ID)
-        others = (replace(self, conditions=(*rest, *way), linked=()) for way in self.linked)
-        return (replace(self, linked=()), *others)
+    any_of: tuple[tuple[Condition, ...], ...] = ()
 
     @cached_property
     def wanted(self) -> frozenset[str]:
@@ -102,6 +95,7 @@ class Query:
         if self.level is Level.INSTANCE and self.series_uid is None:
             tags |= set(DEFAULT_ATTRIBUTES[Level.SERIES])
         tags |= {(*condition.path, condition.tag)[0] for condition in self.conditions}
+        tags |= {condition.tag for group in self.any_of for condition in group}
         return frozenset(tags)
 
 
@@ -314,11 +308,13 @@ def matches(query: Query, dataset: Dataset) -> bool:
     A row without the attribute fails. Conditions inside one sequence must hold in one and the same
     item. The caller adds ModalitiesInStudy and the like before: Orthanc does not store them.
     """
-    if query.linked:
-        return any(matches(way, dataset) for way in query.ways())
     if query.study_uid is not None and text(dataset, "0020000D") != query.study_uid:
         return False
     if query.series_uid is not None and text(dataset, "0020000E") != query.series_uid:
+        return False
+    if query.any_of and not any(
+        all(_holds(condition, dataset) for condition in group) for group in query.any_of
+    ):
         return False
     groups: dict[tuple[str, ...], list[Condition]] = {}
     for condition in query.conditions:
@@ -379,7 +375,7 @@ def to_find(query: Query) -> dict[str, str]:
       letters but е and ё; all else becomes `*`.
     - PN is one text, compared letter by letter: no transliteration, no lost patronymic, no hyphen
       for a space. Names are left out.
-    - `\` makes lists of exact values (UI, DA, CS, ModalitiesInStudy); with wildcards or in names
+    - `\` makes lists of exact values (UI, DA, CS, PatientID, ModalitiesInStudy); with wildcards or in names
       the answer is empty. Lists of those are left to `matches`.
     - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
       nothing. Modality at Study finds nothing.
@@ -415,11 +411,18 @@ def _find_key(level: Level, condition: Condition) -> str:
     known = any(name in _MAIN_TAGS[above] for above in Level) and belongs(condition.tag, level)
     if not known and not (name == "ModalitiesInStudy" and level is Level.STUDY):
         return ""
-    if len(keys) > 1 and (vr not in ("DA", "CS") or any(set(key) & set("*?-") for key in keys)):
+    if len(keys) > 1 and not _is_list(name, vr, keys):
         return ""
     if has_wildcard(keys[0]):
         return _find_pattern(keys[0])
     return "\\".join(key.replace(" ", "") if vr == "DA" else key for key in keys)
+
+
+def _is_list(name: str, vr: str, keys: Sequence[str]) -> bool:
+    """Whether /tools/find takes these exact values as a list."""
+    if name == "PatientID":
+        return not any(has_wildcard(key) for key in keys)
+    return vr in ("DA", "CS") and not any(set(key) & set("*?-") for key in keys)
 
 
 def _find_pattern(key: str) -> str:

@@ -42,6 +42,8 @@ def _person(record: Dataset) -> dict[str, str]:
     found = identity_of(record)
     return {
         "issuer": _clean(found.issuer)[:LONGEST],
+        "birth_date": found.birth_date,
+        "sex": found.sex,
         "alike": _clean(found.alike)[:LONGEST],
         "numbers": " ".join(sorted(found.numbers)),
     }

@@ -38,6 +38,7 @@ from gateway.records.indexing import (
     IndexRow,
     IndexWriter,
     Known,
+    forget_marks,
     load_cursor,
     load_known,
     load_sums,
@@ -96,6 +97,8 @@ class Follower:
             self._cursor = load_cursor(self._records, self.site.site_id) or self._begin(
                 "first fill"
             )
+        if self._cursor.issuer != self.site.patient_id_issuer:
+            self._cursor = self._read_all_again(self._cursor)
         if self.site.kind == "orthanc":
             asked_at = utc_now()
             if not self._read_feed():
@@ -112,6 +115,14 @@ class Follower:
         """From now on nothing is written; a step under way ends with LeaseLost."""
         self._writer.close()
 
+    def _read_all_again(self, cursor: Cursor) -> Cursor:
+        """region.toml names another issuer of this site's PatientIDs: it stands in every row."""
+        log.info("site has another issuer of patient ids, it is read again", site=self.site.site_id)
+        forget_marks(self._records, self.site.site_id)
+        again = replace(cursor, issuer=self.site.patient_id_issuer, swept_at=None)
+        self._save(again)
+        return again
+
     # The feed
 
     def _begin(self, why: str) -> Cursor:
@@ -121,7 +132,8 @@ class Follower:
             seq, fingerprint = feed.read_position(self._wire, self.site)
             total = self._site_counts().studies
         filled = load_sums(self._records, self.site.site_id)[0]
-        cursor = Cursor(seq, fingerprint, "filling", filled, total, utc_now())
+        issuer = self.site.patient_id_issuer
+        cursor = Cursor(seq, fingerprint, "filling", filled, total, utc_now(), issuer=issuer)
         self._save(cursor)
         self._sweep = None
         log.info("index fill begins", site=self.site.site_id, why=why, studies=total, known=filled)
@@ -326,7 +338,8 @@ class Follower:
             found, failed = feed.read_studies(self._wire, self.site, portion)
             for uid in failed:
                 log.warning("study cannot be read", site=self.site.site_id, study=uid)
-            rows += [row_of(s, found[s.study_uid]) for s in portion if s.study_uid in found]
+            issuer = self.site.patient_id_issuer
+            rows += [row_of(s, found[s.study_uid], issuer) for s in portion if s.study_uid in found]
             missing = [s for s in portion if s.study_uid not in found and s.study_uid not in failed]
             gone += [study.study_uid for study in missing if self._has_gone(study)]
         return rows, gone

@@ -9,17 +9,12 @@ from datetime import datetime
 from typing import Any
 
 STUDY_OF_TWO_PATIENTS = "study_of_two_patients"
-SERIES_OF_TWO_STUDIES = "series_of_two_studies"
 TORN_LINK = "torn_link"
 
 MEANING: Mapping[str, tuple[str, str]] = {
     STUDY_OF_TWO_PATIENTS: (
         "под одним StudyInstanceUID разные пациенты",
         "different patients under one StudyInstanceUID",
-    ),
-    SERIES_OF_TWO_STUDIES: (
-        "один SeriesInstanceUID в двух исследованиях",
-        "one SeriesInstanceUID in two studies",
     ),
     TORN_LINK: (
         "подтверждённая связь номеров пациента стала невозможной",

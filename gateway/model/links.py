@@ -1,27 +1,44 @@
 """Which identifiers of several hospitals are one person's: rules and people's decisions. Pure.
 
-The same name, birth date and sex, and a state number in common, link by themselves. The same name,
-birth date and sex alone are a suggestion, which a person confirms or rejects. What is linked is one
+The same name, birth date and sex, and a state number in common, link by themselves; a patronymic
+may be missing. The same name, birth date and sex alone are a suggestion, which a person confirms or
+rejects. What is linked is one
 group, however long the chain between two of its members; a group that joins two different state
 numbers, or a pair that a person has rejected, is none, and its automatic links become suggestions.
-The answer does not depend on the order in which the records came.
+Where more than MOST_ALIKE identifiers are alike, it is a stopgap ("unknown", 1 January 1900) that
+says nothing. The answer does not depend on the order in which the records came.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
-from gateway.model.persons import MOST_ALIKE, Identity, Pair, PersonId, contradict, find_different
+from gateway.model.persons import (
+    Identity,
+    Pair,
+    PersonId,
+    contradict,
+    find_different,
+    may_be_one_name,
+)
+
+MOST_ALIKE = 40
+MOST_SAID = 50
+"""An identifier under which more than that is said is given to everybody."""
 
 LinkState = Literal["automatic", "suggested", "confirmed", "rejected"]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What all records of one identifier say together; `alike` are Identity.alike of whole ones."""
+    """What all records of one identifier say together.
+
+    alike  Identity.alike of those that have all of it; `names` are theirs in the Latin form
+    """
 
     alike: frozenset[str]
+    names: frozenset[str]
     numbers: frozenset[str]
 
 
@@ -41,18 +58,19 @@ def facts_of(identities: Collection[Identity]) -> Facts | None:
     """None if an identifier cannot be linked: its records are of different people, of two birth
     dates or sexes, or none has name (two words at least), birth date and sex.
     """
-    if find_different(identities):
+    if len(identities) > MOST_SAID or find_different(identities):
         return None
     dates = {one.birth_date for one in identities} - {""}
     sexes = {one.sex for one in identities} - {""}
     if len(dates) != 1 or len(sexes) != 1:
         return None
-    whole = (one for one in identities if one.birth_date and one.sex and " " in one.name)
-    alike = frozenset(one.alike for one in whole)
+    whole = [one for one in identities if one.alike]
     numbers = frozenset[str]().union(*(one.numbers for one in identities))
-    if not alike or contradict(numbers, frozenset()):
+    if not whole or contradict(numbers, frozenset()):
         return None
-    return Facts(alike, numbers)
+    return Facts(
+        frozenset(one.alike for one in whole), frozenset(one.name for one in whole), numbers
+    )
 
 
 def plan_links(known: Mapping[PersonId, Facts], decided: Mapping[Pair, bool]) -> LinkPlan:
@@ -92,13 +110,15 @@ def _propose(
             alike.setdefault(key, []).append(person_id)
     proposed: dict[Pair, bool] = {}
     for members in alike.values():
-        for one, other in combinations(members, 2):
+        for one, other in combinations(members if len(members) <= MOST_ALIKE else (), 2):
             pair = Pair.of(one, other)
-            mine, theirs = known[one].numbers, known[other].numbers
-            shared = bool(mine & theirs)
-            crowded = len(members) > MOST_ALIKE and not shared
-            if pair not in decided and not crowded and not contradict(mine, theirs):
-                proposed[pair] = shared
+            mine, theirs = known[one], known[other]
+            named_alike = any(
+                may_be_one_name(a, b) for a, b in product(mine.names, theirs.names)
+            )
+            if pair in decided or not named_alike or contradict(mine.numbers, theirs.numbers):
+                continue
+            proposed[pair] = bool(mine.numbers & theirs.numbers)
     return proposed
 
 

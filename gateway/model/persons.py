@@ -7,17 +7,15 @@ Birth date, sex and name are compared in the form of dicom/names.py's `latin_key
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from gateway.dicom.attributes import Dataset, text, values
+from gateway.dicom.attributes import Dataset, make, text, values
 from gateway.dicom.names import fold, latin_key
 
 LONGEST_ID = 64  # LO, PS3.5 6.2
-MOST_ALIKE = 20
-"""More identifiers than that with one name, birth date and sex are no person but a stopgap."""
 
 
 class PersonId(NamedTuple):
@@ -25,6 +23,13 @@ class PersonId(NamedTuple):
 
     issuer: str
     patient_id: str
+
+    @classmethod
+    def of(cls, issuer: str, patient_id: str) -> "PersonId | None":
+        """None where one of the two is unknown, or cannot be what it claims to be."""
+        known = (issuer, patient_id)
+        fine = all(0 < len(part) <= LONGEST_ID and part.isprintable() for part in known)
+        return cls(issuer, patient_id) if fine else None
 
 
 class Pair(NamedTuple):
@@ -56,23 +61,18 @@ class Identity:
     @property
     def person_id(self) -> PersonId | None:
         """None where the identifier or its issuer is unknown."""
-        if not self.patient_id or not self.issuer:
-            return None
-        if max(len(self.patient_id), len(self.issuer)) > LONGEST_ID:
-            return None
-        return PersonId(self.issuer, self.patient_id)
+        return PersonId.of(self.issuer, self.patient_id)
 
     @property
     def alike(self) -> str:
-        """The same for all who cannot be told apart by name, birth date and sex."""
-        return f"{self.birth_date}|{self.sex}|{self.name}"
+        """The same for all with one birth date, sex, family and given name; "" if one is unknown.
 
-    def issued_by(self, issuer: str) -> "Identity":
-        """The same with the site's issuer where the record names none."""
-        if self.issuer or not issuer:
-            return self
-        numbers = _one_of_each({*self.numbers, *_numbers(issuer, self.patient_id)})
-        return replace(self, issuer=issuer, numbers=numbers)
+        A patronymic is often left out, so it is compared apart (may_be_one_name).
+        """
+        words = self.name.split()[:2]
+        if not (self.birth_date and self.sex and len(words) == 2):
+            return ""
+        return f"{self.birth_date}|{self.sex}|{' '.join(words)}"
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,16 @@ _LABELLED = re.compile(r"\s*([^\d:]{2,20}?)[\s:№]+([\d \-]+)")
 _FIRST_CHECKED_SNILS = 1001998
 
 
+def with_issuer(record: Dataset, issuer: str) -> Dataset:
+    """The record, whose PatientID is of its site's issuer unless it names another itself."""
+    named = text(record, "IssuerOfPatientID") or not text(record, "PatientID")
+    if named or not issuer:
+        return record
+    return {**record, "00100021": make("IssuerOfPatientID", issuer)}
+
+
 def identity_of(record: Dataset) -> Identity:
-    """What a record says of its patient; the issuer only if the record itself names one."""
+    """What a record says of its patient."""
     issuer, patient_id = text(record, "IssuerOfPatientID"), text(record, "PatientID")
     found = _numbers(issuer, patient_id)
     for value in values(record, "OtherPatientIDs"):

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
+from gateway.model.persons import PersonId
 from gateway.records.engine import Records
 from gateway.records.events import site_event
 from gateway.records.leases import lease
-from gateway.records.persons import PERSON, STUDY, ask_for_check
+from gateway.records.persons import ask_for_check
 from gateway.records.studies import series, site_cursor, study
 
 PAGE = 1000
@@ -35,6 +36,7 @@ class Cursor:
     to_fill: int
     fill_began_at: datetime
     swept_at: datetime | None = None
+    issuer: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,23 +119,17 @@ class IndexWriter:
                 _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
             )
 
-
     def _ask_for_check(
-        self,
-        connection: sa.Connection,
-        uids: Sequence[str],
-        studies: Sequence[Mapping[str, Any]],
+        self, connection: sa.Connection, uids: Sequence[str], studies: Sequence[Mapping[str, Any]],
         now: datetime,
-    ) -> None:
-        """Who the patients of these studies were and will be is looked at by index/persons.py."""
-        patient_ids = {str(row["patient_id"]) for row in studies}
-        before = sa.select(study.c.patient_id).where(study.c.site_id == self._site_id)
+    ) -> None:  # fmt: skip
+        """Have it judged who the patients of these studies were, and who they are now."""
+        persons = {PersonId.of(row["issuer"], row["patient_id"]) for row in studies}
+        before = sa.select(study.c.issuer, study.c.patient_id)
         for part in _parts(uids):
-            patient_ids |= set(
-                connection.execute(before.where(study.c.study_uid.in_(part))).scalars()
-            )
-        ask_for_check(connection, PERSON, patient_ids, now)
-        ask_for_check(connection, STUDY, uids, now)
+            where = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
+            persons |= {PersonId.of(*said) for said in connection.execute(before.where(where))}
+        ask_for_check(connection, persons, uids, now)
 
 
 def _row(cursor: Cursor, mine: Mapping[str, str]) -> dict[str, Any]:
@@ -177,6 +173,12 @@ def load_known(
         question = question.where(study.c.study_uid.in_(uids))
     with records.read() as connection:
         return {row["study_uid"]: Known(**row) for row in connection.execute(question).mappings()}
+
+
+def forget_marks(records: Records, site_id: str) -> None:
+    """The next comparison reads every study of this site again, whatever the site's list says."""
+    with records.write() as connection:
+        connection.execute(sa.update(study).where(study.c.site_id == site_id).values(mark=""))
 
 
 def walk_known(records: Records, site_id: str) -> Iterator[list[Known]]:

@@ -4,6 +4,7 @@ A link is a pair of identifiers, the smaller first (model/persons.py: Pair). per
 of the links each time they change, so that a search needs one look. Decisions are only added.
 """
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.links import LinkState
 from gateway.model.persons import Identity, Pair, PersonId
-from gateway.records.engine import BigId, Records, UtcDateTime, metadata
+from gateway.records.engine import BigId, UtcDateTime, metadata
 from gateway.records.studies import study
 
 PERSON, STUDY = "person", "study"
@@ -30,16 +31,18 @@ due = sa.Table(
     "due",
     metadata,
     sa.Column("kind", sa.String(16), primary_key=True),
-    sa.Column("key", _ordered(), primary_key=True),  # PERSON: a PatientID; STUDY: a study's UID
+    # PERSON: issuer and PatientID, a line break between; STUDY: a study's UID
+    sa.Column("key", _ordered(), primary_key=True),
     sa.Column("asked_at", UtcDateTime, nullable=False),
 )
 person_link = sa.Table(
     "person_link",
     metadata,
-    sa.Column("first_issuer", _ordered(64), primary_key=True),
-    sa.Column("first_id", _ordered(64), primary_key=True),
-    sa.Column("second_issuer", _ordered(64), primary_key=True),
-    sa.Column("second_id", _ordered(64), primary_key=True),
+    sa.Column("name", sa.String(16), primary_key=True),  # Link.name
+    sa.Column("first_issuer", sa.String(64), nullable=False),
+    sa.Column("first_id", sa.String(64), nullable=False),
+    sa.Column("second_issuer", sa.String(64), nullable=False),
+    sa.Column("second_id", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("noted_at", UtcDateTime, nullable=False),
     sa.Column("decided_by", sa.Text),
@@ -47,14 +50,14 @@ person_link = sa.Table(
 )
 sa.Index("person_link_by_first_id", person_link.c.first_id)
 sa.Index("person_link_by_second_id", person_link.c.second_id)
-sa.Index("person_link_by_state", person_link.c.state)
+sa.Index("person_link_by_state", person_link.c.state, person_link.c.noted_at)
 person_member = sa.Table(
     "person_member",
     metadata,
     sa.Column("patient_id", _ordered(64), primary_key=True),
     sa.Column("issuer", _ordered(64), primary_key=True),
     sa.Column("person", sa.String(32), nullable=False),
-    sa.Column("alike", _ordered(), nullable=False),  # Identity.alike, one in each line
+    sa.Column("alike", _ordered(), nullable=False),  # Facts.alike, one in each line
 )
 sa.Index("person_member_by_person", person_member.c.person)
 person_decision = sa.Table(
@@ -79,8 +82,13 @@ class Link:
     pair: Pair
     state: LinkState
     noted_at: datetime
-    decided_by: str | None
-    decided_at: datetime | None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it by, made of the pair: no patient's data."""
+        return name_of(self.pair.first, self.pair.second)
 
 
 @dataclass(frozen=True)
@@ -92,16 +100,33 @@ class Member:
     alike: frozenset[str]
 
 
+def name_of(*members: PersonId) -> str:
+    """Our word of 16 letters for these identifiers."""
+    parts = "\n".join(part for member in members for part in member)
+    return hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()
+
+
+def take_turn(connection: sa.Connection) -> None:
+    """Nobody else decides about links until the caller's transaction ends."""
+    if connection.dialect.name == "postgresql":  # SQLite lets one write anyway
+        connection.execute(sa.text("LOCK TABLE person_link IN SHARE ROW EXCLUSIVE MODE"))
+
+
 # What is to be checked
 
 
 def ask_for_check(
-    connection: sa.Connection, kind: str, keys: Collection[str], now: datetime
+    connection: sa.Connection,
+    persons: Iterable[PersonId | None],
+    study_uids: Iterable[str],
+    now: datetime,
 ) -> None:
     """In the transaction that changes rows: whoever settles next sees them."""
-    rows = [{"kind": kind, "key": key, "asked_at": now} for key in sorted(set(keys)) if key]
-    if not rows:
+    keys = {(PERSON, "\n".join(one)) for one in persons if one}
+    keys |= {(STUDY, uid) for uid in study_uids}
+    if not keys:
         return
+    rows = [{"kind": kind, "key": key, "asked_at": now} for kind, key in sorted(keys)]
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(due)
     # An update, not nothing: its lock holds off one who is about to take the old row.
     again = insert.on_conflict_do_update(
@@ -110,24 +135,17 @@ def ask_for_check(
     connection.execute(again, rows)
 
 
-def ask_for_site(records: Records, site_id: str, now: datetime) -> None:
-    """Check all persons of a site again: its issuer has changed."""
-    question = sa.select(study.c.patient_id).where(study.c.site_id == site_id).distinct()
-    with records.write() as connection:
-        ask_for_check(connection, PERSON, connection.execute(question).scalars().all(), now)
-
-
-def take_due(connection: sa.Connection, most: int) -> tuple[set[str], set[str]]:
-    """(PatientIDs, study UIDs) to check, studies first; taken off the list with the caller's transaction."""
+def take_due(connection: sa.Connection, most: int) -> tuple[set[PersonId], set[str]]:
+    """(identifiers, study UIDs) to check, studies first; they leave the list with the caller's
+    transaction.
+    """
     question = sa.select(due.c.kind, due.c.key).order_by(due.c.kind.desc(), due.c.key).limit(most)
     taken = connection.execute(question.with_for_update(skip_locked=True)).all()
-    found: dict[str, set[str]] = {PERSON: set(), STUDY: set()}
-    for kind, key in taken:
-        found[kind].add(key)
-    for kind, keys in found.items():
-        for some in _batches(keys):
+    for kind in (PERSON, STUDY):
+        for some in _batches({row.key for row in taken if row.kind == kind}):
             connection.execute(sa.delete(due).where(due.c.kind == kind, due.c.key.in_(some)))
-    return found[PERSON], found[STUDY]
+    persons = {PersonId(*row.key.split("\n", 1)) for row in taken if row.kind == PERSON}
+    return persons, {row.key for row in taken if row.kind == STUDY}
 
 
 def _batches(keys: Collection[str]) -> Iterator[list[str]]:
@@ -138,29 +156,54 @@ def _batches(keys: Collection[str]) -> Iterator[list[str]]:
 # Who is who in the index
 
 
-def find_identities(
-    connection: sa.Connection,
-    column: sa.Column[str],
-    keys: Collection[str],
-    issuers: Mapping[str, str],
+def find_holders(
+    connection: sa.Connection, study_uids: Collection[str]
 ) -> Iterator[tuple[str, str, Identity]]:
-    """(site, study UID, identity) of every study of these sites whose column is one of the keys.
+    """(study UID, site, whom its record is of) for every holder of these studies."""
+    for some in _batches(study_uids):
+        question = sa.select(study.c.study_uid, study.c.site_id, *_IDENTITY)
+        for uid, site_id, *said in connection.execute(question.where(study.c.study_uid.in_(some))):
+            yield uid, site_id, _identity(*said)
 
-    issuers  issuer of the PatientIDs of each site, by its id; "" for a site that issues none
-    """
-    columns = (study.c[name] for name in ("site_id", "study_uid", "patient_id", "issuer", "alike",
-                                          "numbers"))  # fmt: skip
-    question = sa.select(*columns)
-    for some in _batches(keys):
-        for site_id, uid, patient_id, issuer, alike, numbers in connection.execute(
-            question.where(column.in_(some))
-        ):
-            if site_id in issuers:
-                birth_date, sex, name = (alike.split("|", 2) + ["", ""])[:3]
-                found = Identity(
-                    patient_id, issuer, name, birth_date, sex, frozenset(numbers.split())
-                )
-                yield site_id, uid, found.issued_by(issuers[site_id])
+
+def find_said(connection: sa.Connection, person_id: PersonId, most: int) -> set[Identity]:
+    """What the studies of an identifier say of their patient; not more than `most` of it."""
+    question = sa.select(*_IDENTITY).distinct().where(_is_of(person_id)).limit(most)
+    return {_identity(*said) for said in connection.execute(question)}
+
+
+def find_alike(connection: sa.Connection, alike: str, most: int) -> set[PersonId]:
+    """Identifiers of which a study says this (Identity.alike); not more than `most`."""
+    question = sa.select(study.c.issuer, study.c.patient_id).distinct()
+    found = connection.execute(question.where(study.c.alike == alike).limit(most))
+    return {one for said in found if (one := PersonId.of(*said))}
+
+
+def find_record(connection: sa.Connection, person_id: PersonId) -> tuple[bytes, int]:
+    """(record of the newest study of an identifier, how many studies it has); (b"", 0) if none."""
+    question = sa.select(study.c.record).where(_is_of(person_id))
+    newest = question.order_by(study.c.study_date.desc(), study.c.study_uid).limit(1)
+    count = sa.select(sa.func.count(study.c.study_uid.distinct())).where(_is_of(person_id))
+    found = connection.execute(newest).scalar_one_or_none()
+    return found or b"", connection.execute(count).scalar_one()
+
+
+_IDENTITY = (
+    study.c.patient_id, study.c.issuer, study.c.name_latin, study.c.birth_date, study.c.sex,
+    study.c.numbers,
+)  # fmt: skip
+
+
+def _identity(
+    patient_id: str, issuer: str, name: str, birth_date: str, sex: str, numbers: str
+) -> Identity:
+    return Identity(patient_id, issuer, name, birth_date, sex, frozenset(numbers.split()))
+
+
+def _is_of(person_id: PersonId) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        study.c.patient_id == person_id.patient_id, study.c.issuer == person_id.issuer
+    )
 
 
 # Links
@@ -169,30 +212,31 @@ def find_identities(
 def find_links(connection: sa.Connection, members: Collection[PersonId]) -> list[Link]:
     """Every link in which one of these is."""
     wanted = set(members)
-    there = find_links_by_id(connection, {member.patient_id for member in members})
-    return [link for link in there if wanted & set(link.pair)]
-
-
-def find_links_by_id(connection: sa.Connection, patient_ids: Collection[str]) -> list[Link]:
-    """The same for PatientIDs, whoever issued them."""
     found: dict[Pair, Link] = {}
-    for some in _batches(patient_ids):
+    for some in _batches({member.patient_id for member in members}):
         for column in (person_link.c.first_id, person_link.c.second_id):
             found |= {link.pair: link for link in _links(connection, column.in_(some))}
-    return list(found.values())
+    return [link for link in found.values() if wanted & set(link.pair)]
 
 
-def load_suggestions(records: Records, limit: int) -> list[Link]:
-    """The oldest links that wait for a person's word."""
-    with records.read() as connection:
-        return _links(connection, person_link.c.state == "suggested", limit)
+def find_link(connection: sa.Connection, name: str) -> Link | None:
+    """The link of that name (Link.name)."""
+    found = _links(connection, person_link.c.name == name)
+    return found[0] if found else None
+
+
+def find_links_in(
+    connection: sa.Connection, states: Collection[LinkState], limit: int
+) -> list[Link]:
+    """The oldest links in one of these states."""
+    return _links(connection, person_link.c.state.in_(states), limit)
 
 
 def _links(
     connection: sa.Connection, where: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[Link]:
     question = sa.select(person_link).where(where)
-    question = question.order_by(person_link.c.noted_at, *(person_link.c[name] for name in _FOUR))
+    question = question.order_by(person_link.c.noted_at, person_link.c.name)
     return [
         Link(
             Pair(
@@ -205,11 +249,6 @@ def _links(
     ]  # fmt: skip
 
 
-def _is_pair(table: sa.Table, pair: Pair) -> sa.ColumnElement[bool]:
-    row = _columns(pair)
-    return sa.and_(*(table.c[name] == row[name] for name in _FOUR))
-
-
 def _columns(pair: Pair) -> dict[str, str]:
     return dict(zip(_FOUR, (*pair.first, *pair.second), strict=True))
 
@@ -219,15 +258,15 @@ def save_links(
     now: datetime,
 ) -> None:  # fmt: skip
     """Write the differences; a row that a person decided keeps who and when."""
-    known = {link.pair: link.state for link in before}
-    for pair in sorted(known.keys() - now_are.keys()):
-        connection.execute(sa.delete(person_link).where(_is_pair(person_link, pair)))
-    for pair in sorted(now_are.keys() & known.keys()):
-        if now_are[pair] != known[pair]:
-            moved = sa.update(person_link).where(_is_pair(person_link, pair))
+    known = {link.pair: link for link in before}
+    for some in _batches({known[pair].name for pair in known.keys() - now_are.keys()}):
+        connection.execute(sa.delete(person_link).where(person_link.c.name.in_(some)))
+    for pair, link in known.items():
+        if now_are.get(pair, link.state) != link.state:
+            moved = sa.update(person_link).where(person_link.c.name == link.name)
             connection.execute(moved.values(state=now_are[pair], noted_at=now))
     fresh = [
-        {**_columns(pair), "state": now_are[pair], "noted_at": now}
+        {**_columns(pair), "name": name_of(*pair), "state": now_are[pair], "noted_at": now}
         for pair in sorted(now_are.keys() - known.keys())
     ]
     if fresh:
@@ -235,16 +274,15 @@ def save_links(
 
 
 def save_decision(
-    connection: sa.Connection, pair: Pair, *, same: bool, by: str, now: datetime
+    connection: sa.Connection, link: Link, *, same: bool, by: str, now: datetime
 ) -> None:
-    """A person's word on a pair: it stands until another is said; every word is kept."""
+    """A person's word on a link: it stands until another is said; every word is kept."""
     verdict = "confirmed" if same else "rejected"
     said = {"decided_by": by, "decided_at": now}
-    entry = {**_columns(pair), "verdict": verdict, **said}
+    entry = {**_columns(link.pair), "verdict": verdict, **said}
     connection.execute(sa.insert(person_decision).values(entry))
-    connection.execute(sa.delete(person_link).where(_is_pair(person_link, pair)))
-    row = {**_columns(pair), "state": verdict, "noted_at": now, **said}
-    connection.execute(sa.insert(person_link).values(row))
+    decided = sa.update(person_link).where(person_link.c.name == link.name)
+    connection.execute(decided.values(state=verdict, noted_at=now, **said))
 
 
 # Members
@@ -254,20 +292,13 @@ def save_members(
     connection: sa.Connection, checked: Collection[PersonId], members: Iterable[Member]
 ) -> None:
     """These identifiers belong to these groups now, and to no other."""
-    gone = set(checked)
-    for some in _batches({person_id.patient_id for person_id in checked}):
-        rows = connection.execute(
-            sa.select(person_member.c.issuer, person_member.c.patient_id).where(
-                person_member.c.patient_id.in_(some)
-            )
-        ).all()
-        for issuer, patient_id in rows:
-            if PersonId(issuer, patient_id) in gone:
-                connection.execute(
-                    sa.delete(person_member).where(
-                        person_member.c.patient_id == patient_id, person_member.c.issuer == issuer
-                    )
-                )
+    this = sa.and_(
+        person_member.c.issuer == sa.bindparam("of_issuer"),
+        person_member.c.patient_id == sa.bindparam("of_id"),
+    )
+    gone = [{"of_issuer": issuer, "of_id": patient_id} for issuer, patient_id in sorted(checked)]
+    if gone:
+        connection.execute(sa.delete(person_member).where(this), gone)
     fresh = [
         {**member.person_id._asdict(), "person": member.person,
          "alike": "\n".join(sorted(member.alike))}
@@ -277,14 +308,18 @@ def save_members(
         connection.execute(sa.insert(person_member), fresh)
 
 
-def find_members(connection: sa.Connection, patient_ids: Collection[str]) -> list[Member]:
-    """All members of the groups in which one of these PatientIDs is, whoever issued it."""
-    if not patient_ids:
-        return []
-    groups = sa.select(person_member.c.person).where(
-        person_member.c.patient_id.in_(sorted(set(patient_ids)))
-    )
-    question = sa.select(person_member).where(person_member.c.person.in_(groups))
+def find_members(
+    connection: sa.Connection, patient_ids: Collection[str] | None = None, limit: int | None = None
+) -> list[Member]:
+    """All members of the groups in which one of these PatientIDs is, whoever issued it; of every
+    group if none are given.
+    """
+    question = sa.select(person_member).limit(limit)
+    if patient_ids is not None:
+        groups = sa.select(person_member.c.person).where(
+            person_member.c.patient_id.in_(sorted(patient_ids))
+        )
+        question = question.where(person_member.c.person.in_(groups))
     order = (person_member.c.person, person_member.c.issuer, person_member.c.patient_id)
     return [
         Member(

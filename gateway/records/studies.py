@@ -41,9 +41,10 @@ study = sa.Table(
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
-    # model/persons.py: Identity of the record. The issuer that it names itself, Identity.alike, and
-    # its state numbers with a space between.
+    # model/persons.py: Identity of the record, whose name is name_latin; numbers have a space between.
     _made_of_record("issuer"),
+    _made_of_record("birth_date"),
+    _made_of_record("sex"),
     _made_of_record("alike"),
     _made_of_record("numbers"),
     # The columns do not tell all that the record says (several values, name groups, overlong).
@@ -87,7 +88,6 @@ series = sa.Table(
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
-sa.Index("series_by_uid", series.c.series_uid)
 
 site_cursor = sa.Table(
     "site_cursor",
@@ -103,6 +103,8 @@ site_cursor = sa.Table(
     sa.Column("fill_began_at", UtcDateTime, nullable=False),
     sa.Column("read_at", UtcDateTime),  # the feed was read to its end
     sa.Column("swept_at", UtcDateTime),  # the whole list was compared
+    # Whose PatientIDs the rows are taken to be where the site's records do not say.
+    sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
 )
 
 

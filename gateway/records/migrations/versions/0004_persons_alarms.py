@@ -11,6 +11,7 @@ down_revision = "0002"
 
 MOMENT = sa.DateTime(timezone=True)
 ORDERED = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+PAIR = "first_issuer", "first_id", "second_issuer", "second_id"
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -20,10 +21,13 @@ def _id(name: str) -> sa.Column[str]:
 
 
 def upgrade() -> None:
-    for name in ("issuer", "alike", "numbers"):
+    for name in ("issuer", "birth_date", "sex", "alike", "numbers"):
         op.add_column("study", sa.Column(name, ORDERED, nullable=False, server_default=sa.text("''")))
+    op.add_column(
+        "site_cursor",
+        sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
+    )
     op.create_index("study_by_alike", "study", ["alike"])
-    op.create_index("series_by_uid", "series", ["series_uid"])
     op.execute("UPDATE study SET mark = ''")
     op.execute("UPDATE site_cursor SET swept_at = NULL")
     op.create_table(
@@ -34,7 +38,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "person_link",
-        *(_id(name) for name in ("first_issuer", "first_id", "second_issuer", "second_id")),
+        sa.Column("name", sa.String(16), primary_key=True),
+        *(sa.Column(name, sa.String(64), nullable=False) for name in PAIR),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("noted_at", MOMENT, nullable=False),
         sa.Column("decided_by", sa.Text),
@@ -42,7 +47,7 @@ def upgrade() -> None:
     )
     op.create_index("person_link_by_first_id", "person_link", ["first_id"])
     op.create_index("person_link_by_second_id", "person_link", ["second_id"])
-    op.create_index("person_link_by_state", "person_link", ["state"])
+    op.create_index("person_link_by_state", "person_link", ["state", "noted_at"])
     op.create_table(
         "person_member",
         _id("patient_id"),
@@ -54,10 +59,7 @@ def upgrade() -> None:
     op.create_table(
         "person_decision",
         sa.Column("id", ROW_ID, primary_key=True),
-        *(
-            sa.Column(name, sa.String(64), nullable=False)
-            for name in ("first_issuer", "first_id", "second_issuer", "second_id")
-        ),
+        *(sa.Column(name, sa.String(64), nullable=False) for name in PAIR),
         sa.Column("verdict", sa.String(16), nullable=False),
         sa.Column("decided_by", sa.Text, nullable=False),
         sa.Column("decided_at", MOMENT, nullable=False),
