@@ -375,8 +375,8 @@ def to_find(query: Query) -> dict[str, str]:
       letters but е and ё; all else becomes `*`.
     - PN is one text, compared letter by letter: no transliteration, no lost patronymic, no hyphen
       for a space. Names are left out.
-    - `\` makes lists of exact values (UI, DA, CS, PatientID, ModalitiesInStudy); with wildcards or in names
-      the answer is empty. Lists of those are left to `matches`.
+    - `\` makes lists of exact values (UI, DA, CS, PatientID, ModalitiesInStudy); with wildcards or
+      in names the answer is empty. Lists of those are left to `matches`.
     - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
       nothing. Modality at Study finds nothing.
     - Ranges compare texts: right for DA (`-b` also gives rows without a date); wrong for TM of

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
 from gateway.dicom.names import latin_key
-from gateway.dicom.query import Query, project, sort_key
+from gateway.dicom.query import Query, matches, project, sort_key
 from gateway.model.answers import SitePage
+from gateway.model.persons import are_different, find_different, identity_of
 from gateway.model.sites import Site
 
 KEY = {
@@ -32,11 +33,16 @@ COUNTS = (
 
 @dataclass(frozen=True)
 class Merged:
-    """A page of the merged list; `conflicts` are UIDs whose holders name different patients."""
+    """A page of the merged list.
+
+    conflicts  UIDs whose holders name one patient in different ways
+    parted     UIDs whose holders name different patients: the row is of one of them alone
+    """
 
     rows: tuple[Dataset, ...]
     total: int
     conflicts: tuple[str, ...]
+    parted: tuple[str, ...] = ()
 
 
 def merge(
@@ -56,21 +62,30 @@ def merge(
     silent       sites that hold what they hold but do not answer now (InstanceAvailability)
     """
     groups = _groups(pages, sites, query.level)
-    window = [(_choose(groups[uid]), groups[uid]) for uid in _page(groups, query)]
     holders = _holders(pages)
     rows = []
     conflicts = []
-    for (site, row), records in window:
-        uid = text(row, KEY[query.level])
-        if _different_patients([record for _, record in records]):
+    parted = []
+    for uid in _page(groups, query):
+        records = groups[uid]
+        others = frozenset[str]()
+        url = service_url
+        if len(records) > 1 and find_different(identity_of(row) for _, row in records):
+            parted.append(uid)
+            records, others = _one_patient(records, query)
+        elif _named_differently([record for _, record in records]):
             conflicts.append(uid)
+        site, row = _choose(records)
+        if others:  # nobody gives it at the common address: PatientsDiffer
+            url = f"{service_url.removesuffix('/dicom-web')}/sites/{site.site_id}/dicom-web"
         merged = project(query, row)
-        _describe(merged, site, row, records, query.level, service_url)
-        _name_holders(merged, [sites[site_id] for site_id in holders[uid]], silent)
+        _describe(merged, site, row, records, query.level, url)
+        mine = [sites[site_id] for site_id in holders[uid] if site_id not in others]
+        _name_holders(merged, mine, silent)
         rows.append(dict(sorted(merged.items())))
     if total is None:
         total = len(frozenset().union(*(page.uids for page in pages)))
-    return Merged(tuple(rows), total, tuple(conflicts))
+    return Merged(tuple(rows), total, tuple(conflicts), tuple(parted))
 
 
 def uids_of_page(
@@ -115,6 +130,19 @@ def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:
     return min(records, key=rank)
 
 
+def _one_patient(
+    records: Sequence[tuple[Site, Dataset]], query: Query
+) -> tuple[list[tuple[Site, Dataset]], frozenset[str]]:
+    """(records of one of several patients under one UID, sites that hold the others).
+
+    The patient is one who was asked for: nobody's study stands under another's name.
+    """
+    asked = [(site, row) for site, row in records if matches(query, row)]
+    chosen = identity_of(_choose(asked or records)[1])
+    mine = [(site, row) for site, row in records if not are_different(chosen, identity_of(row))]
+    return mine, frozenset(site.site_id for site, _ in records) - {site.site_id for site, _ in mine}
+
+
 def _holders(pages: Iterable[SitePage]) -> dict[str, list[str]]:
     holders: dict[str, list[str]] = {}
     for page in sorted(pages, key=lambda page: page.site_id):
@@ -123,8 +151,8 @@ def _holders(pages: Iterable[SitePage]) -> dict[str, list[str]]:
     return holders
 
 
-def _different_patients(rows: Sequence[Dataset]) -> bool:
-    """Whether records of one UID name different people: name, birth date or sex disagree.
+def _named_differently(rows: Sequence[Dataset]) -> bool:
+    """Whether records of one patient disagree about name, birth date or sex.
 
     An absent value disagrees with nothing. PatientID is left out: it differs between hospitals
     for the same person. A name in Latin letters is the same name.
@@ -151,8 +179,6 @@ def _describe(
     if level is Level.INSTANCE:
         url += f"/instances/{text(row, 'SOPInstanceUID')}"
     merged["00081190"] = make("RetrieveURL", url)
-    if site.patient_id_issuer and text(row, "PatientID") and not text(row, "IssuerOfPatientID"):
-        merged["00100021"] = make("IssuerOfPatientID", site.patient_id_issuer)
     if not text(row, "TimezoneOffsetFromUTC"):
         offset = _utc_offset(site.time_zone, text(row, "StudyDate"))
         if offset:

@@ -69,7 +69,7 @@ def scope_terms(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:
 def select_by(query: Query) -> Selection:
     """The terms of a query at study or series level, without scope and time."""
     terms: list[Term] = []
-    exact = query.level is Level.STUDY or not query.conditions
+    exact = not query.any_of and (query.level is Level.STUDY or not query.conditions)
     table = study if query.level is Level.STUDY else series
     if query.study_uid is not None:
         terms.append(table.c.study_uid == query.study_uid)

@@ -1,9 +1,10 @@
 """What sites say, in the words that the services and the doors share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.dicom.attributes import Dataset
+from gateway.model.persons import Identity
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Holder:
-    """A site that holds (part of) a study, and how much of it."""
+    """A site that holds (part of) a study, how much of it, and of whom it says it is."""
 
     site_id: str
     instances: int
     seconds: float
+    patient: Identity = field(default=Identity(), repr=False)
 
 
 @dataclass(frozen=True)

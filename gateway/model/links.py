@@ -100,9 +100,7 @@ def plan_links(known: Mapping[PersonId, Facts], decided: Mapping[Pair, bool]) ->
     return LinkPlan(links, tuple(groups), tuple(torn))
 
 
-def _propose(
-    known: Mapping[PersonId, Facts], decided: Mapping[Pair, bool]
-) -> dict[Pair, bool]:
+def _propose(known: Mapping[PersonId, Facts], decided: Mapping[Pair, bool]) -> dict[Pair, bool]:
     """Undecided pairs that are alike, and whether a state number says the same."""
     alike: dict[str, list[PersonId]] = {}
     for person_id in sorted(known):
@@ -113,9 +111,7 @@ def _propose(
         for one, other in combinations(members if len(members) <= MOST_ALIKE else (), 2):
             pair = Pair.of(one, other)
             mine, theirs = known[one], known[other]
-            named_alike = any(
-                may_be_one_name(a, b) for a, b in product(mine.names, theirs.names)
-            )
+            named_alike = any(may_be_one_name(a, b) for a, b in product(mine.names, theirs.names))
             if pair in decided or not named_alike or contradict(mine.numbers, theirs.numbers):
                 continue
             proposed[pair] = bool(mine.numbers & theirs.numbers)

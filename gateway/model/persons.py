@@ -157,7 +157,9 @@ def _numbers(issuer: str, value: str) -> set[str]:
 def is_snils(digits: str) -> bool:
     """Whether eleven digits are a СНИЛС by its control sum; the oldest numbers have none."""
     number = int(digits[:9])
-    weighed = sum(int(digit) * weight for digit, weight in zip(digits, range(9, 0, -1)))
+    weighed = sum(
+        int(digit) * weight for digit, weight in zip(digits[:9], range(9, 0, -1), strict=True)
+    )
     return number > _FIRST_CHECKED_SNILS and weighed % 101 % 100 == int(digits[9:])
 
 

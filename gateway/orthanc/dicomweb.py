@@ -8,6 +8,7 @@ address below /tools that the gateway calls. Other servers are asked by plain pa
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -21,7 +22,7 @@ from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteError, SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage
-from gateway.model.persons import with_issuer
+from gateway.model.persons import identity_of, with_issuer
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
@@ -92,7 +93,9 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
     if not rows:
         return None
     count = integer(rows[0], "NumberOfStudyRelatedInstances") or 0
-    return Holder(site.site_id, count, monotonic_s() - start)
+    # The row does not tell whose the PatientID is where that is not asked, at the cost of a file.
+    patient = replace(identity_of(rows[0]), issuer="")
+    return Holder(site.site_id, count, monotonic_s() - start, patient)
 
 
 def ping(wire: Wire, site: Site, deadline: Deadline) -> None:

@@ -33,32 +33,19 @@ sa.Index(
 )  # fmt: skip
 
 
-def raise_alarm(
-    records: Records, kind: str, subject: str, facts: Mapping[str, Any], now: datetime
-) -> None:
+def write_alarm(
+    connection: sa.Connection, kind: str, subject: str, facts: Mapping[str, Any], now: datetime
+) -> bool:
     """There is an open alarm of this cause from now on; its facts are these.
 
     kind     of gateway.model.alarms
     subject  and facts: UIDs and ids of ours, never a patient's data
+    returns  whether it was not open before
     """
-    with records.write() as connection:
-        write_alarm(connection, kind, subject, facts, now)
-
-
-def clear_alarm(records: Records, kind: str, subject: str, now: datetime) -> None:
-    """The cause has gone."""
-    with records.write() as connection:
-        write_clearance(connection, kind, [subject], now)
-
-
-def write_alarm(
-    connection: sa.Connection, kind: str, subject: str, facts: Mapping[str, Any], now: datetime
-) -> None:
-    """As raise_alarm, in the caller's transaction."""
     of = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     told = orjson.dumps(dict(facts), option=orjson.OPT_SORT_KEYS).decode()
     row = {"kind": kind, "subject": subject, "facts": told, "raised_at": now, "last_seen_at": now}
-    connection.execute(
+    raised_at = connection.execute(
         of(alarm)
         .values(row)
         .on_conflict_do_update(
@@ -66,41 +53,32 @@ def write_alarm(
             index_where=_OPEN,
             set_={"facts": told, "last_seen_at": now},
         )
-    )
+        .returning(alarm.c.raised_at)
+    ).scalar_one()
+    return bool(raised_at == now)
 
 
 def write_clearance(
     connection: sa.Connection, kind: str, subjects: Collection[str], now: datetime
 ) -> None:
-    """As clear_alarm for several, in the caller's transaction."""
-    these = sa.and_(_OPEN, alarm.c.kind == kind, alarm.c.subject.in_(sorted(subjects)))
-    connection.execute(sa.update(alarm).where(these).values(cleared_at=now))
+    """These causes have gone."""
+    of_kind = sa.and_(_OPEN, alarm.c.kind == kind)
+    is_open = set(connection.execute(sa.select(alarm.c.subject).where(of_kind)).scalars())
+    gone = [{"of_subject": subject} for subject in sorted(is_open.intersection(subjects))]
+    if gone:
+        ended = sa.update(alarm).where(of_kind, alarm.c.subject == sa.bindparam("of_subject"))
+        connection.execute(ended.values(cleared_at=now), gone)
 
 
 def load_alarms(records: Records, *, cleared: bool = False, limit: int = 1000) -> list[Alarm]:
     """Open alarms, newest first; with `cleared` also those that have gone."""
-    with records.read() as connection:
-        return find_alarms(connection, cleared=cleared, limit=limit)
-
-
-def find_alarms(
-    connection: sa.Connection, kind: str = "", *, cleared: bool = False, limit: int = 1000
-) -> list[Alarm]:
-    """The same in the caller's look, of one kind if it is given."""
     question = sa.select(alarm).order_by(alarm.c.raised_at.desc(), alarm.c.id.desc()).limit(limit)
-    if kind:
-        question = question.where(alarm.c.kind == kind)
     if not cleared:
         question = question.where(_OPEN)
     names = tuple(Alarm.__dataclass_fields__)
+    with records.read() as connection:
+        rows = connection.execute(question).mappings().all()
     return [
         Alarm(**{name: row[name] for name in names} | {"facts": orjson.loads(row["facts"])})
-        for row in connection.execute(question).mappings()
+        for row in rows
     ]
-
-
-def count_alarms(records: Records) -> dict[str, int]:
-    """How many alarms of each kind are open."""
-    question = sa.select(alarm.c.kind, sa.func.count()).where(_OPEN).group_by(alarm.c.kind)
-    with records.read() as connection:
-        return {kind: count for kind, count in connection.execute(question.order_by(alarm.c.kind))}

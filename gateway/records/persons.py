@@ -77,18 +77,17 @@ _FOUR = ("first_issuer", "first_id", "second_issuer", "second_id")
 
 @dataclass(frozen=True)
 class Link:
-    """One pair and how it stands."""
+    """One pair and how it stands.
 
+    name  what people call it by, made of the pair: no patient's data
+    """
+
+    name: str
     pair: Pair
     state: LinkState
     noted_at: datetime
-    decided_by: str | None = None
-    decided_at: datetime | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it by, made of the pair: no patient's data."""
-        return name_of(self.pair.first, self.pair.second)
+    decided_by: str | None
+    decided_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -201,9 +200,7 @@ def _identity(
 
 
 def _is_of(person_id: PersonId) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        study.c.patient_id == person_id.patient_id, study.c.issuer == person_id.issuer
-    )
+    return sa.and_(study.c.patient_id == person_id.patient_id, study.c.issuer == person_id.issuer)
 
 
 # Links
@@ -226,7 +223,7 @@ def find_link(connection: sa.Connection, name: str) -> Link | None:
 
 
 def find_links_in(
-    connection: sa.Connection, states: Collection[LinkState], limit: int
+    connection: sa.Connection, states: Collection[LinkState], limit: int | None
 ) -> list[Link]:
     """The oldest links in one of these states."""
     return _links(connection, person_link.c.state.in_(states), limit)
@@ -239,6 +236,7 @@ def _links(
     question = question.order_by(person_link.c.noted_at, person_link.c.name)
     return [
         Link(
+            row["name"],
             Pair(
                 PersonId(row["first_issuer"], row["first_id"]),
                 PersonId(row["second_issuer"], row["second_id"]),
@@ -309,12 +307,12 @@ def save_members(
 
 
 def find_members(
-    connection: sa.Connection, patient_ids: Collection[str] | None = None, limit: int | None = None
+    connection: sa.Connection, patient_ids: Collection[str] | None = None
 ) -> list[Member]:
     """All members of the groups in which one of these PatientIDs is, whoever issued it; of every
     group if none are given.
     """
-    question = sa.select(person_member).limit(limit)
+    question = sa.select(person_member)
     if patient_ids is not None:
         groups = sa.select(person_member.c.person).where(
             person_member.c.patient_id.in_(sorted(patient_ids))

@@ -41,7 +41,7 @@ study = sa.Table(
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
-    # model/persons.py: Identity of the record, whose name is name_latin; numbers have a space between.
+    # model/persons.py: Identity of the record, whose name is name_latin; spaces between numbers.
     _made_of_record("issuer"),
     _made_of_record("birth_date"),
     _made_of_record("sex"),

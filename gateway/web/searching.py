@@ -13,9 +13,10 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.dicom.attributes import Level, text
 from gateway.dicom.query import Query
-from gateway.errors import NoSiteAnswered
+from gateway.errors import NoSiteAnswered, RecordsUnavailable
 from gateway.federation.merge import KEY, merge
 from gateway.federation.search import finish
+from gateway.index.linked import widen
 from gateway.index.query import count_matching, find_page, paging_key
 from gateway.model.answers import SearchResult, SitePage
 from gateway.model.sites import Site
@@ -28,10 +29,14 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     raises  NoSiteAnswered if no site answered and the index has nothing to show either
     """
     by_id = {site.site_id: site for site in sites}
+    if query.study_uid is not None:
+        gateway.locator.check(query.study_uid, sites)
     states = {} if query.level is Level.INSTANCE else gateway.index_states
     states = {site_id: state for site_id, state in states.items() if site_id in by_id}
     now = utc_now()
     as_of = _as_of(gateway, query, now, list(by_id))
+    if len(sites) > 1:  # one hospital's address answers what was asked of that hospital
+        query = _with_linked(gateway, query)
     stale = [site for site in sites if not _is_fresh(gateway, states.get(site.site_id), now)]
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
@@ -63,6 +68,15 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
     return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
+
+
+def _with_linked(gateway: Gateway, query: Query) -> Query:
+    """A person has an identifier at each hospital: the others count too, and the notes say so."""
+    try:
+        return widen(gateway.records, query)
+    except RecordsUnavailable:
+        note = "Results incomplete, what the PatientID is linked with cannot be read now"
+        return replace(query, notes=(*query.notes, note))
 
 
 def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool:

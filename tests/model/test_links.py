@@ -6,15 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicom.names import latin_key
-from gateway.model.links import Facts, facts_of, plan_links
-from gateway.model.persons import MOST_ALIKE, Identity, Pair, PersonId, contradict
+from gateway.model.links import MOST_ALIKE, MOST_SAID, Facts, facts_of, plan_links
+from gateway.model.persons import Identity, Pair, PersonId, contradict
 
 IDS = [PersonId(issuer, str(n)) for issuer in ("NORTH", "SOUTH", "WEST") for n in (1, 2)]
-ALIKE = ["19700101|M|ivanov petr", "19700101|M|ivanov petr ilich", "19800101|F|sidorova anna"]
+ALIKE = ["19700101|M|ivanov petr", "19800101|F|sidorova anna"]
+NAMES = ["ivanov petr", "ivanov petr ilich", "ivanov petr semenovich"]
 NUMBERS = ["snils:1", "snils:2", "oms:1", "oms:2"]
 facts = st.builds(
     Facts,
     st.sets(st.sampled_from(ALIKE), min_size=1, max_size=2).map(frozenset),
+    st.sets(st.sampled_from(NAMES), min_size=1, max_size=2).map(frozenset),
     st.sets(st.sampled_from(NUMBERS), max_size=2)
     .map(frozenset)
     .filter(lambda found: not contradict(found, frozenset())),
@@ -27,8 +29,8 @@ SNILS, OMS, OTHER = frozenset({"snils:1"}), frozenset({"oms:1"}), frozenset({"sn
 NOBODY = frozenset[str]()
 
 
-def alike(numbers=NOBODY):
-    return Facts(frozenset(ALIKE[:1]), numbers)
+def alike(numbers=NOBODY, name=NAMES[0]):
+    return Facts(frozenset(ALIKE[:1]), frozenset({name}), numbers)
 
 
 @given(regions, decisions)
@@ -107,6 +109,21 @@ def test_a_rejected_pair_is_not_joined_by_a_third():
 def test_a_name_that_half_the_region_has_suggests_nothing():
     crowd = {PersonId("NORTH", str(n)): alike() for n in range(MOST_ALIKE + 1)}
     assert plan_links(crowd, {}).links == {}
+    crowd.popitem()
+    assert len(plan_links(crowd, {}).links) == MOST_ALIKE * (MOST_ALIKE - 1) / 2
+
+
+def test_a_patronymic_may_be_missing_but_not_be_another():
+    full, short, other = alike(SNILS, NAMES[1]), alike(SNILS), alike(SNILS, NAMES[2])
+    assert plan_links({IDS[0]: full, IDS[2]: short}, {}).links == {
+        Pair(IDS[0], IDS[2]): "automatic"
+    }
+    assert plan_links({IDS[0]: full, IDS[2]: other}, {}).links == {}
+
+
+def test_an_identifier_that_is_given_to_everybody_is_not_linked():
+    said = {Identity("0", "NORTH", f"ivanov petr {n}") for n in range(MOST_SAID + 1)}
+    assert facts_of(said) is None
 
 
 def test_an_identifier_of_two_people_is_not_linked():
@@ -114,5 +131,5 @@ def test_an_identifier_of_two_people_is_not_linked():
     first = Identity("0", "NORTH", name, "19700101", "M")
     other = Identity("0", "NORTH", latin_key("Сидорова^Анна"), "19800101", "M")
     assert facts_of([first, other]) is None
-    assert facts_of([first]) == Facts(frozenset({first.alike}), NOBODY)
+    assert facts_of([first]) == Facts(frozenset({first.alike}), frozenset({name}), NOBODY)
     assert facts_of([Identity("0", "NORTH", "ivanov", "19700101", "M")]) is None

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from gateway.dicom.attributes import make, tag_of
 from gateway.dicom.names import latin_key
-from gateway.model.persons import Identity, are_different, contradict, identity_of, is_snils
+from gateway.model.persons import (
+    Identity,
+    are_different,
+    contradict,
+    identity_of,
+    is_snils,
+    with_issuer,
+)
 from tests.fakes import a_row
 
 NUMBERS = ["snils:11223344595", "snils:08765430300", "oms:7712345678901234", "oms:771234567890123X"]
@@ -120,5 +127,17 @@ def test_state_numbers_of_the_sequence_are_read_with_their_issuers():
 
 
 def test_the_issuer_of_the_site_says_what_kind_of_number_a_patient_id_is():
-    found = identity_of(a_row(PatientID="11223344595")).issued_by("SNILS")
+    found = identity_of(with_issuer(a_row(PatientID="11223344595"), "SNILS"))
     assert (found.issuer, found.numbers) == ("SNILS", {"snils:11223344595"})
+
+
+def test_an_issuer_that_the_record_names_stands_and_an_absent_id_gets_none():
+    named = a_row(PatientID="1", IssuerOfPatientID="SOUTH")
+    nobody = a_row(PatientName="Иванов^Пётр")
+    assert [with_issuer(row, "NORTH") for row in (named, nobody)] == [named, nobody]
+    assert with_issuer(a_row(PatientID="1"), "") == a_row(PatientID="1")
+
+
+@pytest.mark.parametrize("issuer", ["", "N\nH", "N" * 65])
+def test_what_cannot_be_an_identifier_is_none(issuer):
+    assert Identity("1", issuer).person_id is None

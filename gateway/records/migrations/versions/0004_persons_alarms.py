@@ -22,7 +22,9 @@ def _id(name: str) -> sa.Column[str]:
 
 def upgrade() -> None:
     for name in ("issuer", "birth_date", "sex", "alike", "numbers"):
-        op.add_column("study", sa.Column(name, ORDERED, nullable=False, server_default=sa.text("''")))
+        op.add_column(
+            "study", sa.Column(name, ORDERED, nullable=False, server_default=sa.text("''"))
+        )
     op.add_column(
         "site_cursor",
         sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
