@@ -36,7 +36,7 @@ from gateway.records.persons import (
     take_turn,
 )
 
-AT_ONCE = 200
+AT_ONCE = 500
 CROWD = 500
 """More identifiers that are alike are not looked at one by one. Far above links.MOST_ALIKE, so that
 their links have ended before."""
@@ -111,30 +111,24 @@ class _Surroundings:
 
 def _look_around(connection: sa.Connection, first: Collection[PersonId]) -> _Surroundings:
     found = _Surroundings({}, {})
-    seen: dict[str, set[PersonId] | None] = {}
+    crowds: set[str] = set()
+    seen: set[str] = set()
     fresh = set(first)
     while fresh:
-        for person_id in fresh:
-            found.facts[person_id] = _facts(connection, person_id, seen)
-        found.links.update((link.pair, link) for link in find_links(connection, fresh))
-        near = {one for some in seen.values() if some for one in some}
-        near |= {one for pair in found.links for one in pair}
+        said = find_said(connection, fresh, MOST_SAID + 1)
+        facts = {person_id: facts_of(identities) for person_id, identities in said.items()}
+        fresh_alike = {key for one in facts.values() if one for key in one.alike} - seen
+        alike = find_alike(connection, fresh_alike, CROWD + 1)
+        seen |= fresh_alike
+        crowds |= {key for key, some in alike.items() if len(some) > CROWD}
+        for person_id, one in facts.items():
+            found.facts[person_id] = one and replace(one, alike=one.alike - crowds)
+        links = {link.pair: link for link in find_links(connection, fresh)}
+        found.links.update(links)
+        near = {one for key in fresh_alike - crowds for one in alike[key]}
+        near |= {one for pair in links for one in pair}
         fresh = near - found.facts.keys()
     return found
-
-
-def _facts(
-    connection: sa.Connection, person_id: PersonId, seen: dict[str, set[PersonId] | None]
-) -> Facts | None:
-    """What is known of an identifier; who is alike is noted in `seen`, None for a crowd."""
-    facts = facts_of(find_said(connection, person_id, MOST_SAID + 1))
-    if facts is None:
-        return None
-    for alike in facts.alike - seen.keys():
-        some = find_alike(connection, alike, CROWD + 1)
-        seen[alike] = some if len(some) <= CROWD else None
-    few = frozenset(alike for alike in facts.alike if seen[alike] is not None)
-    return replace(facts, alike=few)
 
 
 def _link(connection: sa.Connection, first: Collection[PersonId], now: datetime) -> None:

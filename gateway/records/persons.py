@@ -20,6 +20,8 @@ from gateway.records.studies import study
 PERSON, STUDY = "person", "study"
 SOME = 400
 """Values in one IN: a few of these lists stay below what SQLite takes."""
+FEW = 20
+"""Identifiers with one name, birth date and sex, as they usually are at most."""
 
 
 def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
@@ -165,17 +167,46 @@ def find_holders(
             yield uid, site_id, _identity(*said)
 
 
-def find_said(connection: sa.Connection, person_id: PersonId, most: int) -> set[Identity]:
-    """What the studies of an identifier say of their patient; not more than `most` of it."""
-    question = sa.select(*_IDENTITY).distinct().where(_is_of(person_id)).limit(most)
-    return {_identity(*said) for said in connection.execute(question)}
+def find_said(
+    connection: sa.Connection, persons: Collection[PersonId], most: int
+) -> dict[PersonId, set[Identity]]:
+    """What the studies of each identifier say of their patient; `most` of it are enough."""
+    found: dict[PersonId, set[Identity]] = {person_id: set() for person_id in persons}
+    question = sa.select(*_IDENTITY).distinct()
+    for some in _batches({person_id.patient_id for person_id in persons}):
+        limit = most * len(some)
+        rows = list(connection.execute(question.where(study.c.patient_id.in_(some)).limit(limit)))
+        if len(rows) == limit:  # the identifier that everybody has must not hide the others
+            ones = [_is_of(person_id) for person_id in persons if person_id.patient_id in some]
+            rows = [
+                row for one in ones for row in connection.execute(question.where(one).limit(most))
+            ]
+        for row in rows:
+            identity = _identity(*row)
+            if identity.person_id in found:
+                found[identity.person_id].add(identity)
+    return found
 
 
-def find_alike(connection: sa.Connection, alike: str, most: int) -> set[PersonId]:
-    """Identifiers of which a study says this (Identity.alike); not more than `most`."""
-    question = sa.select(study.c.issuer, study.c.patient_id).distinct()
-    found = connection.execute(question.where(study.c.alike == alike).limit(most))
-    return {one for said in found if (one := PersonId.of(*said))}
+def find_alike(
+    connection: sa.Connection, alikes: Collection[str], most: int
+) -> dict[str, set[PersonId]]:
+    """Identifiers of which a study says each of these (Identity.alike); `most` are enough."""
+    found: dict[str, set[PersonId]] = {alike: set() for alike in alikes}
+    question = sa.select(study.c.alike, study.c.issuer, study.c.patient_id).distinct()
+    for some in _batches(alikes):
+        limit = FEW * len(some)
+        rows = list(connection.execute(question.where(study.c.alike.in_(some)).limit(limit)))
+        if len(rows) == limit:
+            ones = [study.c.alike == alike for alike in some]
+            rows = [
+                row for one in ones for row in connection.execute(question.where(one).limit(most))
+            ]
+        for alike, issuer, patient_id in rows:
+            person_id = PersonId.of(issuer, patient_id)
+            if person_id is not None:
+                found[alike].add(person_id)
+    return found
 
 
 def find_record(connection: sa.Connection, person_id: PersonId) -> tuple[bytes, int]:
