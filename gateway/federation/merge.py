@@ -16,7 +16,7 @@ from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
 from gateway.dicom.names import latin_key
 from gateway.dicom.query import Query, matches, project, sort_key
 from gateway.model.answers import SitePage
-from gateway.model.persons import are_different, find_different, identity_of
+from gateway.model.persons import find_different, identity_of
 from gateway.model.sites import Site
 
 KEY = {
@@ -68,20 +68,21 @@ def merge(
     parted = []
     for uid in _page(groups, query):
         records = groups[uid]
-        others = frozenset[str]()
-        url = service_url
+        held_by = set(holders[uid])
         if len(records) > 1 and find_different(identity_of(row) for _, row in records):
             parted.append(uid)
-            records, others = _one_patient(records, query)
+            held_by -= {site.site_id for site, _ in records}
+            records = _of_one_patient(records, query)
+            held_by |= {site.site_id for site, _ in records}
         elif _named_differently([record for _, record in records]):
             conflicts.append(uid)
         site, row = _choose(records)
-        if others:  # nobody gives it at the common address: PatientsDiffer
+        url = service_url
+        if uid in parted:  # the common address refuses to open it: PatientsDiffer
             url = f"{service_url.removesuffix('/dicom-web')}/sites/{site.site_id}/dicom-web"
         merged = project(query, row)
         _describe(merged, site, row, records, query.level, url)
-        mine = [sites[site_id] for site_id in holders[uid] if site_id not in others]
-        _name_holders(merged, mine, silent)
+        _name_holders(merged, [sites[site_id] for site_id in sorted(held_by)], silent)
         rows.append(dict(sorted(merged.items())))
     if total is None:
         total = len(frozenset().union(*(page.uids for page in pages)))
@@ -130,17 +131,17 @@ def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:
     return min(records, key=rank)
 
 
-def _one_patient(
+def _of_one_patient(
     records: Sequence[tuple[Site, Dataset]], query: Query
-) -> tuple[list[tuple[Site, Dataset]], frozenset[str]]:
-    """(records of one of several patients under one UID, sites that hold the others).
-
-    The patient is one who was asked for: nobody's study stands under another's name.
-    """
+) -> list[tuple[Site, Dataset]]:
+    """The records of one of several patients under one UID: of one who was asked for."""
     asked = [(site, row) for site, row in records if matches(query, row)]
-    chosen = identity_of(_choose(asked or records)[1])
-    mine = [(site, row) for site, row in records if not are_different(chosen, identity_of(row))]
-    return mine, frozenset(site.site_id for site, _ in records) - {site.site_id for site, _ in mine}
+    site, row = _choose(asked or records)
+    mine = {site.site_id: (site, row)}
+    for site, row in records:
+        if not find_different(identity_of(one) for _, one in [*mine.values(), (site, row)]):
+            mine[site.site_id] = (site, row)
+    return list(mine.values())
 
 
 def _holders(pages: Iterable[SitePage]) -> dict[str, list[str]]:

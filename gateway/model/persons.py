@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from gateway.dicom.attributes import Dataset, make, text, values
+from gateway.dicom.matching import one_error
 from gateway.dicom.names import fold, latin_key
 
 LONGEST_ID = 64  # LO, PS3.5 6.2
@@ -186,6 +187,7 @@ def are_different(one: Identity, other: Identity) -> bool:
     - The same PatientID (and no two issuers): the hospital vouches, a new surname or a mended birth
       date is no other person. Both at once are.
     - A state number in common: different if the birth date differs (a newborn has the mother's).
+    - The same PatientID under two issuers, perhaps of a copy: one typing error is forgiven.
     - Else identifiers say nothing, and one disagreement, in name or birth date, is enough.
     Sex decides nothing: it is the attribute that is mistyped most. What is absent never disagrees.
     """
@@ -197,18 +199,27 @@ def are_different(one: Identity, other: Identity) -> bool:
     same_id = one.patient_id == other.patient_id != ""
     if same_id and len({one.issuer, other.issuer} - {""}) < 2:
         return named_otherwise and born_otherwise
-    if one.numbers & other.numbers:
+    if one.numbers & other.numbers or (same_id and _is_mistyped(one.name, other.name)):
         return born_otherwise
     return named_otherwise or born_otherwise
 
 
 def may_be_one_name(one: str, other: str) -> bool:
     """Whether two names in the Latin form may be one: words may be missing or be initials."""
-    pairs = list(zip(one.split(), other.split(), strict=False))
-    return all(
-        a == b or (at > 0 and 1 in (len(a), len(b)) and a[0] == b[0])
-        for at, (a, b) in enumerate(pairs)
-    )
+    return not _other_words(one, other)
+
+
+def _is_mistyped(one: str, other: str) -> bool:
+    found = _other_words(one, other)
+    return len(found) == 1 and one_error(*found[0])
+
+
+def _other_words(one: str, other: str) -> list[tuple[str, str]]:
+    return [
+        (a, b)
+        for at, (a, b) in enumerate(zip(one.split(), other.split(), strict=False))
+        if a != b and not (at > 0 and 1 in (len(a), len(b)) and a[0] == b[0])
+    ]
 
 
 def find_different(identities: Iterable[Identity]) -> bool:

@@ -67,6 +67,9 @@ def test_two_state_numbers_of_one_kind_are_two_people(a, b):
         (one("Сидорова^Анна", patient_id="9", issuer="SOUTH"), True),
         (one(birth_date="19800101", patient_id="9", issuer="SOUTH"), True),
         (one("Сидорова^Анна", patient_id="1", issuer="SOUTH"), True),
+        (one("Ивонов^Пётр", patient_id="1", issuer="SOUTH"), False),
+        (one("Ивонов^Пётр", patient_id="9", issuer="SOUTH"), True),
+        (one("Ивонов^Пётр", "19800101", "1", "SOUTH"), True),
         (one("Петров^Пётр"), False),
         (one(birth_date="19710101"), False),
         (one("Петров^Иван", birth_date="19800101"), True),
@@ -74,7 +77,9 @@ def test_two_state_numbers_of_one_kind_are_two_people(a, b):
     ],
     ids=[
         "other id, same name and date", "patronymic, Latin", "initials", "other name, other id",
-        "other date, other id", "same id of another hospital, other name", "same id, new surname",
+        "other date, other id", "same id of another hospital, other name",
+        "same id of another hospital, typing error", "other id, typing error",
+        "same id of another hospital, typing error, other date", "same id, new surname",
         "same id, mended date", "same id, other name and date", "archive's copy, new surname",
     ],
 )  # fmt: skip
