@@ -22,6 +22,7 @@ from gateway.errors import GatewayError, LinkRefused, SettingsError
 from gateway.index.person_lists import Shown, load_persons, load_suggestions, load_torn
 from gateway.index.persons import Word, decide
 from gateway.model.alarms import MEANING
+from gateway.model.wording import number, span
 from gateway.queues import QUEUES
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import Records
@@ -91,8 +92,8 @@ def keeper(region: Path | None) -> None:
     log.configure(settings.log_level, settings.log_form)
     bench = _bench(settings)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
     run_keeper(settings, bench.region_file, bench.records, stop)
 
 
@@ -139,16 +140,18 @@ def _index_line(state: IndexState | None, now: datetime) -> str:
     if state is None:
         return "не читан / not read yet"
     if state.phase == "filling":
-        left_s = state.time_left_s(now)
-        left = "?" if left_s is None else f"{left_s / 60:.0f}"
-        return (
-            f"заполняется / filling: {state.filled} / {state.to_fill} ({state.share:.0%}), "
-            f"ещё {left} мин / {left} min left"
-        )
+        rate, left_s = state.rate(now), state.time_left_s(now)
+        line = f"заполняется / filling: {number(state.filled)} из / of {number(state.to_fill)} "
+        line += f"({state.share:.0%})"
+        if not rate or left_s is None:
+            return line
+        left = span(left_s)
+        return f"{line}, {number(rate * 60)} в минуту / per minute, ещё {left.ru} / {left.en} left"
+    whole = f"полон / whole: {number(state.filled)}"
     if state.read_at is None:
-        return "полон / whole"
-    age_s = (now - state.read_at).total_seconds()
-    return f"полон / whole; прочитан {age_s:.0f} с назад / read {age_s:.0f} s ago"
+        return whole
+    age = span((now - state.read_at).total_seconds())
+    return f"{whole}; прочитан {age.ru} назад / read {age.en} ago"
 
 
 def _shown(value: object) -> str:

@@ -233,6 +233,31 @@ def span_of_key(vr: str, key: str) -> Span | None:
     return None
 
 
+def moment_holds(dates: str, times: str, date: str, time: str) -> bool:
+    """Whether a date with its time lies in the range that both ranges make (PS3.4 C.2.2.2.5.4).
+
+    dates, times  ranges of the same form, each end checked: `a-b`, `a-` or `-b`. The later time
+                  may come first: from the evening of one day to the morning of the next
+    time          where it is absent or dirty, the whole day counts
+    """
+    there, of_day = _span("DA", date.strip(" \0")), _span("TM", time.strip(" \0"))
+    if there is None:
+        return False
+    if of_day is not None:
+        there = _at(there, of_day)
+    ends = zip(dates.split("-"), times.split("-"), strict=True)
+    begin, end = (
+        None if day is None or moment is None else _at(day, moment)
+        for day, moment in ((_span("DA", d.strip()), _span("TM", t.strip())) for d, t in ends)
+    )
+    return _overlap((begin[0] if begin else datetime.min, end[1] if end else datetime.max), there)
+
+
+def _at(day: Span, time: Span) -> Span:
+    first, last = (datetime.combine(day[0].date(), moment.time()) for moment in time)
+    return first, last
+
+
 def _overlap(one: Span, other: Span) -> bool:
     return one[0] <= other[1] and other[0] <= one[1]
 

@@ -18,6 +18,7 @@ MAX_RANGES = 100
 MULTIPART = "multipart/related"
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
 OCTETS = "application/octet-stream"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 
@@ -249,8 +250,15 @@ def negotiate(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Choice:
                 single = offer.media_type != MULTIPART
                 best = place, Choice(offer.media_type, offer.part_type, syntax, single)
     if best is None:
-        raise NotAcceptable("Accept", "names no media type and transfer syntax that we can give")
+        known = ", ".join(dict.fromkeys(map(_shown, offers)))
+        raise NotAcceptable("Accept", f"names nothing that can be given here; that is {known}")
     return best[1]
+
+
+def _shown(offer: Offer) -> str:
+    if offer.media_type != MULTIPART or offer.part_type is None:
+        return offer.media_type
+    return format_content_type(MULTIPART, {"type": offer.part_type})
 
 
 _ANYTHING = (MediaRange("*/*"),)
@@ -302,6 +310,7 @@ _DICOM_SINGLE = Offer(DICOM, DICOM, ("*", *_DICOM_SYNTAXES))
 _FRAME_PARTS = tuple(Offer(MULTIPART, kind, ("*", *uids)) for kind, uids in _SYNTAXES.items())
 _FRAME_SINGLE = tuple(Offer(kind, kind, ("*", *uids)) for kind, uids in _SYNTAXES.items())
 _JSON = (Offer(DICOM_JSON),)
+_ROWS = (*_JSON, Offer(MULTIPART, DICOM_XML))
 _BULK = (Offer(MULTIPART, OCTETS), Offer(OCTETS, OCTETS))
 _RENDERED = (Offer("image/jpeg"), Offer("image/png"))
 
@@ -322,8 +331,13 @@ def choose_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
 
 
 def choose_metadata(ranges: Sequence[MediaRange]) -> Choice:
-    """Metadata and search: DICOM JSON. Native XML is not offered."""
+    """Metadata: DICOM JSON. Native XML is not offered."""
     return negotiate(ranges, _JSON)
+
+
+def choose_rows(ranges: Sequence[MediaRange]) -> Choice:
+    """Search (10.6.3.3, 8.7.3.2): DICOM JSON by default, or a part of Native XML for each row."""
+    return negotiate(ranges, _ROWS)
 
 
 def choose_rendered(ranges: Sequence[MediaRange]) -> Choice:

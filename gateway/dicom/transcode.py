@@ -13,7 +13,7 @@ from enum import Enum
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 
 DANGEROUS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92, 93, 201, 202, 203))
@@ -95,6 +95,7 @@ def _decoded(file: bytes) -> tuple[Dataset, int]:
 _WHAT_PYDICOM_RAISES = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,

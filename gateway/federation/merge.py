@@ -35,12 +35,13 @@ COUNTS = (
 class Merged:
     """A page of the merged list.
 
+    total      None: more than the page, and too many to be counted
     conflicts  UIDs whose holders name one patient in different ways
     parted     UIDs whose holders name different patients: the row is of one of them alone
     """
 
     rows: tuple[Dataset, ...]
-    total: int
+    total: int | None
     conflicts: tuple[str, ...]
     parted: tuple[str, ...] = ()
 
@@ -189,7 +190,7 @@ def _describe(
         merged["00080061"] = make("ModalitiesInStudy", *modalities)
     for tag, name in (("00201206", COUNTS[0]), ("00201208", COUNTS[1]), ("00201209", COUNTS[2])):
         counts = [n for _, r in records if (n := integer(r, name)) is not None]
-        if counts:
+        if counts and tag in merged:
             merged[tag] = make(name, max(counts))
 
 

@@ -120,8 +120,10 @@ def _warnings(
     silent: Mapping[str, str],
 ) -> Iterable[str]:
     """Sentences for Warning 299, the standard's own text first (PS3.18 8.3.4.4.1)."""
-    remaining = merged.total - query.offset - query.limit
-    if remaining > 0:
+    remaining = None if merged.total is None else merged.total - query.offset - query.limit
+    if remaining is None:
+        yield "There are additional results that can be requested"
+    elif remaining > 0:
         yield f"There are {remaining} additional results that can be requested"
     for site_id, code in silent.items():
         yield f"Results incomplete, no answer from {site_id} ({code})"
@@ -129,7 +131,7 @@ def _warnings(
         if page.truncated:
             yield f"Results incomplete, {page.site_id} has more matches than can be read"
     if merged.conflicts:
-        yield f"{len(merged.conflicts)} of these results name their patient differently at sites"
+        yield f"{len(merged.conflicts)} of these results name the patient differently at some sites"
     if merged.parted:
         yield (
             f"{len(merged.parted)} of these results have other patients' images under the same UID "

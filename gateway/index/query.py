@@ -7,20 +7,26 @@ SQL selects and orders (index/terms.py); what it cannot judge is judged by dicom
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from gateway.dicom.attributes import Dataset, Level, belongs
+from gateway.dicom.attributes import Dataset, Level, belongs, keyword_of
 from gateway.dicom.query import Query, matches
 from gateway.index.terms import Selection, Term, scope_terms, select_by
 from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
+from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
 from gateway.records.studies import series, study
 
+KEPT = {
+    Level.STUDY: frozenset(STUDY_FIELDS.split(",")),
+    Level.SERIES: frozenset([*STUDY_FIELDS.split(","), *SERIES_FIELDS.split(",")]),
+}
+"""Tags that the records of each level are asked for."""
 CHUNK = 2000
 """Rows read at a time where each must be judged."""
 
@@ -89,13 +95,43 @@ def find_page(
     return IndexPage(tuple(uids), total, pages)
 
 
+def find_holders(
+    records: Records, query: Query, site_ids: Collection[str]
+) -> frozenset[str] | None:
+    """Which of these sites may hold what a search for instances finds, by its studies and series.
+
+    returns  None if no key of the query is one that the index knows
+    raises   RecordsUnavailable, RecordsRefused
+    """
+    known = tuple(c for c in query.conditions if c.keyword != "SOPInstanceUID" and not c.path)
+    above = replace(query, level=Level.SERIES, conditions=known)
+    terms = select_by(above).terms
+    if not terms:
+        return None
+    holders = (
+        sa.select(study.c.site_id)
+        .distinct()
+        .select_from(_source(Level.SERIES))
+        .where(*scope_terms(list(site_ids), None))
+        .where(sa.or_(sa.and_(*terms), study.c.odd == sa.true()))
+    )
+    with records.read() as connection:
+        return frozenset(connection.execute(holders).scalars())
+
+
+def not_kept(query: Query) -> list[str]:
+    """Keywords of the query's keys that the records of the index never hold."""
+    heads = dict.fromkeys((*c.path, c.tag)[0] for c in query.conditions)
+    return [keyword_of(tag) for tag in heads if tag not in KEPT[query.level]]
+
+
 def paging_key(query: Query, site_ids: Iterable[str]) -> str:
     """The same for all pages of one list: the caller keeps `as_of` under it for a few minutes."""
     conditions = sorted(
         [
             [*condition.path, condition.tag],
             sorted(condition.values),
-            [condition.all_of, condition.empty, condition.fuzzy],
+            [condition.all_of, condition.empty, condition.fuzzy, condition.time],
         ]
         for condition in query.conditions
     )

@@ -105,7 +105,9 @@ def _of_condition(condition: Condition, level: Level) -> Found:
         "ModalitiesInStudy": _modalities,
     }
     maker = makers.get(keyword)
-    return None if maker is None else _joined(condition, maker)
+    found = None if maker is None else _joined(condition, maker)
+    # The days alone are selected; the time on the first and the last is judged by the record.
+    return found if found is None or condition.time is None else (found[0], False)
 
 
 def _joined(condition: Condition, maker: Callable[[str], Found]) -> Found:

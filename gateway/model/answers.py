@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from gateway.dicom.attributes import Dataset
 from gateway.model.persons import Identity
@@ -31,15 +32,18 @@ class SearchResult:
     """One page over all sites.
 
     rows      of the merged list, offset and limit applied
-    total     matches over all sites, each UID once
+    total     matches over all sites, each UID once; None: more than the page, too many to count
     silent    site id -> SiteError.code of each site that did not answer
     warnings  sentences for Warning 299, without the service base
+    indexed   site id -> when its rows of the index were right, of each site that the index
+              answered for; the others were asked live
     """
 
     rows: tuple[Dataset, ...]
-    total: int
+    total: int | None
     silent: Mapping[str, str]
     warnings: tuple[str, ...]
+    indexed: Mapping[str, datetime | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

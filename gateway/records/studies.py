@@ -132,12 +132,17 @@ class IndexState:
             return 1.0
         return min(self.filled / self.to_fill, 1.0) if self.to_fill else 0.0
 
+    def rate(self, now: datetime) -> float | None:
+        """Studies read in a second since the fill began; None if it does not fill."""
+        spent = (now - self.fill_began_at).total_seconds()
+        if self.phase == "following" or spent <= 0:
+            return None
+        return self.filled / spent
+
     def time_left_s(self, now: datetime) -> float | None:
         """Seconds until the fill ends, by its rate so far; None if it does not fill or start."""
-        spent = (now - self.fill_began_at).total_seconds()
-        if self.phase == "following" or not self.filled or spent <= 0:
-            return None
-        return (self.to_fill - self.filled) * spent / self.filled
+        rate = self.rate(now)
+        return (self.to_fill - self.filled) / rate if rate else None
 
 
 def load_index_states(records: Records) -> Mapping[str, IndexState]:

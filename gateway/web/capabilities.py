@@ -15,6 +15,7 @@ from gateway.bootstrap import Gateway
 from gateway.dicom.media_types import (
     DICOM,
     DICOM_JSON,
+    DICOM_XML,
     MULTIPART,
     OCTETS,
     Offer,
@@ -27,6 +28,7 @@ WADL = "application/vnd.sun.wadl+xml"
 WADL_NAMESPACE = "http://wadl.dev.java.net/2009/02"
 EXPOSED = "Warning, X-Total-Count, X-Gateway-Sites, Content-Location, Location, ETag, Retry-After"
 ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-None-Match"
+ROWS = (DICOM_JSON, f'{MULTIPART}; type="{DICOM_XML}"')
 GIVES = {
     "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM),
     "metadata": (DICOM_JSON,),
@@ -35,9 +37,9 @@ GIVES = {
     "bulk": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "rendered": ("image/jpeg", "image/png"),
     "thumbnail": ("image/jpeg", "image/png"),
-    "studies": (DICOM_JSON,),
-    "series": (DICOM_JSON,),
-    "instances": (DICOM_JSON,),
+    "studies": ROWS,
+    "series": ROWS,
+    "instances": ROWS,
 }
 
 

@@ -106,10 +106,15 @@ def _index(gateway: Gateway, site: Site) -> dict[str, object] | None:
     if state is None:
         return None
     now = utc_now()
+    rate, left_s = state.rate(now), state.time_left_s(now)
     return {
         "phase": state.phase,
+        "studies": state.filled,
+        "studies_at_site": state.to_fill,
         "share": round(state.share, 4),
-        "time_left_s": state.time_left_s(now),
+        "studies_per_s": None if rate is None else round(rate, 1),
+        "time_left_s": None if left_s is None else round(left_s),
+        "read_at": state.read_at.isoformat() if state.read_at else None,
         "read_s_ago": round((now - state.read_at).total_seconds(), 1) if state.read_at else None,
     }
 

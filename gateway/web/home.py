@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, render_template
 
 from gateway.bootstrap import Gateway
+from gateway.model.wording import number, span
 from gateway.web.health import describe_sites
 
 PAGE_POLICY = (
@@ -32,6 +33,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             region=region,
             sites=describe_sites(gateway),
             trouble=TROUBLE,
+            number=number,
+            span=span,
             dicomweb=f"{gateway.settings.base_url}/dicom-web",
         )
         answer = Response(page)

@@ -1,4 +1,4 @@
-"""What a DICOMweb path says: which sites it is about, and UIDs that are UIDs."""
+"""What a DICOMweb request says: sites and UIDs of its path, and what it accepts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from flask import request
 
 from gateway.bootstrap import Gateway
+from gateway.dicom.media_types import MediaRange, parse_accept
 from gateway.dicom.uids import check_uid
 from gateway.errors import NotFound
 from gateway.model.sites import Site
@@ -34,6 +35,11 @@ def scope_of(gateway: Gateway, site_id: str | None) -> Scope:
     if site is None:
         raise NotFound("site")
     return Scope([site], f"{base}/sites/{site_id}/dicom-web")
+
+
+def accepted() -> tuple[MediaRange, ...]:
+    """Accept headers, or the query parameter `accept`, which wins (PS3.18 8.3.3.1)."""
+    return parse_accept(request.args.getlist("accept") or request.headers.getlist("Accept"))
 
 
 UID_FOLLOWS = {"studies": "study", "series": "series", "instances": "instance"}

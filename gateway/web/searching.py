@@ -5,22 +5,32 @@ live under the one deadline; if it is silent its rows of the index are shown all
 OFFLINE, with a warning that says how old they are (design.md 3.1).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from gateway.bootstrap import Gateway
-from gateway.clock import utc_now
+from gateway.clock import monotonic_s, utc_now
 from gateway.dicom.attributes import Level, text
 from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered, RecordsUnavailable
 from gateway.federation.merge import KEY, merge
 from gateway.federation.search import finish
 from gateway.index.linked import widen
-from gateway.index.query import count_matching, find_page, paging_key
+from gateway.index.query import (
+    count_matching,
+    find_holders,
+    find_page,
+    not_kept,
+    paging_key,
+)
 from gateway.model.answers import SearchResult, SitePage
 from gateway.model.sites import Site
 from gateway.records.studies import IndexState
+
+NAMED = 10
+"""Sites that one sentence names."""
 
 
 def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: str) -> SearchResult:
@@ -31,12 +41,15 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     by_id = {site.site_id: site for site in sites}
     if query.study_uid is not None:
         gateway.locator.check(query.study_uid, sites)
-    states = {} if query.level is Level.INSTANCE else gateway.index_states
-    states = {site_id: state for site_id, state in states.items() if site_id in by_id}
+    states = {site_id: s for site_id, s in gateway.index_states.items() if site_id in by_id}
     now = utc_now()
-    as_of = _as_of(gateway, query, now, list(by_id))
+    as_asked = query
     if len(sites) > 1:  # one hospital's address answers what was asked of that hospital
         query = _with_linked(gateway, query)
+    if query.level is Level.INSTANCE:
+        fresh = {site_id: s for site_id, s in states.items() if _is_fresh(gateway, s, now)}
+        return _search_instances(gateway, query, by_id, fresh, service_url)
+    as_of = _as_of(gateway, as_asked, now, list(by_id))
     stale = [site for site in sites if not _is_fresh(gateway, states.get(site.site_id), now)]
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
@@ -45,29 +58,78 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
         live, silent, shown = gateway.gather(whole, stale)
+    silent = dict(sorted((silent | _fell_silent(gateway, by_id, states, live, now)).items()))
     indexed = [site_id for site_id in states if site_id not in live]
+    untold = (
+        *_ages(states, live, silent),
+        *_untold(gateway, query, sites, indexed=bool(indexed)),
+    )
     if not indexed:
         if not live:
             raise NoSiteAnswered(silent)
         merged = merge(list(live.values()), shown, by_id, service_url)
-        return finish(query, merged, live.values(), silent)
+        return finish(query, merged, live.values(), silent, untold)
     pages: list[SitePage] = list(live.values())
     asked = replace(query, offset=0, limit=need) if live else query
     found = find_page(gateway.records, asked, indexed, as_of)
     pages += found.pages
-    total = found.total
-    if live:
+    total: int | None = found.total
+    if live and total is not None:
         uids = frozenset().union(*(page.uids for page in live.values()))
         total += len(uids) - count_matching(gateway.records, query, indexed, uids)
     if not pages and len(silent) == len(sites):
         raise NoSiteAnswered(silent)
     order = query if live else replace(query, offset=0)
-    merged = merge(pages, order, by_id, service_url, total=total, silent=silent)
+    merged = merge(pages, order, by_id, service_url, total=total or 0, silent=silent)
+    merged = replace(merged, total=total)
     if not live:  # the index knows the order also where holders disagree
         place = {uid: n for n, uid in enumerate(found.uids)}
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
-    return finish(query, merged, live.values(), silent, tuple(_ages(states, live, silent)))
+    result = finish(query, merged, live.values(), silent, untold)
+    return replace(result, indexed={site_id: states[site_id].read_at for site_id in indexed})
+
+
+def _search_instances(
+    gateway: Gateway,
+    query: Query,
+    by_id: Mapping[str, Site],
+    fresh: Mapping[str, IndexState],
+    service_url: str,
+) -> SearchResult:
+    """Instances are not in the index, but it knows who may hold them: only these are asked, and
+    those whose rows are too old.
+    """
+    held = find_holders(gateway.records, query, fresh) if fresh else None
+    # What nobody is known to hold may have come a moment ago: then everybody is asked.
+    spared = set(fresh) - held if held else set()
+    asked = [site for site_id, site in by_id.items() if site_id not in spared]
+    live, silent, shown = gateway.gather(query, asked)
+    if not live:
+        raise NoSiteAnswered(silent)
+    merged = merge(list(live.values()), shown, by_id, service_url)
+    untold = tuple(_untold(gateway, query, asked, indexed=False))
+    result = finish(query, merged, live.values(), silent, untold)
+    return replace(result, indexed={site_id: fresh[site_id].read_at for site_id in spared})
+
+
+def _untold(
+    gateway: Gateway, query: Query, sites: Sequence[Site], *, indexed: bool
+) -> Iterator[str]:
+    """Keys that nobody could judge: rows that have what was asked look as if they had not."""
+    for keyword in not_kept(query) if indexed else ():
+        yield f"Results incomplete, the index does not keep {keyword}"
+    if any(condition.path for condition in query.conditions):
+        mute = [site.site_id for site in sites if _hides_sequences(gateway, site)]
+        if mute:
+            more = f" and {len(mute) - NAMED} more" if len(mute) > NAMED else ""
+            yield f"Results incomplete, sequences are not told by {', '.join(mute[:NAMED])}{more}"
+
+
+def _hides_sequences(gateway: Gateway, site: Site) -> bool:
+    """Orthanc's plugin gives no sequence before 1.17 (measured: 1.7 none, 1.18 some)."""
+    numbers = re.findall(r"[0-9]+", gateway.profile(site.site_id).dicomweb_version)
+    return site.kind == "orthanc" and [int(n) for n in numbers[:2]] < [1, 17]
 
 
 def _with_linked(gateway: Gateway, query: Query) -> Query:
@@ -83,6 +145,26 @@ def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool
     if state is None or state.phase != "following" or state.read_at is None:
         return False
     return (now - state.read_at).total_seconds() <= gateway.settings.max_index_age_s
+
+
+def _fell_silent(
+    gateway: Gateway,
+    sites: Mapping[str, Site],
+    states: Mapping[str, IndexState],
+    live: Mapping[str, SitePage],
+    now: datetime,
+) -> dict[str, str]:
+    """Sites that failed us after the keeper had read them: their fresh rows cannot be opened."""
+    found = {}
+    for site_id, state in states.items():
+        standing = gateway.wire.standing(sites[site_id])
+        failed_at = standing.last_failure_at
+        if site_id in live or standing.answers or failed_at is None:
+            continue
+        age_s = monotonic_s() - failed_at
+        if state.read_at is None or (now - state.read_at).total_seconds() > age_s:
+            found[site_id] = standing.last_failure
+    return found
 
 
 def _as_of(
@@ -105,10 +187,12 @@ def _ages(
 ) -> Iterator[str]:
     """What the index cannot promise, in words for Warning 299."""
     for site_id, state in states.items():
-        if site_id in live:
-            continue
         if state.phase != "following":
-            yield f"Results incomplete, {site_id} is being indexed ({state.share:.0%})"
+            filling = f"{site_id} is being indexed ({state.share:.0%})"
+            if site_id in live:
+                yield f"{filling} and was asked itself"
+            else:
+                yield f"Results incomplete, {filling}"
         if site_id in silent:
-            known = f"{state.read_at:%Y-%m-%dT%H:%M:%SZ}" if state.read_at else "before"
-            yield f"The studies of {site_id} are listed as they were known at {known}"
+            known = f"at {state.read_at:%Y-%m-%dT%H:%M:%SZ}" if state.read_at else "before"
+            yield f"The studies of {site_id} are listed as they were known {known}"

@@ -19,13 +19,11 @@ from gateway.dicom.media_types import (
     DICOM,
     MULTIPART,
     Choice,
-    MediaRange,
     choose_bulkdata,
     choose_dicom,
     choose_frames,
     choose_metadata,
     choose_rendered,
-    parse_accept,
     parse_content_type,
     upstream_accept,
     wanted_syntax,
@@ -53,7 +51,7 @@ from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
 from gateway.web.decoding import decoded_answer
-from gateway.web.scope import Scope, scope_of
+from gateway.web.scope import Scope, accepted, scope_of
 from gateway.web.streaming import streamed, warn_of_silence
 
 FRAMES_LIMIT = 1000
@@ -126,12 +124,12 @@ class _Retriever:
         self.gateway = gateway
 
     def dicom(self, site_id: str | None = None, **uids: str) -> Response:
-        choice = choose_dicom(_accept(), one_instance="instance" in uids)
+        choice = choose_dicom(accepted(), one_instance="instance" in uids)
         return self._images(site_id, _target(uids), choice, "study, series or instance")
 
     def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
         numbers = _frame_list(frames)
-        choice = choose_frames(_accept(), one_frame=len(numbers) == 1)
+        choice = choose_frames(accepted(), one_frame=len(numbers) == 1)
         target = _target(uids, "/frames/" + ",".join(numbers))
         try:
             return self._images(site_id, target, choice, "frame", [int(n) for n in numbers])
@@ -143,7 +141,7 @@ class _Retriever:
         if not BULK_PATH.fullmatch(bulk) or ".." in bulk:
             raise BadRequest("bulkdata", "is no path of a bulk data resource")
         word = request.path.split("/instances/", 1)[1].split("/")[1]
-        choice = choose_bulkdata(_accept())
+        choice = choose_bulkdata(accepted())
         return self._stream(site_id, _target(uids, f"/{word}/{bulk}"), choice, "bulk data")
 
     def rendered(
@@ -157,7 +155,7 @@ class _Retriever:
         return self._rendering("thumbnail", site_id, uids, frames)
 
     def metadata(self, site_id: str | None = None, **uids: str) -> Response:
-        choice = choose_metadata(_accept())
+        choice = choose_metadata(accepted())
         scope = scope_of(self.gateway, site_id)
         target = _target(uids, "/metadata")
         location = self._locate(scope, target.study)
@@ -198,7 +196,7 @@ class _Retriever:
         frames: str | None,
     ) -> Response:
         """A rendered image; of a study or series the one that stands for it."""
-        choice = choose_rendered(_accept())
+        choice = choose_rendered(accepted())
         query = _render_query()
         scope = scope_of(self.gateway, site_id)
         target = _target(uids)
@@ -360,11 +358,6 @@ def _kind_of(answer: SiteAnswer) -> str:
         return parse_content_type(answer.content_type)[0]
     except BadRequest:
         return ""
-
-
-def _accept() -> tuple[MediaRange, ...]:
-    """Accept headers, or the query parameter `accept`, which wins (PS3.18 8.3.3.1)."""
-    return parse_accept(request.args.getlist("accept") or request.headers.getlist("Accept"))
 
 
 def _target(uids: dict[str, str], below: str = "") -> Target:

@@ -416,3 +416,35 @@ def test_what_matches_is_among_what_orthanc_is_asked_for(stored, other, data):
 def test_names_are_left_to_our_own_rule(key):
     query = _keyed("PatientName", key)
     assert query is None or to_find(query) == {}
+
+
+@pytest.mark.parametrize(
+    ("dates", "times", "date", "time", "found"),
+    [
+        ("20260705-20260707", "1000-1800", "20260706", "235959", True),
+        ("20260705-20260707", "1000-1800", "20260705", "0959", False),
+        ("20260705-20260707", "1000-1800", "20260705", "1000", True),
+        ("20260705-20260707", "1000-1800", "20260707", "1800", True),
+        ("20260705-20260707", "1000-1800", "20260707", "180100", False),
+        ("20260705-20260706", "1800-0900", "20260706", "0830", True),
+        ("20260705-20260706", "1800-0900", "20260706", "1200", False),
+        ("20260705-", "1000-", "20260801", "0100", True),
+        ("20260705-", "1000-", "20260705", "0900", False),
+        ("-20260707", "-1800", "20260101", "2359", True),
+        ("-20260707", "-1800", "20260707", "2359", False),
+        ("20260705-20260707", "1000-1800", "20260705", "", True),
+        ("20260705-20260707", "1000-1800", "", "1100", False),
+        ("20260705-20260707", "1000-", "20260706", "0900", False),
+        ("20260705", "1000-1800", "20260705", "0900", False),
+    ],
+)
+def test_a_range_of_days_and_one_of_times_are_one_range(dates, times, date, time, found):
+    """PS3.4 C.2.2.2.5.4; ranges of different forms are two, as is a single day."""
+    query = parse(("StudyDate", dates), ("StudyTime", times))
+    assert matches(query, row(StudyDate=date, StudyTime=time)) is found
+
+
+@pytest.mark.parametrize("times", ["1800-0900", "18-xx", "-", "--", "1-2-3"])
+def test_a_range_of_times_alone_that_is_none_is_refused(times):
+    with pytest.raises(BadRequest, match="StudyTime"):
+        parse(("StudyDate", "20260705"), ("StudyTime", times))

@@ -1,4 +1,4 @@
-"""Requests that OHIF really sent (recorded in chromium) get the answers that it needs."""
+"""Requests as real viewers write them (tests/golden) get what these need, from real Orthancs."""
 
 import json
 from pathlib import Path
@@ -14,20 +14,27 @@ from tests.studies import ROOT
 
 pytestmark = pytest.mark.real
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ohif.json").read_text("utf-8"))
+FILES = sorted((Path(__file__).parents[1] / "golden").glob("*.json"))
+GOLDEN = {file.stem: json.loads(file.read_text("utf-8"))["requests"] for file in FILES}
 VALUES = {
     "study": f"{ROOT}.20",
+    "other_study": f"{ROOT}.1",
     "series": f"{ROOT}.20.1",
     "instance": f"{ROOT}.20.1.1",
     "frame": "3",
     "patient_id": "P20",
+    "accession": "A20",
     "name": quote("Иванов"),
     "dates": "20260101-20261231",
 }
 
 
 def name_of(golden: dict[str, Any]) -> str:
-    return golden["path"].split("?")[0].replace("{", "").replace("}", "") + " " + golden["when"][0]
+    return (
+        golden["path"].split("?")[0].replace("{", "").replace("}", "")
+        + " "
+        + golden.get("when", [""])[0]
+    )
 
 
 def filled(golden: dict[str, Any]) -> str:
@@ -39,7 +46,7 @@ def filled(golden: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(
     "golden",
-    [g for g in GOLDEN["requests"] if "/bulk/" not in g["path"]],
+    [g for g in GOLDEN["ohif"] if "/bulk/" not in g["path"]],
     ids=name_of,
 )
 def test_what_ohif_asks_it_gets(region: Region, golden: dict[str, Any]) -> None:
@@ -71,3 +78,34 @@ def test_what_ohif_asks_it_gets(region: Region, golden: dict[str, Any]) -> None:
         absent = [row for row in rows if "00080061" in row and "Value" not in row["00080061"]]
         assert ("00081030" in asked, absent) == (True, [])
         assert [row for row in rows if "00081030" not in row] == []
+
+
+def is_retrieved(golden: dict[str, Any]) -> bool:
+    return "finds" not in golden and "status" not in golden
+
+
+@pytest.mark.parametrize(
+    ("viewer", "golden"),
+    [
+        (viewer, g)
+        for viewer in GOLDEN
+        if viewer != "ohif"
+        for g in GOLDEN[viewer]
+        if is_retrieved(g)
+    ],
+    ids=lambda value: value if isinstance(value, str) else name_of(value),
+)
+def test_what_other_viewers_retrieve_they_get(
+    region: Region, viewer: str, golden: dict[str, Any]
+) -> None:
+    """What they search for is replayed in web/test_golden_searches.py."""
+    asked = {"Accept": golden["accept"]}
+    answer = requests.get(region.gateway.dicomweb + filled(golden), headers=asked, timeout=30)
+    kind, parameters = parse_content_type(answer.headers["Content-Type"])
+    assert answer.status_code == 200
+    if kind == "application/dicom+json":
+        assert [row["00080018"]["Value"] for row in answer.json()] == [[VALUES["instance"]]]
+    else:
+        stored = next(i for i in region.loaded["zlat"] if i.instance_uid == VALUES["instance"])
+        assert (kind, parameters["type"]) == ("multipart/related", "application/dicom")
+        assert stored.data in answer.content

@@ -1,0 +1,29 @@
+"""Numbers and spans of time as people read them, Russian first with English beside it. Pure."""
+
+from typing import NamedTuple
+
+_UNITS = ((86_400, "дн", "d"), (3600, "ч", "h"), (60, "мин", "min"), (1, "с", "s"))
+ROUGHLY = 2
+"""From two of a unit on, the smaller unit says nothing more: "3 h", but "90 min"."""
+
+
+class Words(NamedTuple):
+    """The same said twice."""
+
+    ru: str
+    en: str
+
+
+def span(seconds: float) -> Words:
+    """How long that is, in the one unit that fits: never more exact than it is known."""
+    seconds = max(seconds, 0.0)
+    for size, ru, en in _UNITS:
+        if seconds >= ROUGHLY * size or size == 1:
+            count = number(round(seconds / size))
+            return Words(f"{count} {ru}", f"{count} {en}")
+    raise AssertionError("a second is the last unit")
+
+
+def number(count: float) -> str:
+    """Whole, its thousands apart."""
+    return f"{count:,.0f}".replace(",", "\N{NO-BREAK SPACE}")
