@@ -5,7 +5,8 @@ GatewayError
 ├── BadRequest               the caller's words are wrong; names the field
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
-│   └── PayloadTooLarge      a limit is exceeded
+│   ├── PayloadTooLarge      a limit is exceeded
+│   └── TooBroad             a search that would have to read too many records
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
@@ -68,6 +69,17 @@ class UnsupportedMediaType(BadRequest):
 
 class PayloadTooLarge(BadRequest):
     """A body, part or answer is larger than its limit."""
+
+
+class TooBroad(BadRequest):
+    """Too many records would have to be read to find those that match (PS3.18 10.6.3.1: 413)."""
+
+    def __init__(self, field: str, most: int) -> None:
+        super().__init__(
+            field,
+            f"is compared record by record, with {most} records at most; "
+            "narrow the search by StudyDate, PatientID, PatientName or AccessionNumber",
+        )
 
 
 class NotFound(GatewayError):

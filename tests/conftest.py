@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pydicom.data import get_testdata_file
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, RedisServer, free_port
+
+# No test measures time: a busy machine is no defect.
+settings.register_profile(
+    "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 StartOrthanc = Callable[..., OrthancServer]
 

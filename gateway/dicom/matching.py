@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from gateway.dicom.names import fold, latin_key, latin_patterns, name_key
+from gateway.dicom.names import fold, latin_patterns, latin_readings, name_key
 from gateway.errors import BadRequest
 
 TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"})
@@ -116,26 +116,26 @@ def _name_holds(key: str, found: object, *, fuzzy: bool) -> bool:
 def name_holds(key: str, name: str, *, fuzzy: bool = False) -> bool:
     """One group of a name against one key, as folded, in the Latin form, or with a typing error.
 
-    fuzzy  one letter wrong, missing, too much or two changed places (PS3.18 8.3.4.2), in a word of
-           four letters or more
+    A key without wildcards is the whole name, as PS3.4 C.2.2.2.1 asks, but for the patronymic: a
+    family name alone finds nobody who has a given name too.
+
+    fuzzy  (PS3.18 8.3.4.2) one letter wrong, missing, too much or two changed places, in a word of
+           four letters or more; and a family name alone finds all who bear it
     """
     folded = name_key(name)
     if not folded:
         return False
-    spelled = latin_key(name)
     forms, latin_forms = name_forms(key)
-    if any(_form_holds(form, folded) for form in forms):
+    pairs = [(form, folded) for form in forms]
+    pairs += [(form, spelled) for spelled in latin_readings(folded) for form in latin_forms]
+    if any(_form_holds(form, there) for form, there in pairs):
         return True
-    if any(_form_holds(form, spelled) for form in latin_forms):
-        return True
-    return fuzzy and any(
-        _nearly_holds(form, there) for form, there in ((forms, folded), (latin_forms, spelled))
-    )
+    return fuzzy and any(_nearly_holds(form, there) for form, there in pairs)
 
 
 @lru_cache(maxsize=1024)
 def name_forms(key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a key asks of names.name_key and what of names.latin_key; either is enough.
+    """What a key asks of names.name_key and what of names.latin_readings; either is enough.
 
     Each form is an exact text, or a pattern if it has wildcards. () finds nobody.
     """
@@ -160,54 +160,55 @@ MIN_FUZZY = 4
 """Letters of a word that may have an error: "Ли" with one error is half of all short names."""
 
 
-def _nearly_holds(forms: Sequence[str], name: str) -> bool:
-    """Whether the words of a form are those of the name, with one typing error in one of them."""
-    for form in forms:
-        words = form.strip("* ").split()
-        if not words or has_wildcard("".join(words)):
-            continue
-        there = name.split()
-        starts = range(len(there)) if form.startswith("*") else range(1)
-        for start in starts:
-            if _words_nearly(words, there[start:], form):
-                return True
-    return False
+def _nearly_holds(form: str, name: str) -> bool:
+    """Whether the words of a form begin the name, with one typing error in one of them at most."""
+    words = form.strip("* ").split()
+    if not words or has_wildcard("".join(words)):
+        return False
+    there = name.split()
+    starts = range(len(there)) if form.startswith("*") else range(1)
+    return any(_words_nearly(words, there[start:], form) for start in starts)
 
 
 def _words_nearly(words: Sequence[str], there: Sequence[str], form: str) -> bool:
-    open_end = form.endswith("*")
-    if len(words) > len(there) or (not open_end and len(words) == 1 < len(there)):
+    """With at most one error, and whatever names follow: a family name alone finds its bearers."""
+    if len(words) > len(there):
         return False
     errors = 0
     for position, (word, other) in enumerate(zip(words, there, strict=False)):
-        if open_end and position == len(words) - 1:
-            if other.startswith(word):
-                continue
-            lengths = range(len(word) - 1, len(word) + 2)
-            near = any(one_error(word, other[:n]) for n in lengths)
-        else:
-            if word == other:
-                continue
-            near = one_error(word, other)
+        is_open = form.endswith("*") and position == len(words) - 1
+        if other.startswith(word) if is_open else word == other:
+            continue
         errors += 1
-        if errors > 1 or not near or len(word) < MIN_FUZZY:
+        if errors > 1 or not word_nearly_holds(word, other, is_open=is_open):
             return False
-    return errors == 1
+    return True
 
 
-def one_error(one: str, other: str) -> bool:
-    """Whether one letter changed, added, left out, or two neighbours swapped, make the other."""
-    if one == other or abs(len(one) - len(other)) > 1:
+def word_nearly_holds(word: str, other: str, *, is_open: bool) -> bool:
+    """Whether one error makes `word` the other, or a beginning of it if more letters may follow."""
+    return len(word) >= MIN_FUZZY and one_error(word, other, is_open=is_open)
+
+
+def one_error(one: str, other: str, *, is_open: bool = False) -> bool:
+    """Whether one letter changed, added, left out, or two neighbours swapped, make the other.
+
+    is_open  make a beginning of the other; so does what begins it already
+    """
+    if not is_open and (one == other or abs(len(one) - len(other)) > 1):
         return False
     start = 0
-    while start < min(len(one), len(other)) and one[start] == other[start]:
+    for letter, there in zip(one, other, strict=False):
+        if letter != there:
+            break
         start += 1
     rest, other_rest = one[start:], other[start:]
+    same = str.startswith if is_open else str.__eq__
     return (
-        rest[1:] == other_rest[1:]
-        or rest[1:] == other_rest
-        or rest == other_rest[1:]
-        or (rest[:2] == other_rest[1::-1] and len(rest) > 1 and rest[2:] == other_rest[2:])
+        same(other_rest[1:], rest[1:])
+        or same(other_rest, rest[1:])
+        or same(other_rest[1:], rest)
+        or (rest[1::-1] == other_rest[:2] and len(rest) > 1 and same(other_rest[2:], rest[2:]))
     )
 
 

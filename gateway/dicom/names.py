@@ -7,6 +7,7 @@ forms in columns (index/columns.py), so a change here asks for the rows to be ma
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import islice, product
 from typing import Any
 
 from gateway.dicom.attributes import Dataset
@@ -20,7 +21,7 @@ _CYRILLIC = dict(
         "абвгдезийклмнопрстуфыэіїєґў", "abvgdeziiklmnoprstufieiiegu", strict=True
     )
 ) | {
-    "ё": "e", "ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "",
+    "ё": "e", "ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ь": "",
     "ю": "iu", "я": "ia",
 }  # fmt: skip
 # ISO 9 has one letter for one; the other accents only lose their mark.
@@ -28,6 +29,19 @@ _ACCENTED = {"ž": "zh", "š": "sh", "č": "ch", "ŝ": "sh", "â": "ia", "û": "
     "ø": "o", "ł": "l", "đ": "d", "ß": "ss", "æ": "ae", "œ": "oe", "ı": "i",
 }  # fmt: skip
 _LETTERS = str.maketrans(_CYRILLIC | _ACCENTED)
+# What is read in two ways, the likelier first: ъ is left out, or IE of passports; X is КС, or Х of
+# ГОСТ 7.79; C is Ц of ISO 9 or К, where no letter after it decides.
+_READINGS = [
+    (re.compile(pattern), replacements)
+    for pattern, replacements in (
+        ("ъ", ("", "ie")),
+        ("x", ("ks", "kh")),
+        ("(?<!t)c(?=ov)", ("ts", "k")),
+        ("(?<!t)c(?![hkzeiyjvtlr])", ("k", "ts")),
+    )
+]
+MAX_READINGS = 16
+"""Of one name or key; a long one that has more is compared in the likeliest."""
 # In this order; each joins the spellings of one Russian sound.
 _REDUCTIONS = [
     (re.compile(pattern), replacement)
@@ -36,7 +50,6 @@ _REDUCTIONS = [
         (r"s[hc]?ch|shh", "sh"),  # Щ: SHCH, SCH, ГОСТ 7.79 SHH; and Schmidt is Шмидт
         (r"kh", "h"),
         (r"ph", "f"),
-        (r"x", "ks"),
         (r"w", "v"),
         (r"q|ck|c(?=[tlr])", "k"),
         (r"t[zc](?!h)|cz|c(?!h)", "ts"),  # Ц: TS, TC of older passports, CZ of ГОСТ 7.79, C of ISO
@@ -80,19 +93,38 @@ def name_key(name: str) -> str:
 def latin_key(name: str) -> str:
     """The same in one Latin form, whichever alphabet and transliteration it was written in.
 
-    "Щербакова^Юлия", "SHCHERBAKOVA YULIYA" and "Scherbakova, Iuliia" are "sherbakova iulia".
+    "Щербакова^Юлия", "SHCHERBAKOVA YULIYA" and "Scherbakova, Iuliia" are "sherbakova iulia". Of
+    several readings this is the likeliest.
     """
-    return latin(name_key(name))
+    return latin_readings(name_key(name))[0]
 
 
-def latin(folded: str) -> str:
-    """A folded text without wildcards in the Latin form."""
-    text = folded.translate(_LETTERS)
+@lru_cache(maxsize=16384)
+def latin_readings(folded: str) -> tuple[str, ...]:
+    """All Latin forms of a folded text without wildcards, the likeliest first.
+
+    "caplina" is "kaplina" (Каплина) or "tsaplina" (Цаплина).
+    """
+    words = [_readings_of_word(word) for word in folded.split(" ")]
+    return tuple(dict.fromkeys(map(" ".join, islice(product(*words), MAX_READINGS))))
+
+
+@lru_cache(maxsize=16384)
+def _readings_of_word(word: str) -> tuple[str, ...]:
+    text = word.translate(_LETTERS)
     if not text.isascii():
         text = "".join(
             letter for letter in unicodedata.normalize("NFKD", text)
             if not unicodedata.combining(letter)
         ).casefold()  # fmt: skip
+    texts = [text]
+    for pattern, replacements in _READINGS:
+        both = [pattern.sub(how, one) for how in replacements for one in texts]
+        texts = list(dict.fromkeys(both))
+    return tuple(dict.fromkeys(map(_reduced, texts)))
+
+
+def _reduced(text: str) -> str:
     for pattern, replacement in _REDUCTIONS:
         text = pattern.sub(replacement, text)
     return text
@@ -101,14 +133,22 @@ def latin(folded: str) -> str:
 def latin_patterns(folded: str) -> tuple[str, ...]:
     """The Latin forms of a folded key with wildcards; any of them is enough.
 
-    There are two if a `*` cuts what would be read as one: the end of "ALI*" may be the И of
-    "Али" or the IE of "Алиев".
+    There are more if a `*` cuts what would be read as one: the end of "ALI*" may be the И of "Али"
+    or the IE of "Алиев", that of "NIC*" the Ч of "Ничипоренко".
     """
-    pieces = re.split(r"([*?])", folded)
-    pieces[::2] = [latin(piece) for piece in pieces[::2]]
-    pattern = "".join(pieces)
-    other = re.sub(r"(?<=.)i\*", "e*", pattern)
-    return (pattern,) if other == pattern else (pattern, other)
+    pieces = [*re.split(r"([*? ])", folded), ""]
+    choices = [
+        (piece,) if at % 2 else _readings_of_piece(piece, is_cut=pieces[at + 1] == "*")
+        for at, piece in enumerate(pieces[:-1])
+    ]
+    patterns = list(map("".join, islice(product(*choices), MAX_READINGS)))
+    patterns += [re.sub(r"(?<=.)i\*", "e*", pattern) for pattern in patterns]
+    return tuple(dict.fromkeys(patterns))
+
+
+def _readings_of_piece(piece: str, *, is_cut: bool) -> tuple[str, ...]:
+    more = _readings_of_word(piece + "h") if is_cut and piece.endswith("c") else ()
+    return (*_readings_of_word(piece), *more)
 
 
 def repair(record: Dataset) -> Dataset:

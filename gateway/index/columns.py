@@ -4,16 +4,19 @@ index/query.py trusts these columns: for a row that is not `odd` they hold all t
 about their attribute, in the form in which dicom/matching.py compares it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from gateway.dicom.attributes import Dataset, integer, values
 from gateway.dicom.matching import MAX_KEY, span_of_key
-from gateway.dicom.names import latin_key, name_key
+from gateway.dicom.names import MAX_READINGS, latin_readings, name_key
 from gateway.model.persons import identity_of
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
+LONGEST_NAME = 128
+"""A group has 64 letters at most (PS3.5 6.2); names and modalities stand in one index together."""
 
 
 def study_columns(record: Dataset) -> dict[str, Any]:
@@ -27,11 +30,17 @@ def study_columns(record: Dataset) -> dict[str, Any]:
     ):
         columns[column], is_odd = _single(record, keyword)
         odd = odd or is_odd
-    for column, form in (("name_key", name_key(name)), ("name_latin", latin_key(name))):
-        columns[column] = form[:LONGEST]
-        odd = odd or len(form) > LONGEST
+    folded = name_key(name)
+    readings = latin_readings(folded)
+    columns |= {
+        "name_key": folded[:LONGEST_NAME],
+        "name_latin": readings[0][:LONGEST_NAME] if len(readings) == 1 else "",
+    }
+    odd = odd or _is_odd_name(folded, readings)
     modalities = sorted({_clean(str(m)) for m in values(record, "ModalitiesInStudy") if m})
-    columns["modalities"] = f"|{'|'.join(modalities)}|" if modalities else ""
+    joined = f"|{'|'.join(modalities)}|" if modalities else ""
+    columns["modalities"] = joined[:LONGEST_NAME]
+    odd = odd or len(joined) > LONGEST_NAME
     odd = odd or any("|" in m or m != m.upper() for m in modalities)
     odd = odd or any(len(_values(record, keyword)) > 1 for keyword in ("StudyDate", "StudyTime"))
     return {**columns, **_person(record), "odd": odd}
@@ -93,6 +102,16 @@ def _name(record: Dataset) -> tuple[str, bool]:
         name = name.get("Alphabetic") or ""
     name = str(name)
     return _clean(name), len(found) > 1 or groups > 1 or "=" in name or "\0" in name
+
+
+def _is_odd_name(folded: str, readings: Sequence[str]) -> bool:
+    """Too long, with too many readings, or with a word that has none (Ь): the places of the others
+    are not those of the folded name.
+    """
+    words = len(folded.split())
+    return len(readings) >= MAX_READINGS or any(
+        len(form) > LONGEST_NAME or len(form.split()) != words for form in (folded, *readings)
+    )
 
 
 def _date(record: Dataset) -> str:

@@ -271,6 +271,7 @@ class Follower:
         self._save(ended)
         facts = {"seconds": round(seconds, 1), "read": changed, "deleted": deleted}
         if cursor.phase == "filling":
+            self._writer.refresh_statistics()
             log.info("index fill ends", site=self.site.site_id, studies=filled, **facts)
         elif changed or deleted:
             log.info("index was mended by a comparison", site=self.site.site_id, **facts)

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 
 from gateway.dicom.attributes import Dataset, Level, belongs, keyword_of
 from gateway.dicom.query import Query, matches
-from gateway.index.terms import Selection, Term, scope_terms, select_by
+from gateway.errors import TooBroad
+from gateway.index.patterns import Term
+from gateway.index.terms import FEW_SITES, QUICK, Selection, scope_terms, select_by
 from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
 from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
@@ -27,8 +29,15 @@ KEPT = {
     Level.SERIES: frozenset([*STUDY_FIELDS.split(","), *SERIES_FIELDS.split(",")]),
 }
 """Tags that the records of each level are asked for."""
-CHUNK = 2000
+CHUNK = 500
 """Rows read at a time where each must be judged."""
+MANY = 10_000
+"""Up to so many rows are sorted and counted; of more, the first are found by a walk in order."""
+MOST_JUDGED = 20_000
+"""Records read for one search: about a second. A search that needs more is refused."""
+JUDGED_FOR_TOTAL = 2_000
+"""A full page is given after so many, without a total."""
+IN_ORDER = "INDEXED BY study_in_order"
 
 
 @dataclass(frozen=True)
@@ -36,18 +45,19 @@ class IndexPage:
     """What the index knows of one search.
 
     uids   of the page in their order, offset and limit applied; of series at series level
-    total  matches over all sites, each UID once
+    total  matches over all sites, each UID once; None if there are more than asked for, and too
+           many to be counted
     pages  every holder's record of these UIDs, also of a holder whose own record does not match:
            it holds the study all the same, and a conflict must be seen. Sites without one are left
            out. The order of their rows means nothing
     """
 
     uids: tuple[str, ...]
-    total: int
+    total: int | None
     pages: tuple[SitePage, ...]
 
 
-class _Place(NamedTuple):
+class _Place(NamedTuple):  # its fields name the columns of _places
     """Where a row stands: newest study first, then its series by number."""
 
     uid: str
@@ -67,28 +77,28 @@ def find_page(
     order   as query.sort_key: StudyDate and StudyTime newest first, StudyInstanceUID, then
             SeriesNumber and SeriesInstanceUID. A UID whose holders disagree stands where the first
             of its matching rows stands
-    raises  RecordsUnavailable, RecordsRefused
+    raises  TooBroad if more than MOST_JUDGED records would have to be read for this page;
+            RecordsUnavailable, RecordsRefused
     """
     if query.level is Level.INSTANCE:
         raise ValueError("the index knows no instances")
-    selection = select_by(query)
-    scope = scope_terms(site_ids, as_of)
     need = query.offset + query.limit
     with records.read() as connection:
+        selection = select_by(connection, query)
+        scope = scope_terms(site_ids, as_of, has_way=selection.few is not None)
         odd = _odd_places(connection, query, scope)
-        terms = [*scope, *selection.terms]
-        if odd is not None:
-            terms.append(study.c.odd == sa.false())
-        if selection.exact:
-            places, total = _select(connection, query.level, terms, need)
-            if total is None and not selection.terms and query.level is Level.STUDY:
-                total = count_studies(records, connection, site_ids, as_of)
-            elif total is None:
-                total = _count(connection, query.level, terms)
-        else:
-            places, total = _judge(connection, query, terms, need)
+        clean = [] if odd is None else [study.c.odd == sa.false()]
+        terms = [*scope, *selection.terms, *clean]
+        few = None
+        if selection.few is not None or len(site_ids) <= FEW_SITES:
+            few = [*scope, *(selection.few or selection.terms), *clean]
+        find = _select if selection.exact else _judge
+        places, total = find(connection, query, terms, few, need)
+        if total is None and _is_open(query) and selection.exact:
+            total = count_studies(records, connection, site_ids, as_of)
         if odd:
-            total += len(_uids(odd)) - _known(connection, query, selection, terms, _uids(odd))
+            if total is not None:
+                total += len(_uids(odd)) - _known(connection, query, selection, terms, _uids(odd))
             places = _in_order([*places, *odd])
         uids = list(dict.fromkeys(place.uid for place in places))[query.offset : need]
         pages = _describe(connection, query.level, scope, uids)
@@ -105,18 +115,17 @@ def find_holders(
     """
     known = tuple(c for c in query.conditions if c.keyword != "SOPInstanceUID" and not c.path)
     above = replace(query, level=Level.SERIES, conditions=known)
-    terms = select_by(above).terms
-    if not terms:
-        return None
-    holders = (
-        sa.select(study.c.site_id)
-        .distinct()
-        .select_from(_source(Level.SERIES))
-        .where(*scope_terms(list(site_ids), None))
-        .where(sa.or_(sa.and_(*terms), study.c.odd == sa.true()))
-    )
     with records.read() as connection:
-        return frozenset(connection.execute(holders).scalars())
+        selection = select_by(connection, above)
+        if not selection.terms:
+            return None
+        scope = scope_terms(list(site_ids), None, has_way=selection.few is not None)
+        holders = sa.select(study.c.site_id).select_from(_source(Level.SERIES)).where(*scope)
+        found = sa.union(
+            holders.where(*(selection.few or selection.terms)),
+            holders.where(study.c.odd == sa.true()),
+        )
+        return frozenset(connection.execute(found).scalars())
 
 
 def not_kept(query: Query) -> list[str]:
@@ -143,13 +152,18 @@ def count_matching(
     records: Records, query: Query, site_ids: Sequence[str], uids: Collection[str]
 ) -> int:
     """How many of these UIDs the index finds for this query at these sites."""
-    selection = select_by(query)
-    terms = [*scope_terms(site_ids, None), *selection.terms]
     with records.read() as connection:
+        selection = select_by(connection, query)
+        terms = [*scope_terms(site_ids, None), *selection.terms]
         odd = _odd_places(connection, query, scope_terms(site_ids, None))
         known = _uids(odd or []) & set(uids)
         rest = set(uids) - known
         return len(known) + _known(connection, query, selection, terms, rest)
+
+
+def _is_open(query: Query) -> bool:
+    """All studies are asked for; totals.py keeps their count."""
+    return query.level is Level.STUDY and not query.conditions and query.study_uid is None
 
 
 def _source(level: Level) -> sa.FromClause:
@@ -167,68 +181,139 @@ def _uid(level: Level) -> sa.Column[str]:
 
 def _places(level: Level, terms: Iterable[Term]) -> sa.Select[Any]:
     number = sa.null() if level is Level.STUDY else series.c.series_number
-    order: list[Any] = [study.c.study_date.desc(), study.c.study_time.desc(), study.c.study_uid]
+    columns = (_uid(level), study.c.study_date, study.c.study_time, study.c.study_uid, number)
+    named = [column.label(name) for column, name in zip(columns, _Place._fields, strict=True)]
+    return sa.select(*named).select_from(_source(level)).where(*terms)
+
+
+def _ordered(statement: sa.Select[Any], level: Level, of: Any = None) -> sa.Select[Any]:
+    """In the one order; `of` has the columns of a _Place if it is not the tables themselves."""
+    at, inner = (study.c, series.c) if of is None else (of, of)
+    order: list[Any] = [at.study_date.desc(), at.study_time.desc(), at.study_uid]
     if level is not Level.STUDY:
-        order += [number.is_(None), number, series.c.series_uid]
-    return (
-        sa.select(
-            _uid(level),
-            study.c.study_date,
-            study.c.study_time,
-            study.c.study_uid.label("s"),
-            number,
-        )
-        .select_from(_source(level))
-        .where(*terms)
-        .order_by(*order)
-    )
+        number = inner.series_number
+        order += [number.is_(None), number, series.c.series_uid if of is None else of.uid]
+    return statement.order_by(*order)
+
+
+def _walk(connection: sa.Connection, level: Level, terms: Sequence[Term]) -> sa.Select[Any]:
+    """The places read in their order, so that the first few cost little however many there are.
+
+    SQLite has no statistics, and those of PostgreSQL do not know how often a part of a name occurs:
+    both are told the way.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL enable_sort = off"))
+    return _ordered(_places(level, terms), level).with_hint(study, IN_ORDER, "sqlite")
+
+
+def _few(
+    connection: sa.Connection, level: Level, terms: Sequence[Term], need: int
+) -> tuple[list[_Place], int] | None:
+    """The first places and the total if no more than MANY rows match: they are sorted."""
+    found = _places(level, terms).limit(MANY + 1).cte("found")
+    rows = sa.select(sa.func.count()).select_from(found).scalar_subquery()
+    uids = sa.select(sa.func.count(found.c.uid.distinct())).scalar_subquery()
+    fields = [found.c[name] for name in _Place._fields]
+    statement = _ordered(sa.select(*fields, rows, uids), level, found.c)
+    most = _enough(need)
+    while True:
+        answer = connection.execute(statement.limit(most)).all()
+        if not answer:
+            return [], 0
+        if answer[0][-2] > MANY:
+            return None
+        places = [_Place(*row[:5]) for row in answer]
+        if len(places) < most or len(_uids(places)) >= need:
+            return places, answer[0][-1]
+        most *= 4
+
+
+def _enough(need: int) -> int:
+    return need + need // 2 + 100  # most studies have one holder
 
 
 def _select(
-    connection: sa.Connection, level: Level, terms: Sequence[Term], need: int
+    connection: sa.Connection,
+    query: Query,
+    terms: Sequence[Term],
+    few: Sequence[Term] | None,
+    need: int,
 ) -> tuple[list[_Place], int | None]:
-    """The first places where SQL judges rightly, and the total if these are all."""
-    statement = _places(level, terms)
-    most = need + need // 2 + 100  # most studies have one holder
+    """The first places where SQL judges rightly, and the total if they are not too many."""
+    if few is None and not _is_open(query) and _is_small(connection):
+        few = terms
+    if few is not None:
+        found = _few(connection, query.level, few, need)
+        if found is not None:
+            return found
+    statement = _walk(connection, query.level, terms)
+    most = _enough(need)
     while True:
         places = [_Place(*row) for row in connection.execute(statement.limit(most))]
-        found = len(_uids(places))
+        uids = len(_uids(places))
         if len(places) < most:
-            return places, found
-        if found >= need:
+            return places, uids
+        if uids > need:
             return places, None
         most *= 4
 
 
-def _count(connection: sa.Connection, level: Level, terms: Sequence[Term]) -> int:
-    count = sa.select(sa.func.count(_uid(level).distinct()))
-    return int(connection.execute(count.select_from(_source(level)).where(*terms)).scalar_one())
+def _is_small(connection: sa.Connection) -> bool:
+    """Whether all studies can be looked through."""
+    some = sa.select(study.c.site_id).limit(MANY + 1).subquery()
+    count = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return bool(count <= MANY)
 
 
 def _judge(
-    connection: sa.Connection, query: Query, terms: Sequence[Term], need: int
-) -> tuple[list[_Place], int]:
-    """The same where each record must be read."""
-    seen: set[str] = set()
-    places: list[_Place] = []
-    for place in _judged(connection, query, terms):
-        if place.uid not in seen:
-            seen.add(place.uid)
+    connection: sa.Connection,
+    query: Query,
+    terms: Sequence[Term],
+    few: Sequence[Term] | None,
+    need: int,
+) -> tuple[list[_Place], int | None]:
+    """The same where each record must be read; raises TooBroad."""
+    statement = _walk(connection, query.level, terms)
+    if few is not None:
+        found = _places(query.level, few)
+        some = found.limit(MOST_JUDGED + 1).subquery()
+        count = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+        if count <= MOST_JUDGED:
+            statement = _ordered(found, query.level)
+    places: dict[str, _Place] = {}
+    for number, (place, holds) in enumerate(_judged(connection, query, statement)):
+        if len(places) > need and number >= JUDGED_FOR_TOTAL:
+            return list(places.values()), None
+        if number == MOST_JUDGED:
             if len(places) < need:
-                places.append(place)
-    return places, len(seen)
+                raise TooBroad(_slow_field(query), MOST_JUDGED)
+            return list(places.values()), None
+        if holds:
+            places.setdefault(place.uid, place)
+    return list(places.values()), len(places)
 
 
-def _judged(connection: sa.Connection, query: Query, terms: Sequence[Term]) -> Iterator[_Place]:
-    """Rows in order that `matches` takes, read in chunks."""
+def _judged(
+    connection: sa.Connection, query: Query, statement: sa.Select[Any]
+) -> Iterator[tuple[_Place, bool]]:
+    """The rows of a statement of places, read in chunks, and whether `matches` takes each."""
     columns = [study.c.record]
     if query.level is not Level.STUDY:
         columns.append(series.c.record)
-    statement = _places(query.level, terms).add_columns(*columns)
     options = {"stream_results": True, "yield_per": CHUNK}
-    for row in connection.execute(statement, execution_options=options):
-        if matches(query, _dataset(*row[5:])):
-            yield _Place(*row[:5])
+    with connection.execute(statement.add_columns(*columns), execution_options=options) as rows:
+        for row in rows:
+            yield _Place(*row[:5]), matches(query, _dataset(*row[5:]))
+
+
+def _matching(connection: sa.Connection, query: Query, statement: sa.Select[Any]) -> list[_Place]:
+    return [place for place, holds in _judged(connection, query, statement) if holds]
+
+
+def _slow_field(query: Query) -> str:
+    """The first key that the tables have no column for."""
+    return next((c.keyword for c in query.conditions if c.keyword not in QUICK), "query")
 
 
 def _dataset(study_record: bytes, series_record: bytes | None = None) -> Dataset:
@@ -249,7 +334,7 @@ def _odd_places(
     odd = study.c.odd == sa.true()  # in the words of the partial index
     if connection.execute(sa.select(study.c.site_id).where(odd).limit(1)).first() is None:
         return None
-    return list(_judged(connection, query, [*scope, odd]))
+    return _matching(connection, query, _ordered(_places(query.level, [*scope, odd]), query.level))
 
 
 def _known(
@@ -263,12 +348,11 @@ def _known(
     found: set[str] = set()
     for some in _batches(sorted(uids)):
         there = [*terms, _uid(query.level).in_(some)]
-        rows: Iterable[_Place]
+        statement = _places(query.level, there)
         if selection.exact:
-            rows = (_Place(*row) for row in connection.execute(_places(query.level, there)))
+            found |= {row.uid for row in connection.execute(statement)}
         else:
-            rows = _judged(connection, query, there)
-        found |= {place.uid for place in rows}
+            found |= _uids(_matching(connection, query, statement))
     return len(found)
 
 

@@ -4,9 +4,8 @@ A term takes every row that gateway.dicom.query.matches takes. If it is exact, i
 (of rows that are not `odd`), and nobody needs to read the record.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,22 +13,36 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from gateway.dicom.attributes import Level
-from gateway.dicom.matching import MIN_FUZZY, has_wildcard, name_forms, span_of_key
-from gateway.dicom.names import latin
+from gateway.dicom.matching import has_wildcard, span_of_key
 from gateway.dicom.query import Condition, Query
-from gateway.records.studies import series, study
+from gateway.index.names import names_of_key
+from gateway.index.patterns import HIGHEST, Column, Term, among, like
+from gateway.records.studies import modality_set, series, study
 
-Column = sa.Column[str]
-Term = sa.ColumnElement[bool]
-HIGHEST = "\U0010ffff"
-"""Above every letter that a key has."""
+
+@dataclass(frozen=True)
+class Part:
+    """What one key, or one condition, asks of the tables.
+
+    exact  `term` takes what the key takes and no more
+    way    takes the same rows as `term`, found by an index; None if there is no such way
+    """
+
+    term: Term
+    exact: bool = True
+    way: Term | None = None
 
 
 @dataclass(frozen=True)
 class Selection:
-    """`terms` hold together; `exact` says that they are the whole query."""
+    """`terms` hold together; `exact` says that they are the whole query.
+
+    few  the same rows as `terms`, quickly found if they are few; None if the only way to them is
+         through all rows
+    """
 
     terms: tuple[Term, ...]
+    few: tuple[Term, ...] | None
     exact: bool
 
 
@@ -55,51 +68,69 @@ FEW_SITES = 8
 """So many are a good way into the table; more are only a test of each row found otherwise."""
 
 
-def scope_terms(site_ids: Sequence[str], as_of: datetime | None) -> list[Term]:
-    """Rows of these sites, first seen by then."""
+def scope_terms(
+    site_ids: Sequence[str], as_of: datetime | None, *, has_way: bool = False
+) -> list[Term]:
+    """Rows of these sites, first seen by then.
+
+    has_way  something else leads to few rows: a site may be the archive, which has them all
+    """
     wanted = sorted(set(site_ids))
     site, seen = study.c.site_id, study.c.first_seen_at
-    many = len(wanted) > FEW_SITES
+    many = has_way or len(wanted) > FEW_SITES
     terms: list[Term] = [(_only_tested(site, type_=site.type) if many else site).in_(wanted)]
     if as_of is not None:
         terms.append(_only_tested(seen, type_=seen.type) <= as_of)
     return terms
 
 
-def select_by(query: Query) -> Selection:
-    """The terms of a query at study or series level, without scope and time."""
-    terms: list[Term] = []
-    exact = not query.any_of and (query.level is Level.STUDY or not query.conditions)
+def select_by(connection: sa.Connection, query: Query) -> Selection:
+    """The terms of a query at study or series level, without scope and time.
+
+    Reads the words of names: which of them a key with a wildcard or an error may mean.
+    """
+    parts: list[Part | None] = []
     table = study if query.level is Level.STUDY else series
     if query.study_uid is not None:
-        terms.append(table.c.study_uid == query.study_uid)
+        parts.append(_direct(table.c.study_uid == query.study_uid))
     if query.series_uid is not None and query.level is not Level.STUDY:
-        terms.append(series.c.series_uid == query.series_uid)
+        parts.append(_direct(series.c.series_uid == query.series_uid))
     for condition in query.conditions:
-        found = None if condition.path or condition.empty else _of_condition(condition, query.level)
-        if found is None:
-            exact = False
-            continue
-        term, is_exact = found
-        terms.append(term)
-        exact = exact and is_exact
-    return Selection(tuple(terms), exact)
+        plain = not condition.path and not condition.empty
+        parts.append(_of_condition(connection, condition, query.level) if plain else None)
+    known = [part for part in parts if part is not None]
+    exact = not query.any_of and (query.level is Level.STUDY or not query.conditions)
+    few = tuple(part.term if part.way is None else part.way for part in known)
+    return Selection(
+        tuple(part.term for part in known),
+        few if any(part.way is not None for part in known) else None,
+        exact and len(known) == len(parts) and all(part.exact for part in known),
+    )
 
 
-Found = tuple[Term, bool] | None
+QUICK = frozenset({"StudyInstanceUID", "PatientID", "AccessionNumber", "PatientName", "StudyDate"})
+"""Keys that lead to few rows."""
 
 
-def _of_condition(condition: Condition, level: Level) -> Found:
+def _direct(term: Term) -> Part:
+    return Part(term, way=term)
+
+
+def _of_condition(connection: sa.Connection, condition: Condition, level: Level) -> Part | None:
+    def name(key: str) -> Part | None:
+        found = names_of_key(connection, key, fuzzy=condition.fuzzy)
+        return None if found is None else Part(found.term, found.exact, found.way)
+
     keyword = condition.keyword
     if keyword == "SeriesInstanceUID" and level is not Level.STUDY:
-        return _joined(condition, lambda key: (series.c.series_uid == key, True))
+        return _joined(condition, lambda key: _direct(series.c.series_uid == key))
     if keyword == "Modality" and level is not Level.STUDY:
         return _joined(condition, _modality)
-    makers: dict[str, Callable[[str], Found]] = {
-        "StudyInstanceUID": lambda key: (study.c.study_uid == key, True),
-        "PatientID": lambda key: _text(study.c.patient_id, key),
-        "AccessionNumber": lambda key: _text(study.c.accession_number, key),
-        "PatientName": lambda key: _name(key, fuzzy=condition.fuzzy),
+    makers: dict[str, Callable[[str], Part | None]] = {
+        "StudyInstanceUID": lambda key: _direct(study.c.study_uid == key),
+        "PatientID": lambda key: _text(connection, study.c.patient_id, key),
+        "AccessionNumber": lambda key: _text(connection, study.c.accession_number, key),
+        "PatientName": name,
         "StudyDate": _date,
         "StudyTime": _time,
         "ModalitiesInStudy": _modalities,
@@ -107,139 +138,76 @@ def _of_condition(condition: Condition, level: Level) -> Found:
     maker = makers.get(keyword)
     found = None if maker is None else _joined(condition, maker)
     # The days alone are selected; the time on the first and the last is judged by the record.
-    return found if found is None or condition.time is None else (found[0], False)
+    return found if found is None or condition.time is None else replace(found, exact=False)
 
 
-def _joined(condition: Condition, maker: Callable[[str], Found]) -> Found:
+def _joined(condition: Condition, maker: Callable[[str], Part | None]) -> Part | None:
     """The keys of one condition: any is enough, or all must hold."""
     found = [maker(key) for key in condition.values]
-    known = [one for one in found if one is not None]
-    if condition.all_of:
-        if not known:
-            return None
-        return sa.and_(*(term for term, _ in known)), len(known) == len(found) and all(
-            exact for _, exact in known
-        )
-    if len(known) < len(found):
+    if len(found) == 1:
+        return found[0]
+    parts = [part for part in found if part is not None]
+    exact = len(parts) == len(found) and all(part.exact for part in parts)
+    ways = [part.way for part in parts if part.way is not None]
+    if condition.all_of and parts:
+        term = sa.and_(*(part.term for part in parts))
+        both = (part.term if part.way is None else part.way for part in parts)
+        return Part(term, exact, sa.and_(*both) if ways else None)
+    if len(parts) < len(found) or not parts:
         return None
-    return sa.or_(*(term for term, _ in known)), all(exact for _, exact in known)
+    every = sa.or_(*ways) if len(ways) == len(parts) else None
+    return Part(sa.or_(*(part.term for part in parts)), exact, every)
 
 
-def _prefix(column: Column, start: str) -> Term:
-    return sa.and_(column >= start, column < start + HIGHEST)
+MANY_VALUES = 5_000
 
 
-def _like(column: Column, pattern: str) -> Term:
-    """`*` and `?` as `%` and `_`, all else literal; the literal start is a range for the index."""
-    pattern = re.sub(r"\*+", "*", pattern)
-    escaped = "".join(
-        {"*": "%", "?": "_"}.get(letter, f"\\{letter}" if letter in "\\%_" else letter)
-        for letter in pattern
-    )
-    start = re.split(r"[*?]", pattern, maxsplit=1)[0]
-    if pattern == start + "*" and start:
-        return _prefix(column, start)
-    like: Term = column.like(escaped, escape="\\")
-    return sa.and_(_prefix(column, start), like) if start else like
-
-
-def _text(column: Column, key: str) -> Found:
-    if not has_wildcard(key):
-        return column == key, True
-    start_only = key.endswith("*") and not has_wildcard(key[:-1]) and len(key) > 1
-    # SQLite's LIKE knows no case of ASCII letters: what has any is judged again.
-    return _like(column, key), start_only or key.swapcase() == key
-
-
-def _name(key: str, *, fuzzy: bool) -> Found:
-    """matching.name_holds on the two columns of a name; groups are known to the record only."""
-    if "=" in key:
-        return None
-    forms, latin_forms = name_forms(key)
-    terms = [_form(study.c.name_latin, form) for form in latin_forms]
-    terms += [_form(study.c.name_key, form) for form in forms if not latin_is_enough(form)]
-    if fuzzy:
-        terms += [_near(study.c.name_latin, form) for form in latin_forms]
-        terms += [_near(study.c.name_key, form) for form in forms]
-    return sa.or_(sa.false(), *terms), not fuzzy
-
-
-_CLOSED = frozenset("abdefghlmnoruvwxq0123456789 ")
-
-
-def latin_is_enough(form: str) -> bool:
-    """Whether all names that the form takes are taken by its Latin form, so that one index does.
-
-    Not if letters after the cut may be read with those before: "С*" is no beginning of "SH...".
+def _text(connection: sa.Connection, column: Column, key: str) -> Part:
+    """A key that begins with a wildcard is looked for in the whole index of the column: seconds
+    for tens of millions, but a tenth of what the rows themselves would cost.
     """
-    start = form.removesuffix("*")
-    spelled = latin(start)
-    if has_wildcard(start) or not any(map(str.isalnum, spelled)):
-        return False
-    return start == form or spelled[-1] in _CLOSED
-
-
-def _form(column: Column, form: str) -> Term:
-    """matching.name_holds for one form and one column."""
-    if form in ("*", "* *"):
-        return column != ""
-    if has_wildcard(form):
-        if form.endswith(" *") and not has_wildcard(form[:-2]):
-            return sa.or_(column == form[:-2], _prefix(column, form[:-1]))
-        if form.endswith(" *"):
-            return sa.or_(_like(column, form), _like(column, form[:-2]))
-        return _like(column, form)
-    words = form.split()
-    shorter = [" ".join(words[:count]) for count in range(2, len(words) + 1)] or [form]
-    same: Term = column.in_(shorter)
-    return sa.or_(same, _prefix(column, form + " ")) if len(words) > 1 else same
-
-
-def _near(column: Column, form: str) -> Term:
-    """Takes too much: an error leaves one half of the longest word, or another word, whole."""
-    if has_wildcard(form.strip("* ")):
-        return sa.false()
-    word = max(form.strip("* ").split(), key=len, default="")
-    if len(word) < MIN_FUZZY:
-        return sa.false()
-    half = len(word) // 2
-    # Two swapped letters may stand on both sides of the middle.
-    first, last = word[: half - 1], word[half + 1 :]
-    if not form.startswith("*") and form.startswith(word) and first:
-        return sa.or_(_prefix(column, first), _like(column, f"*{last}*"))
-    return sa.or_(_like(column, f"*{first}*"), _like(column, f"*{last}*"))
+    if not has_wildcard(key):
+        return _direct(column == key)
+    term = like(column, key)
+    if key[0] not in "*?":
+        return _direct(term)
+    values = connection.execute(sa.select(column).where(term).limit(MANY_VALUES + 1)).scalars()
+    found = values.all()
+    return Part(term, way=among(column, found) if len(found) <= MANY_VALUES else None)
 
 
 def _day(moment: datetime) -> str:
     return f"{moment.year:04}{moment.month:02}{moment.day:02}"
 
 
-def _date(key: str) -> Found:
+def _date(key: str) -> Part:
     span = span_of_key("DA", key)
     if span is None:
-        return sa.false(), True
+        return _direct(sa.false())
     first, last = map(_day, span)
     column = study.c.study_date
-    return (column == first if first == last else column.between(first, last)), True
+    return _direct(column == first if first == last else column.between(first, last))
 
 
-def _time(key: str) -> Found:
+def _time(key: str) -> Part:
     """The column is the first moment of a value that may mean a whole hour."""
     span = span_of_key("TM", key)
     if span is None:
-        return sa.false(), True
+        return _direct(sa.false())
     hour = f"{span[0].hour:02}0000.000000"
     last = span[1].strftime("%H%M%S.%f") if span[1].year == 1 else HIGHEST
-    return study.c.study_time.between(hour, last), False
+    return Part(study.c.study_time.between(hour, last), exact=False)
 
 
-def _modalities(key: str) -> Found:
+def _modalities(key: str) -> Part | None:
     if key != key.upper() or has_wildcard(key) or "|" in key:
         return None
-    return _like(study.c.modalities, f"*|{key}|*"), True
+    pattern = f"*|{key}|*"
+    sets = sa.select(modality_set.c.modalities).where(like(modality_set.c.modalities, pattern))
+    return Part(like(study.c.modalities, pattern), way=study.c.modalities.in_(sets))
 
 
-def _modality(key: str) -> Found:
+def _modality(key: str) -> Part | None:
     if has_wildcard(key) or len(key) > 16:
         return None
-    return sa.or_(series.c.modality == key, series.c.modality == ""), False
+    return Part(sa.or_(series.c.modality == key, series.c.modality == ""), exact=False)

@@ -34,7 +34,7 @@ LinkState = Literal["automatic", "suggested", "confirmed", "rejected"]
 class Facts:
     """What all records of one identifier say together.
 
-    alike  Identity.alike of those that have all of it; `names` are theirs in the Latin form
+    alike  Identity.alike of those that have all of it; `names` are theirs, folded
     """
 
     alike: frozenset[str]

@@ -2,7 +2,7 @@
 of several hospitals belong together. Pure.
 
 A PatientID means something only with its issuer (PS3.3 C.7.1.1, C.7.1.4), so a `PersonId` is both.
-Birth date, sex and name are compared in the form of dicom/names.py's `latin_key`. A state number
+Names are compared word by word in all their Latin readings (dicom/names.py). A state number
 (СНИЛС, policy of obligatory insurance) names one person whichever hospital wrote it.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.dicom.attributes import Dataset, make, text, values
 from gateway.dicom.matching import one_error
-from gateway.dicom.names import fold, latin_key
+from gateway.dicom.names import fold, latin_key, latin_readings, name_key
 
 LONGEST_ID = 64  # LO, PS3.5 6.2
 
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 class Identity:
     """What one record says; "" and an empty set where it is silent.
 
-    name     in the Latin form
+    name     folded (dicom/names.py: name_key)
     numbers  state numbers as "kind:digits", at most one of each kind
     """
 
@@ -73,7 +73,7 @@ class Identity:
         words = self.name.split()[:2]
         if not (self.birth_date and self.sex and len(words) == 2):
             return ""
-        return f"{self.birth_date}|{self.sex}|{' '.join(words)}"
+        return f"{self.birth_date}|{self.sex}|{latin_key(' '.join(words))}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def identity_of(record: Dataset) -> Identity:
     return Identity(
         patient_id=patient_id,
         issuer=issuer,
-        name=latin_key(text(record, "PatientName")),
+        name=name_key(text(record, "PatientName")),
         birth_date=birth_date if re.fullmatch(r"\d{8}", birth_date, re.ASCII) else "",
         sex=sex if sex in ("M", "F", "O") else "",
         numbers=_one_of_each(found),
@@ -205,21 +205,29 @@ def are_different(one: Identity, other: Identity) -> bool:
 
 
 def may_be_one_name(one: str, other: str) -> bool:
-    """Whether two names in the Latin form may be one: words may be missing or be initials."""
+    """Whether two folded names may be one: the last words may be missing, all but the first may be
+    initials.
+    """
     return not _other_words(one, other)
 
 
 def _is_mistyped(one: str, other: str) -> bool:
     found = _other_words(one, other)
-    return len(found) == 1 and one_error(*found[0])
+    return len(found) == 1 and one_error(*map(latin_key, found[0]))
 
 
 def _other_words(one: str, other: str) -> list[tuple[str, str]]:
-    return [
-        (a, b)
-        for at, (a, b) in enumerate(zip(one.split(), other.split(), strict=False))
-        if a != b and not (at > 0 and 1 in (len(a), len(b)) and a[0] == b[0])
-    ]
+    pairs = enumerate(zip(one.split(), other.split(), strict=False))
+    return [(a, b) for at, (a, b) in pairs if not _is_one_word(a, b, may_be_initial=at > 0)]
+
+
+def _is_one_word(one: str, other: str, *, may_be_initial: bool) -> bool:
+    if one == other:
+        return True
+    readings = [(a, b) for a in latin_readings(one) for b in latin_readings(other)]
+    if may_be_initial and 1 in (len(one), len(other)):
+        return any(a.startswith(b) or b.startswith(a) for a, b in readings)
+    return any(a == b for a, b in readings)
 
 
 def find_different(identities: Iterable[Identity]) -> bool:

@@ -219,7 +219,7 @@ def find_record(connection: sa.Connection, person_id: PersonId) -> tuple[bytes, 
 
 
 _IDENTITY = (
-    study.c.patient_id, study.c.issuer, study.c.name_latin, study.c.birth_date, study.c.sex,
+    study.c.patient_id, study.c.issuer, study.c.name_key, study.c.birth_date, study.c.sex,
     study.c.numbers,
 )  # fmt: skip
 

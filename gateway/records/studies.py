@@ -37,11 +37,12 @@ study = sa.Table(
     sa.Column("study_time", _ordered(13), nullable=False),
     sa.Column("accession_number", _ordered(), nullable=False),
     sa.Column("patient_id", _ordered(), nullable=False),
-    # dicom/names.py: the name folded for search, and the same in Latin letters.
+    # dicom/names.py: the name folded for search, and the same in Latin letters; "" if it can be
+    # read in more than one way (patient_name has them).
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
-    # model/persons.py: Identity of the record, whose name is name_latin; spaces between numbers.
+    # model/persons.py: Identity of the record, whose name is name_key; spaces between numbers.
     _made_of_record("issuer"),
     _made_of_record("birth_date"),
     _made_of_record("sex"),
@@ -58,12 +59,13 @@ study = sa.Table(
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("indexed_at", UtcDateTime, nullable=False),
 )
-# The first, second and last of these answer most searches without a look at the wide rows.
+# These answer most searches without a look at the wide rows.
 _PLACE = (study.c.study_date.desc(), study.c.study_time.desc(), study.c.study_uid)
 _SCOPE = (study.c.site_id, study.c.first_seen_at)
-sa.Index("study_in_order", *_PLACE, *_SCOPE, study.c.modalities)
-sa.Index("study_by_name_latin", study.c.name_latin, *_PLACE, *_SCOPE)
-sa.Index("study_by_name", study.c.name_key)
+_NAME = (study.c.name_key, study.c.name_latin)
+sa.Index("study_in_order", *_PLACE, *_SCOPE, study.c.modalities, *_NAME)
+sa.Index("study_by_name", study.c.name_key, *_PLACE, *_SCOPE)
+sa.Index("study_by_modalities", study.c.modalities, *_PLACE, *_SCOPE)
 sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
 sa.Index("study_by_alike", study.c.alike)
@@ -88,6 +90,42 @@ series = sa.Table(
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
+
+# What stands in these columns of `study`, each once: shorter tables in which a part of a name, or a
+# name with a typing error, is looked for. records/words.py keeps them in step.
+patient_name = sa.Table(
+    "patient_name",
+    metadata,
+    sa.Column("name_key", _ordered(), primary_key=True),
+    sa.Column("latin", _ordered(), primary_key=True),  # one row for each of latin_readings
+    sqlite_with_rowid=False,
+)
+sa.Index("patient_name_by_latin", patient_name.c.latin, patient_name.c.name_key)
+word_of_name = sa.Table(
+    "word_of_name",
+    metadata,
+    sa.Column("word", _ordered(), primary_key=True),
+    sa.Column("place", sa.SmallInteger, primary_key=True),  # 0 is the family name
+    sa.Column("name_key", _ordered(), primary_key=True),
+    sqlite_with_rowid=False,
+)
+sa.Index("words_of_name", word_of_name.c.name_key, word_of_name.c.word, word_of_name.c.place)
+# Endings of each word and of its Latin readings (`form` is the whole), and the whole with a space
+# before it: "*иван*" is what has an ending that begins so, and " иван" begins a word.
+word_ending = sa.Table(
+    "word_ending",
+    metadata,
+    sa.Column("ending", _ordered(), primary_key=True),
+    sa.Column("form", _ordered(), primary_key=True),
+    sa.Column("word", _ordered(), primary_key=True),
+    sqlite_with_rowid=False,
+)
+modality_set = sa.Table(
+    "modality_set",
+    metadata,
+    sa.Column("modalities", _ordered(), primary_key=True),
+    sqlite_with_rowid=False,
+)
 
 site_cursor = sa.Table(
     "site_cursor",

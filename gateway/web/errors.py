@@ -20,6 +20,7 @@ from gateway.errors import (
     SiteBusy,
     SiteError,
     SiteTimeout,
+    TooBroad,
     UnsupportedMediaType,
 )
 from gateway.log import log
@@ -28,6 +29,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotAcceptable, 406, "Not acceptable"),
     (UnsupportedMediaType, 415, "Unsupported media type"),
     (PayloadTooLarge, 413, "Too large"),
+    (TooBroad, 413, "Too broad"),
     (BadRequest, 400, "Bad request"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),

@@ -62,6 +62,13 @@ def test_a_hostile_pattern_on_a_huge_value_is_quick():
         ("Иванов П.И.", {"Alphabetic": "ИВАНОВ^П^И"}),
         ("Shcherbakova^Yu*", {"Alphabetic": "Щербакова^Юлия"}),
         ("ALI*", {"Alphabetic": "Алиев^Али"}),
+        ("*NICOLAI*", {"Alphabetic": "Петров^Николай"}),
+        ("Петров Николай", {"Alphabetic": "PETROV^NICOLAI"}),
+        ("ЦАПЛИНА*", {"Alphabetic": "CAPLINA^VERONICA"}),
+        ("Каплина Вероника", {"Alphabetic": "CAPLINA^VERONICA"}),
+        ("CAPLINA*", {"Alphabetic": "Цаплина^Анна"}),
+        ("XOXLOV*", {"Alphabetic": "Хохлов^Иван"}),
+        ("NIC*", {"Alphabetic": "Ничипоренко^Иван"}),
     ],
 )
 def test_a_name_is_found(key, name):
@@ -198,7 +205,13 @@ def test_a_name_finds_itself_in_any_case(name):
         ("*Пёттр*", "ИВАНОВ^ПЕТР^ИЛЬИЧ", True),
         ("IVANOF*", "ИВАНОВ^ПЕТР", True),
         ("Ивонов Пнтр", "ИВАНОВ^ПЕТР", False),
-        ("Ивонов", "ИВАНОВ^ПЕТР", False),
+        ("Ивонов", "ИВАНОВ^ПЕТР", True),
+        ("Иванов", "ИВАНОВ^ПЕТР", True),
+        ("IVANOF", "ИВАНОВ^ПЕТР", True),
+        ("*Ивонов*", "ПЕТР^ИВАНОВ", True),
+        ("Ивонов", "ПЕТР^ИВАНОВ", False),
+        ("Иванов Анна", "ИВАНОВ^ПЕТР", False),
+        ("Nicolay", "НИКОЛАЙ", True),
         ("Ли*", "КИ^ПЕТР", False),
         ("Сидоров*", "ИВАНОВ^ПЕТР", False),
     ],
@@ -220,3 +233,9 @@ def slow_one_error(one: str, other: str) -> bool:
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))
 def test_an_error_means_what_a_slow_reference_says(one, other):
     assert one_error(one, other) == slow_one_error(one, other)
+
+
+@given(st.text("abc", min_size=1, max_size=5), st.text("abc", max_size=7))
+def test_an_error_in_a_beginning_means_what_a_slow_reference_says(one, other):
+    begins = any(slow_one_error(one, other[:end]) for end in range(len(other) + 1))
+    assert one_error(one, other, is_open=True) == begins

@@ -5,7 +5,15 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gateway.dicom.attributes import make
-from gateway.dicom.names import fold, latin_key, latin_patterns, name_key, repair
+from gateway.dicom.names import (
+    MAX_READINGS,
+    fold,
+    latin_key,
+    latin_patterns,
+    latin_readings,
+    name_key,
+    repair,
+)
 
 RUSSIAN = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
 
@@ -61,11 +69,36 @@ def test_a_name_is_folded(name, key):
         "Сергей SERGEI SERGEY Sergej",
         "Яна IANA YANA JANA",
         "Шмидт SCHMIDT SHMIDT",
-        "Кузнецов KUZNETSOV KUZNETCOV Kuznecov",
+        "Кузнецов KUZNETSOV KUZNETCOV Kuznecov Kuzneczov",
+        "Алексей ALEXEY ALEKSEI ALEKSEY Aleksej ALEXEI",
+        "Николай NICOLAI NIKOLAI NIKOLAY NICOLAY Nikolaj",
+        "Ксения XENIA KSENIIA KSENIYA Kseniâ",
+        "Виктор VICTOR VIKTOR",
     ],
 )
 def test_all_spellings_of_a_name_are_one(spellings):
     assert len({latin_key(name) for name in spellings.split()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("spelled", "names"),
+    [
+        ("CAPLINA", "Каплина Цаплина"),
+        ("KONCOV", "Концов Конков"),
+        ("XOXLOVA", "Хохлова"),
+        ("MIXAIL", "Михаил"),
+        ("Объедков", "OBEDKOV OBIEEDKOV"),
+        ("ПОДЪЯЧЕВ", "PODIACHEV PODIEIACHEV PODYACHEV"),
+        ("CERCOVNICOV", "Церковников"),
+    ],
+)
+def test_a_spelling_is_read_in_every_way_that_it_may_mean(spelled, names):
+    readings = latin_readings(name_key(spelled))
+    assert {latin_key(name) for name in names.split()} <= set(readings)
+
+
+def test_the_readings_of_a_long_name_are_not_without_end():
+    assert len(latin_readings("xaca " * 60)) == MAX_READINGS
 
 
 @pytest.mark.parametrize(
@@ -101,6 +134,7 @@ def test_folding_is_stable_and_never_longer(name):
 def test_a_cut_inside_a_spelling_has_two_forms():
     assert latin_patterns("ali*") == ("ali*", "ale*")
     assert latin_patterns("ivanov*") == ("ivanov*",)
+    assert latin_patterns("nic*") == ("nik*", "nits*", "nich*")
 
 
 def named(text):

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dicom.names import latin_key
+from gateway.dicom.names import name_key
 from gateway.model.links import MOST_ALIKE, MOST_SAID, Facts, facts_of, plan_links
 from gateway.model.persons import Identity, Pair, PersonId, contradict
 
@@ -127,9 +127,9 @@ def test_an_identifier_that_is_given_to_everybody_is_not_linked():
 
 
 def test_an_identifier_of_two_people_is_not_linked():
-    name = latin_key("Иванов^Пётр")
+    name = name_key("Иванов^Пётр")
     first = Identity("0", "NORTH", name, "19700101", "M")
-    other = Identity("0", "NORTH", latin_key("Сидорова^Анна"), "19800101", "M")
+    other = Identity("0", "NORTH", name_key("Сидорова^Анна"), "19800101", "M")
     assert facts_of([first, other]) is None
     assert facts_of([first]) == Facts(frozenset({first.alike}), frozenset({name}), NOBODY)
     assert facts_of([Identity("0", "NORTH", "ivanov", "19700101", "M")]) is None

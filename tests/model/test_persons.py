@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicom.attributes import make, tag_of
-from gateway.dicom.names import latin_key
+from gateway.dicom.names import name_key
 from gateway.model.persons import (
     Identity,
     are_different,
@@ -22,7 +22,7 @@ identities = st.builds(
     Identity,
     patient_id=st.sampled_from(["", "1", "2"]),
     issuer=st.sampled_from(["", "NORTH", "SOUTH"]),
-    name=st.sampled_from(NAMES).map(latin_key),
+    name=st.sampled_from(NAMES).map(name_key),
     birth_date=st.sampled_from(["", "19700101", "19800101"]),
     sex=st.sampled_from(["", "M", "F"]),
     numbers=st.sets(st.sampled_from(NUMBERS[:3]), max_size=2)
@@ -32,7 +32,7 @@ identities = st.builds(
 
 
 def one(name="Иванов^Пётр", birth_date="19700101", patient_id="1", issuer="NORTH", numbers=()):
-    return Identity(patient_id, issuer, latin_key(name), birth_date, "M", frozenset(numbers))
+    return Identity(patient_id, issuer, name_key(name), birth_date, "M", frozenset(numbers))
 
 
 @given(identities, identities)

@@ -49,6 +49,17 @@ def writer(records):
     return IndexWriter(records, "gkb1", "keeper", "me", threading.Lock())
 
 
+def test_the_planner_is_told_of_a_first_fill(records, writer):
+    writer.save(CURSOR, [a_row(n) for n in range(9)], now=NOW)
+    writer.refresh_statistics()
+    rows = {
+        "sqlite": "SELECT stat FROM sqlite_stat1 WHERE idx = 'study_by_uid'",
+        "postgresql": "SELECT reltuples::int || ' ' FROM pg_class WHERE relname = 'study'",
+    }[records.engine.dialect.name]
+    with records.read() as connection:
+        assert connection.execute(sa.text(rows)).scalar_one().split()[0] == "9"
+
+
 def _series(records):
     with records.read() as connection:
         return set(connection.execute(sa.select(series.c.series_uid)).scalars())

@@ -19,6 +19,7 @@ from gateway.dicom.attributes import Dataset, Level, level_of, text
 from gateway.index.columns import series_columns, study_columns
 from gateway.model.persons import with_issuer
 from gateway.records.studies import series, site_cursor, study
+from gateway.records.words import save_words
 from gateway.settings import Settings
 from tests.web.rows import U
 
@@ -82,6 +83,7 @@ def write(gateway: Gateway, rows: Mapping[str, Sequence[Dataset]]) -> None:
             studies, all_series = held(site_id, found, seen)
             if studies:
                 connection.execute(sa.insert(study), studies)
+                save_words(gateway.records, connection, studies)
                 connection.execute(sa.insert(series), all_series)
 
 

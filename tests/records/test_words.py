@@ -1,0 +1,72 @@
+"""The short tables have what the rows of studies have, and no more."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.dicom.names import latin_readings, name_key
+from gateway.records.indexing import Cursor, IndexRow, IndexWriter
+from gateway.records.leases import take_lease
+from gateway.records.studies import modality_set, patient_name, study, word_ending, word_of_name
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+CURSOR = Cursor(5, "here", "filling", 1, 4, NOW)
+NAMES = ["Иванов^Пётр^Петрович", "Иванов^Иван", "NICOLAI^CAPLINA", "Петров^Пётр", "", "Ь", "Ли-Ли"]
+
+
+def a_row(number, name):
+    columns = dict.fromkeys(("study_date", "study_time", "accession_number", "patient_id"), "")
+    rest = {"name_latin": "", "odd": False, "record": b"{}", "changed_at": None, "mark": ""}
+    counts = {"series_count": 0, "instance_count": 0, "orthanc_id": ""}
+    row = {"study_uid": f"1.2.{number}", "name_key": name_key(name), "modalities": "|CT|"}
+    return IndexRow({**row, **columns, **rest, **counts}, [])
+
+
+@pytest.fixture
+def writers(records):
+    assert take_lease(records, "keeper", "me", NOW, 60)
+    turn = threading.Lock()
+    return [IndexWriter(records, site, "keeper", "me", turn) for site in ("north", "south")]
+
+
+def rows_of(records, table):
+    with records.read() as connection:
+        return {tuple(row) for row in connection.execute(sa.select(table))}
+
+
+def wanted(names):
+    """(patient_name, word_of_name, word_ending) of these names."""
+    words = {(word, at, name) for name in names for at, word in enumerate(name.split())}
+    forms = {(form, word) for word, _, _ in words for form in (word, *latin_readings(word))}
+    endings = {(form[at:], form, word) for form, word in forms for at in range(len(form))}
+    return (
+        {(name, latin) for name in names for latin in latin_readings(name)},
+        words,
+        endings | {(" " + form, form, word) for form, word in forms},
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_short_tables_follow_whatever_comes_changes_and_goes(records, writers, seed):
+    random = Random(seed)  # noqa: S311
+    for _ in range(25):
+        rows = [a_row(n, random.choice(NAMES)) for n in random.sample(range(8), 3)]
+        gone = {f"1.2.{n}" for n in random.sample(range(8), random.choice([0, 1, 4]))}
+        gone -= {row.study["study_uid"] for row in rows}
+        random.choice(writers).save(CURSOR, rows, gone, now=NOW)
+        held = {name for (name,) in rows_of(records, sa.select(study.c.name_key).subquery())}
+        found = [rows_of(records, table) for table in (patient_name, word_of_name, word_ending)]
+        assert found == list(wanted(held - {""}))
+    assert rows_of(records, modality_set) == {("|CT|",)}
+
+
+def test_nothing_is_left_of_names_that_nobody_has(records, writers):
+    for writer in writers:
+        writer.save(replace(CURSOR, seq=6), [a_row(1, "Иванов^Пётр")], now=NOW)
+        writer.save(CURSOR, gone={"1.2.1"})
+    for table in (patient_name, word_of_name, word_ending):
+        assert rows_of(records, table) == set()
