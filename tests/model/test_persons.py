@@ -64,6 +64,7 @@ def test_two_state_numbers_of_one_kind_are_two_people(a, b):
         (one(patient_id="9", issuer="SOUTH"), False),
         (one("IVANOV^PETR^ILICH", patient_id="9", issuer="SOUTH"), False),
         (one("ИВАНОВ^П^И", patient_id="9", issuer="SOUTH"), False),
+        (one("IWANOW^PETR", patient_id="9", issuer="SOUTH"), False),
         (one("Сидорова^Анна", patient_id="9", issuer="SOUTH"), True),
         (one(birth_date="19800101", patient_id="9", issuer="SOUTH"), True),
         (one("Сидорова^Анна", patient_id="1", issuer="SOUTH"), True),
@@ -76,7 +77,8 @@ def test_two_state_numbers_of_one_kind_are_two_people(a, b):
         (one("Петров^Иван", issuer=""), False),
     ],
     ids=[
-        "other id, same name and date", "patronymic, Latin", "initials", "other name, other id",
+        "other id, same name and date", "patronymic, Latin", "initials",
+        "another transliteration", "other name, other id",
         "other date, other id", "same id of another hospital, other name",
         "same id of another hospital, typing error", "other id, typing error",
         "same id of another hospital, typing error, other date", "same id, new surname",
