@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 import orjson
@@ -21,11 +22,15 @@ from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import GatewayError, LinkRefused, SettingsError
 from gateway.index.person_lists import Shown, load_persons, load_suggestions, load_torn
 from gateway.index.persons import Word, decide
+from gateway.index.plan import is_in_window
 from gateway.model.alarms import MEANING
+from gateway.model.sites import Site
 from gateway.model.wording import number, span
+from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import Records
+from gateway.records.indexing import forget_site
 from gateway.records.persons import Link
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
@@ -110,21 +115,27 @@ def worker(region: Path | None, queue: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @region_option
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def sites(region: Path | None, as_json: bool) -> None:
+@click.pass_context
+def sites(context: click.Context, region: Path | None, as_json: bool) -> None:
     """Probe every site now; show how it behaves, and how far it is in the study index."""
+    if context.invoked_subcommand:
+        return
     settings = _settings(region=region)
     log.configure("ERROR", settings.log_form)  # what a probe finds is shown below
     bench = _bench(settings)
-    found = probe_all(bench.records, bench.region_file.region.sites)
+    known = {site.site_id: site for site in bench.region_file.region.sites}
+    found = probe_all(bench.records, list(known.values()))
     indexed = load_index_states(bench.records)
+    removed = {site_id: state for site_id, state in indexed.items() if site_id not in known}
     if as_json:
-        everything = {
+        everything: dict[str, object] = {
             site_id: {**asdict(profile), "index": indexed.get(site_id)}
             for site_id, profile in found.items()
         }
+        everything |= {site_id: {"removed": True, "index": s} for site_id, s in removed.items()}
         click.echo(orjson.dumps(everything, option=orjson.OPT_INDENT_2))
         return
     for site_id, profile in found.items():
@@ -132,26 +143,62 @@ def sites(region: Path | None, as_json: bool) -> None:
         for name, value in asdict(profile).items():
             if name != "problem":
                 click.echo(f"  {name:<18}{_shown(value)}")
-        click.echo(f"  {'index':<18}{_index_line(indexed.get(site_id), utc_now())}")
+        line = _index_line(indexed.get(site_id), utc_now(), known[site_id])
+        click.echo(f"  {'index':<18}{line}")
+    for site_id, state in removed.items():
+        click.echo(f"{site_id}: {_removed_line(site_id, state)}")
 
 
-def _index_line(state: IndexState | None, now: datetime) -> str:
+def _index_line(state: IndexState | None, now: datetime, site: Site) -> str:
     """How far a site is in the study index, in one line."""
     if state is None:
         return "не читан / not read yet"
+    aside = f"; не читаются / unreadable: {state.aside} (gateway keeper log)" if state.aside else ""
     if state.phase == "filling":
         rate, left_s = state.rate(now), state.time_left_s(now)
         line = f"заполняется / filling: {number(state.filled)} из / of {number(state.to_fill)} "
         line += f"({state.share:.0%})"
+        if not is_in_window(site.window, now.astimezone(ZoneInfo(site.time_zone))):
+            return f"{line}, ждёт своих часов / waits for its hours {site.window}{aside}"
         if not rate or left_s is None:
-            return line
+            return line + aside
         left = span(left_s)
-        return f"{line}, {number(rate * 60)} в минуту / per minute, ещё {left.ru} / {left.en} left"
+        line += f", {number(rate * 60)} в минуту / per minute"
+        return f"{line}, ещё {left.ru} / {left.en} left{aside}"
     whole = f"полон / whole: {number(state.filled)}"
     if state.read_at is None:
-        return whole
+        return whole + aside
     age = span((now - state.read_at).total_seconds())
-    return f"{whole}; прочитан {age.ru} назад / read {age.en} ago"
+    return f"{whole}; прочитан {age.ru} назад / read {age.en} ago{aside}"
+
+
+def _removed_line(site_id: str, state: IndexState) -> str:
+    """What is left of a site that region.toml no longer names."""
+    return (
+        f"нет в region.toml, строк не видно поиску / not in region.toml, search hides its rows: "
+        f"{number(state.filled)}; gateway sites forget {site_id}"
+    )
+
+
+@sites.command()
+@click.argument("site_id")
+@region_option
+@click.pass_context
+def forget(context: click.Context, site_id: str, region: Path | None) -> None:
+    """Delete what the index knows of a site that region.toml no longer names."""
+    assert context.parent is not None  # noqa: S101 - a command of a group
+    bench = _bench(_settings(region=region or context.parent.params["region"]))
+    if bench.region_file.region.site(site_id):
+        raise click.ClickException(
+            f"{site_id}: стоит в region.toml, сначала уберите его там / "
+            "is in region.toml, remove it there first"
+        )
+    if site_id not in load_index_states(bench.records):
+        raise click.ClickException(
+            f"{site_id}: указатель не знает такой площадки / the index knows no such site"
+        )
+    studies = forget_site(bench.records, site_id, utc_now())
+    click.echo(f"{site_id}: забыто исследований / studies forgotten: {studies}")
 
 
 def _shown(value: object) -> str:
@@ -294,6 +341,26 @@ def alarms(region: Path | None, as_json: bool, cleared: bool) -> None:
             click.echo(f"  {'cleared_at':<18}{alarm.cleared_at:%Y-%m-%d %H:%M} UTC")
         for name, value in alarm.facts.items():
             click.echo(f"  {name:<18}{_shown(tuple(value) if isinstance(value, list) else value)}")
+
+
+@main.command("nginx-config")
+@region_option
+@click.option("--listen", default="80", show_default=True, help='As nginx writes it: "443 ssl".')
+@click.option("--certificate", default="", help="Certificate for TLS, PEM.")
+@click.option("--key", default="", help="Its key.")
+@click.option("--folder", default="/dev/shm/gateway-decisions", show_default=True)  # noqa: S108
+def nginx_config(region: Path | None, listen: str, certificate: str, key: str, folder: str) -> None:
+    """Print the configuration of the nginx that stands in front.
+
+    FOLDER is where nginx keeps decisions for some seconds; it makes it by itself.
+    """
+    settings = _settings(region=region)
+    try:
+        found = load_region(settings.region)
+        text = configuration(settings, found, listen, folder, certificate, key)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(text, nl=False)
 
 
 main.add_command(sample_data)

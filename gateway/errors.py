@@ -5,16 +5,21 @@ GatewayError
 ├── BadRequest               the caller's words are wrong; names the field
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
+│   ├── TooSlow              the body comes too slowly
+│   ├── RangeNotSatisfiable  the byte range lies behind the end; has the size
 │   ├── PayloadTooLarge      a limit is exceeded
 │   └── TooBroad             a search that would have to read too many records
 ├── DemoError                a program of the demo region does not start, or died
 ├── NotFound                 every site that may know was asked, and none has it
+│   └── Gone                 it was there: the index knows it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
 ├── PatientsDiffer           one StudyInstanceUID, different patients: nothing is mixed
 ├── LinkRefused              a person's word on a link of identifiers that cannot be
+├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
+├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
 └── SiteError                one site failed; `transient` tells whether a later try may work
@@ -67,8 +72,20 @@ class UnsupportedMediaType(BadRequest):
     """The body's media type or coding is not one that we take."""
 
 
+class RangeNotSatisfiable(BadRequest):
+    """Range begins behind the last byte of a representation of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("Range", f"begins behind the end; there are {size} bytes")
+        self.size = size
+
+
 class PayloadTooLarge(BadRequest):
     """A body, part or answer is larger than its limit."""
+
+
+class TooSlow(BadRequest):
+    """The body comes so slowly that it would keep others waiting."""
 
 
 class TooBroad(BadRequest):
@@ -88,6 +105,10 @@ class NotFound(GatewayError):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class Gone(NotFound):
+    """No site has it now, but the study index has seen it."""
 
 
 class NoSiteAnswered(GatewayError):
@@ -122,6 +143,12 @@ class LinkRefused(GatewayError):
         self.why = why
 
 
+class NoRoom(GatewayError):
+    """The folder for what must wait on disk has no room left."""
+
+    transient = True
+
+
 class BadSignature(GatewayError):
     """An event is not signed with its site's key, or its time is not now. Never says which key."""
 
@@ -138,6 +165,12 @@ class RecordsRefused(GatewayError):
 
 class LeaseLost(GatewayError):
     """The lease is somebody else's by now: nothing was written."""
+
+
+class GatewayBusy(GatewayError):
+    """A limit of what this process does at once is reached; soon it will be free."""
+
+    transient = True
 
 
 class QueueUnavailable(GatewayError):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.demo.servers import DIE_WITH_PARENT, free_port
@@ -25,25 +25,62 @@ def _binaries() -> Path:
     return found[-1].parent
 
 
-@contextmanager
-def run_postgres() -> Iterator[str]:
-    """A PostgreSQL cluster of its own; gives the URL of its database."""
-    binaries, port = _binaries(), free_port()
-    with tempfile.TemporaryDirectory(prefix="gateway-pg-") as name:
-        if os.geteuid() == 0:
-            shutil.chown(name, "postgres", "postgres")
-        initdb = [str(binaries / "initdb"), "-D", name, "-U", "gateway", "-A", "trust", "-N"]
-        subprocess.run([*_as_postgres(), *initdb], check=True, capture_output=True, cwd="/")
-        options = ["-D", name, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
-        process = subprocess.Popen(
-            [*_as_postgres(), *DIE_WITH_PARENT, str(binaries / "postgres"), *options],
+class Postgres:
+    """A PostgreSQL cluster in that folder, on a free port; one that is there already is kept."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._binaries, self._port = _binaries(), free_port()
+        if not (Path(folder) / "PG_VERSION").exists():
+            Path(folder).mkdir(exist_ok=True)
+            if os.geteuid() == 0:
+                shutil.chown(folder, "postgres", "postgres")
+            self._run("initdb", "-D", folder, "-U", "gateway", "-A", "trust", "-N")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://gateway@127.0.0.1:{self._port}/postgres"
+
+    def _run(self, program: str, *options: str) -> None:
+        command = [*_as_postgres(), str(self._binaries / program), *options]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+    def start(self) -> None:
+        address = ["-h", "127.0.0.1", "-p", str(self._port)]
+        program = str(self._binaries / "postgres")
+        options = ["-D", self._folder, *address, "-k", "", "-F"]
+        self._process = subprocess.Popen(
+            [*_as_postgres(), *DIE_WITH_PARENT, program, *options],
             stderr=subprocess.DEVNULL,
             cwd="/",
         )
-        try:
-            ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-            wait_until(lambda: subprocess.run(ready).returncode == 0, 30, "PostgreSQL")
-            yield f"postgresql://gateway@127.0.0.1:{port}/postgres"
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+        ready = [str(self._binaries / "pg_isready"), "-q", *address]
+        wait_until(lambda: subprocess.run(ready).returncode == 0, 60, "PostgreSQL")
+
+    def stop(self) -> None:
+        """Its clients are cut off, as in a restart of the service."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+
+
+@contextmanager
+def postgres_server(folder: Path | None = None) -> Iterator[Postgres]:
+    """A PostgreSQL cluster of its own.
+
+    folder  keeps the cluster for another run; None: it is gone afterwards
+    """
+    with ExitStack() as stack:
+        if folder is None:
+            new = tempfile.TemporaryDirectory(prefix="gateway-pg-")
+            folder = Path(stack.enter_context(new))
+        server = Postgres(str(folder))
+        stack.callback(server.stop)
+        yield server
+
+
+@contextmanager
+def run_postgres(folder: Path | None = None) -> Iterator[str]:
+    """The same; gives the URL of its database."""
+    with postgres_server(folder) as server:
+        yield server.url

@@ -1,6 +1,7 @@
 """The two kinds of reports among the samples: Basic Text SR (PS3.3 A.35.1) and a PDF (A.45.1)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -30,24 +31,29 @@ def _text(code: tuple[str, str], value: str) -> Dataset:
     return item
 
 
-def text_report(references: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Attributes of a Basic Text SR by keyword.
+@dataclass(frozen=True)
+class Reference:
+    """An image that a report speaks of."""
 
-    references  (SOP class UID, SOP instance UID) of the images that it speaks of
-    """
+    study_uid: str
+    series_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+def text_report(references: Sequence[Reference]) -> dict[str, Any]:
+    """Attributes of a Basic Text SR by keyword; the references are images of one study."""
     content = [
         _text(("121070", "Findings"), " ".join(FINDINGS_RU)),
         _text(("121076", "Conclusions"), CONCLUSION_RU),
     ]
-    for sop_class, sop_instance in references:
-        target = Dataset()
-        target.ReferencedSOPClassUID, target.ReferencedSOPInstanceUID = sop_class, sop_instance
+    for reference in references:
         image = Dataset()
         image.RelationshipType, image.ValueType = "CONTAINS", "IMAGE"
         image.ConceptNameCodeSequence = _code("121080", "DCM", "Best illustration of finding")
-        image.ReferencedSOPSequence = Items([target])
+        image.ReferencedSOPSequence = Items([_instance(reference)])
         content.append(image)
-    return {
+    report = {
         "ValueType": "CONTAINER",
         "ConceptNameCodeSequence": _code("18748-4", "LN", "Diagnostic imaging report"),
         "ContinuityOfContent": "SEPARATE",
@@ -57,6 +63,30 @@ def text_report(references: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "ReferencedPerformedProcedureStepSequence": Items([]),
         "ContentSequence": Items(content),
     }
+    if references:
+        report["CurrentRequestedProcedureEvidenceSequence"] = _evidence(references)
+    return report
+
+
+def _instance(reference: Reference) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = reference.sop_class_uid
+    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+    return item
+
+
+def _evidence(references: Sequence[Reference]) -> Items:
+    """Where the images lie (PS3.3 C.17.2.1): one study, its series, their instances."""
+    study = Dataset()
+    study.StudyInstanceUID = references[0].study_uid
+    study.ReferencedSeriesSequence = Items([])
+    for series_uid in dict.fromkeys(reference.series_uid for reference in references):
+        series = Dataset()
+        series.SeriesInstanceUID = series_uid
+        here = [_instance(one) for one in references if one.series_uid == series_uid]
+        series.ReferencedSOPSequence = Items(here)
+        study.ReferencedSeriesSequence.append(series)
+    return Items([study])
 
 
 def pdf_report(institution: str, patient: str, study: str, when: str) -> dict[str, Any]:

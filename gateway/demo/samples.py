@@ -35,7 +35,7 @@ from gateway.demo.catalogue import (
     Study,
 )
 from gateway.demo.pictures import draw_series
-from gateway.demo.reports import pdf_report, text_report
+from gateway.demo.reports import Reference, pdf_report, text_report
 
 CATALOGUE = "catalogue.json"
 ROOT = "2.25."
@@ -113,7 +113,7 @@ def _real_files(study: Study) -> Iterator[Path]:
 
 
 def _instances(study: Study, small: bool, today: date) -> Iterator[Dataset]:
-    drawn: list[tuple[str, str]] = []
+    drawn: list[Reference] = []
     for number, series in enumerate(study.series, 1):
         common = _series_attributes(study, series, number, today)
         if series.drawing in ("sr", "pdf"):
@@ -126,7 +126,13 @@ def _instances(study: Study, small: bool, today: date) -> Iterator[Dataset]:
             _set(ds, picture.attributes)
             _set_pixels(ds, picture.pixels, series.syntax)
             if n == (count + 1) // 2:
-                drawn.append((str(ds.SOPClassUID), str(ds.SOPInstanceUID)))
+                uids = (
+                    ds.StudyInstanceUID,
+                    ds.SeriesInstanceUID,
+                    ds.SOPClassUID,
+                    ds.SOPInstanceUID,
+                )
+                drawn.append(Reference(*map(str, uids)))
             yield ds
 
 
@@ -193,7 +199,7 @@ def _patient_attributes(patient: Patient, today: date) -> dict[str, Any]:
 
 
 def _report(
-    study: Study, series: Series, common: Mapping[str, Any], drawn: Sequence[tuple[str, str]]
+    study: Study, series: Series, common: Mapping[str, Any], drawn: Sequence[Reference]
 ) -> Dataset:
     ds = _dataset(common, 1)
     if series.drawing == "sr":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import BadRequest, NotAcceptable
+from gateway.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 MAX_ACCEPT = 8192
 MAX_RANGES = 100
@@ -19,6 +19,9 @@ MULTIPART = "multipart/related"
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
 DICOM_XML = "application/dicom+xml"
+ZIP = "application/zip"
+PDF = "application/pdf"
+HTML = "text/html"
 OCTETS = "application/octet-stream"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 
@@ -199,16 +202,21 @@ def _read(field: str, pieces: Sequence[str]) -> tuple[str, dict[str, str]]:
             continue
         name, equals, value = piece.partition("=")
         name, value = name.strip().lower(), value.strip()
-        if not equals or _NAME.match(name) is None or any(ord(c) < 32 for c in value):
+        if not equals or _NAME.match(name) is None or min(value, default=" ") < " ":
             raise BadRequest(field, "has a parameter that is not name=value")
         if name == "type":
             value, *inside = value.split(";")
             for inner in inside:
                 inner_name, _, inner_value = inner.partition("=")
-                parameters.setdefault(inner_name.strip().lower(), inner_value.strip().strip('"'))
-            value = value.strip().lower()
-        parameters.setdefault(name, value)
+                parameters.setdefault(inner_name.strip().lower(), _bare(inner_value))
+            value = _bare(value).lower().replace(" ", "+")
+        parameters.setdefault(name, _bare(value) if name == "transfer-syntax" else value)
     return media_type, parameters
+
+
+def _bare(value: str) -> str:
+    """Without blanks and quotes: some clients use single ones (dicomweb.md 2.26)."""
+    return value.strip().strip("\"'")
 
 
 def _range(pieces: Sequence[str]) -> MediaRange:
@@ -232,27 +240,37 @@ def _range(pieces: Sequence[str]) -> MediaRange:
 
 
 def negotiate(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Choice:
-    """The offer with the highest q; among equals the one named most exactly, then our order.
+    """The first of `rank`."""
+    return rank(ranges, offers)[0]
+
+
+def rank(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Choice, ...]:
+    """What is acceptable, highest q first; among equals the most exactly named, then our order.
 
     No range at all means that everything is fine. A transfer syntax is always the caller's: we do
-    not know here what a site can make, so a site may still refuse.
-    raises  NotAcceptable
+    not know here what a site can make, so the next choice may have to be taken.
+    raises  NotAcceptable if nothing is
     """
-    best: tuple[tuple[float, int, int], Choice] | None = None
-    for rank, offer in enumerate(offers):
+    return _rank(tuple(ranges), tuple(offers))
+
+
+@lru_cache(maxsize=256)  # as for parse_accept
+def _rank(ranges: tuple[MediaRange, ...], offers: tuple[Offer, ...]) -> tuple[Choice, ...]:
+    found: list[tuple[tuple[float, int, int], Choice]] = []
+    for place, offer in enumerate(offers):
         for syntax in _asked_syntaxes(ranges, offer):
             # The most exact range decides about a representation, also when it says q=0.
             exact, quality = max(
                 (_exactness(r), r.q) for r in ranges or _ANYTHING if _covers(r, offer, syntax)
             )
-            place = (quality, exact, -rank)
-            if quality > 0 and (best is None or place > best[0]):
+            if quality > 0:
                 single = offer.media_type != MULTIPART
-                best = place, Choice(offer.media_type, offer.part_type, syntax, single)
-    if best is None:
+                choice = Choice(offer.media_type, offer.part_type, syntax, single)
+                found.append(((-quality, -exact, place), choice))
+    if not found:
         known = ", ".join(dict.fromkeys(map(_shown, offers)))
         raise NotAcceptable("Accept", f"names nothing that can be given here; that is {known}")
-    return best[1]
+    return tuple(choice for _, choice in sorted(found, key=lambda pair: pair[0]))
 
 
 def _shown(offer: Offer) -> str:
@@ -312,17 +330,21 @@ _FRAME_SINGLE = tuple(Offer(kind, kind, ("*", *uids)) for kind, uids in _SYNTAXE
 _JSON = (Offer(DICOM_JSON),)
 _ROWS = (*_JSON, Offer(MULTIPART, DICOM_XML))
 _BULK = (Offer(MULTIPART, OCTETS), Offer(OCTETS, OCTETS))
-_RENDERED = (Offer("image/jpeg"), Offer("image/png"))
+_ZIP = Offer(ZIP, None, ("*",))
+PICTURES = ("image/jpeg", "image/png", "image/gif")
 
 
-def choose_dicom(ranges: Sequence[MediaRange], *, one_instance: bool = False) -> Choice:
-    """Study, series, instance (10.4): multipart by default; alone only where there is one item."""
-    return negotiate(ranges, (_DICOM_PARTS, _DICOM_SINGLE) if one_instance else (_DICOM_PARTS,))
+def dicom_offers(*, one_instance: bool = False) -> tuple[Offer, ...]:
+    """Study, series, instance (10.4): multipart by default; alone only where there is one item.
+
+    A zip holds the instances as they are stored.
+    """
+    return (_DICOM_PARTS, *((_DICOM_SINGLE,) if one_instance else ()), _ZIP)
 
 
-def choose_frames(ranges: Sequence[MediaRange], *, one_frame: bool = False) -> Choice:
+def frame_offers(*, one_frame: bool = False) -> tuple[Offer, ...]:
     """Frames (10.4.1.1.6): uncompressed multipart by default, a single frame also alone."""
-    return negotiate(ranges, (*_FRAME_PARTS, *_FRAME_SINGLE) if one_frame else _FRAME_PARTS)
+    return (*_FRAME_PARTS, *_FRAME_SINGLE) if one_frame else _FRAME_PARTS
 
 
 def choose_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
@@ -331,23 +353,42 @@ def choose_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
 
 
 def choose_metadata(ranges: Sequence[MediaRange]) -> Choice:
-    """Metadata: DICOM JSON. Native XML is not offered."""
+    """What a store is answered with: DICOM JSON."""
     return negotiate(ranges, _JSON)
 
 
 def choose_rows(ranges: Sequence[MediaRange]) -> Choice:
-    """Search (10.6.3.3, 8.7.3.2): DICOM JSON by default, or a part of Native XML for each row."""
+    """Search and metadata (10.6.3.3, 8.7.3.2): DICOM JSON by default, or Native XML in parts."""
     return negotiate(ranges, _ROWS)
 
 
-def choose_rendered(ranges: Sequence[MediaRange]) -> Choice:
-    """Rendered and thumbnail (8.7.4): JPEG by default, PNG."""
-    return negotiate(ranges, _RENDERED)
+def choose_rendered(
+    ranges: Sequence[MediaRange], kinds: Sequence[str] = (*PICTURES, HTML, PDF)
+) -> Choice:
+    """Rendered and thumbnail (8.7.4): the first of `kinds` by default."""
+    return negotiate(ranges, [Offer(kind) for kind in kinds])
 
 
 def wanted_syntax(choice: Choice) -> str:
     """The transfer syntax that a choice of DICOM or frames stands for; "*" is as stored."""
     return choice.transfer_syntax or _SYNTAXES.get(choice.part_type or "", (EXPLICIT_LE,))[0]
+
+
+def bulk_syntax(media_type: str, parameters: Mapping[str, str]) -> str:
+    """Transfer syntax of a bulk data part that is stored; "" if its bytes are not encapsulated.
+
+    raises  UnsupportedMediaType
+    """
+    kind = _ALIASES.get(media_type, media_type)
+    syntax = parameters.get("transfer-syntax", "")
+    if kind not in _SYNTAXES or syntax not in ("", *_SYNTAXES[kind]):
+        raise UnsupportedMediaType("body", "a bulk data part is of no media type of PS3.18 8.7.3.3")
+    return "" if kind == OCTETS else syntax or _SYNTAXES[kind][0]
+
+
+def is_syntax_of(part_type: str | None, syntax: str) -> bool:
+    """Whether frames in this transfer syntax are of that media type (Table 8.7.3-5)."""
+    return part_type in (None, DICOM, OCTETS) or syntax in _SYNTAXES.get(part_type or "", ())
 
 
 def upstream_accept(choice: Choice) -> str:

@@ -8,18 +8,22 @@ the stored bytes and decodes them here. Pure; one image at a time is held.
 import io
 import struct
 import warnings
-from collections.abc import Sequence
+from array import array
 from enum import Enum
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian
 
 DANGEROUS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92, 93, 201, 202, 203))
 """Transfer syntaxes of the JPEG 2000 family, Part 2 and high-throughput included."""
 
 LARGEST_PIXELS = 512 * 2**20
+LARGEST_PICTURE = 80_000_000
+"""Samples of one frame that is drawn."""
 
 
 class CannotDecode(Exception):
@@ -49,50 +53,109 @@ def plan_transcoding(wanted: str, stored: frozenset[str]) -> Plan:
 
 def to_explicit_little_endian(file: bytes) -> bytes:
     """The same instance (PS3.10 file) with native pixels; CannotDecode."""
-    dataset, _ = _decoded(file)
+    dataset = read_file(file)
+    if "PixelData" in dataset:
+        _decompress(dataset)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     out = io.BytesIO()
     try:
         with warnings.catch_warnings(action="ignore"):
             dataset.save_as(out, enforce_file_format=True)
-    except _WHAT_PYDICOM_RAISES as error:
+    except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"cannot be written: {type(error).__name__}") from error
     return out.getvalue()
 
 
-def frames_of(file: bytes, numbers: Sequence[int]) -> list[bytes]:
-    """Native little endian bytes of the frames with these numbers (from 1).
+def with_one_frame(header: bytes, stored: bytes) -> Dataset:
+    """The instance that begins with these bytes, with one stored frame as its only pixels.
 
-    raises  CannotDecode; LookupError if the image has fewer frames
+    header  of a PS3.10 file, up to the element with the pixels
+    raises  CannotDecode
     """
-    dataset, count = _decoded(file)
-    if max(numbers) > count:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            one: Dataset = dcmread(io.BytesIO(header))
+            compressed = one.file_meta.TransferSyntaxUID.is_compressed
+            one.NumberOfFrames = 1
+            one.PixelData = encapsulate([stored]) if compressed else stored
+            one["PixelData"].VR = "OB" if compressed or one.BitsAllocated <= 8 else "OW"
+            one["PixelData"].is_undefined_length = compressed
+            return one
+    except WHAT_PYDICOM_RAISES as error:
+        raise CannotDecode(f"broken: {type(error).__name__}") from error
+
+
+def native_frame(image: Dataset, number: int) -> bytes:
+    """Little endian bytes of one frame (from 1), in the colours that the header names.
+
+    raises  CannotDecode; LookupError beyond the last frame
+    """
+    count, size = measure(image)
+    if not 1 <= number <= count:
         raise LookupError("frame")
-    pixels = bytes(dataset.get("PixelData", b""))
-    size = len(pixels) // count
-    return [pixels[(n - 1) * size : n * size] for n in numbers]
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            syntax = image.file_meta.TransferSyntaxUID
+            if syntax.is_compressed:
+                frame, _ = get_decoder(syntax).as_buffer(image, index=number - 1, raw=True)
+                return bytes(frame)
+            pixels = bytes(image.PixelData) if syntax.is_little_endian else _swapped(image)
+    except WHAT_PYDICOM_RAISES as error:
+        raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
+    if image.BitsAllocated == 1 and count > 1:
+        raise CannotDecode("frames of single bits")  # they need not begin at a byte
+    return pixels[(number - 1) * size : number * size]
 
 
-def _decoded(file: bytes) -> tuple[Dataset, int]:
-    """The instance with its pixels decompressed, and how many frames it has."""
+def read_file(file: bytes) -> Dataset:
+    """A PS3.10 file; CannotDecode if it is none."""
     try:
         with warnings.catch_warnings(action="ignore"):  # dirty values in other elements
-            dataset = dcmread(io.BytesIO(file))
-            count = int(dataset.get("NumberOfFrames") or 1)
-            pixels = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * count
-            if pixels > LARGEST_PIXELS or count < 1:
-                raise CannotDecode("the image is too large to be decoded here")
+            dataset: Dataset = dcmread(io.BytesIO(file))
+            return dataset
+    except WHAT_PYDICOM_RAISES as error:
+        raise CannotDecode(f"broken: {type(error).__name__}") from error
+
+
+def measure(image: Dataset) -> tuple[int, int]:
+    """How many frames there are, and the bytes of each one; CannotDecode above LARGEST_PIXELS."""
+    try:
+        count = int(image.get("NumberOfFrames") or 1)
+        pixels = image.Rows * image.Columns * image.SamplesPerPixel
+        size = (pixels * image.BitsAllocated + 7) // 8
+    except WHAT_PYDICOM_RAISES as error:
+        raise CannotDecode(f"broken: {type(error).__name__}") from error
+    if count < 1 or pixels * count > LARGEST_PIXELS:
+        raise CannotDecode("the image is too large to be decoded here")
+    return count, size
+
+
+def _decompress(dataset: Dataset) -> None:
+    """Make the pixels native and little endian."""
+    measure(dataset)
+    try:
+        with warnings.catch_warnings(action="ignore"):
             syntax = dataset.file_meta.TransferSyntaxUID
             if syntax.is_compressed:
                 dataset.decompress(generate_instance_uid=False)
             elif not syntax.is_little_endian:
                 raise CannotDecode("Explicit VR Big Endian")
-            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            return dataset, count
-    except _WHAT_PYDICOM_RAISES as error:
+    except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
 
 
-_WHAT_PYDICOM_RAISES = (
+def _swapped(dataset: Dataset) -> bytes:
+    """Pixels of Explicit VR Big Endian in the order of Little Endian (PS3.5 8.1.1, 8.2)."""
+    if dataset["PixelData"].VR == "OB":
+        return bytes(dataset.PixelData)
+    # OW of 8 bits: two pixels in each word.
+    words = array("I" if dataset.BitsAllocated == 32 else "H")
+    words.frombytes(dataset.PixelData)
+    words.byteswap()
+    return words.tobytes()
+
+
+WHAT_PYDICOM_RAISES = (
     ArithmeticError,
     AttributeError,
     BytesLengthException,

@@ -4,10 +4,10 @@ The next holder is tried only before the first byte. After it a failure is raise
 stream, and the door cuts the connection: a broken download never ends politely (trust.md R3).
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.dicom.multipart import ClosingBoundary, MultipartReader
+from gateway.dicom.multipart import MultipartReader, PassingParts
 from gateway.errors import (
     BadRequest,
     GatewayError,
@@ -24,6 +24,13 @@ from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
 
 OpenAt = Callable[[Site], SiteAnswer]
+Pour = Callable[[bytes, SiteAnswer, int], int]
+"""Sends a block and the next so many bytes of an answer; tells how many: all, or 0 for nothing."""
+
+WORTH_POURING = 64 * 1024
+HEAD_BLOCK = 4 * 1024
+ABOUT_THE_FORM = frozenset({400, 406, 415, 500, 501})
+"""Refusals that may mean: I have it, but not like this."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,20 @@ class Opened:
     service_url: str = ""
 
 
-def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, what: str) -> Opened:
+def open_best(
+    location: Location,
+    sites: Mapping[str, Site],
+    open_at: OpenAt,
+    what: str,
+    has: Callable[[Site], bool] | None = None,
+) -> Opened:
     """Open the object at the first holder that gives it.
 
     open_at  sends the request; statuses are judged here
     what     the resource's name, for NotFound
+    has      whether a site that has just refused can give the stored object: Orthanc says 400 and
+             500 both for a form that it cannot make and for its own troubles (dicomweb.md 2).
+             None: nothing was to be made, so every refusal is trouble
     raises   NotFound if every holder lacks it and no site is silent; NotAcceptable if a holder
              has it but not in that form; NoSiteAnswered if the only holders are silent
     """
@@ -60,6 +76,12 @@ def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, wh
             continue
         except NotAcceptable as error:
             refusal = error
+        except SiteRefused as error:
+            judged = _second_look(site, error, has)
+            if isinstance(judged, NotAcceptable):
+                refusal = judged
+            elif judged is not None:
+                silent[site.site_id] = judged.code
         except SiteError as error:
             silent[site.site_id] = error.code
     if refusal is not None:
@@ -69,13 +91,24 @@ def open_best(location: Location, sites: Mapping[str, Site], open_at: OpenAt, wh
     raise NotFound(what)
 
 
-def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
-    """Judge the status and wait for the first byte.
+def _second_look(
+    site: Site, refused: SiteRefused, has: Callable[[Site], bool] | None
+) -> NotAcceptable | SiteError | None:
+    """What a refusal means; None if the site turns out not to have the object at all."""
+    if has is None or refused.status not in ABOUT_THE_FORM:
+        return refused
+    try:
+        if has(site):
+            return NotAcceptable("Accept", "no holder can give it in an accepted form")
+    except NotFound:
+        return None
+    except SiteError as error:
+        return error
+    return refused
 
-    Orthanc says 400 both for an unknown frame and for what it cannot produce, and 500 when it
-    cannot decode (dicomweb.md 2); the door has already checked the request, so both mean "not in
-    this form". A 404 is the only honest "not here".
-    """
+
+def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
+    """Judge the status and wait for the first byte. A 404 is the only honest "not here"."""
     if answer.status in (200, 206):
         first = answer.read()
         if not first and answer.ends_by_closing:
@@ -85,28 +118,38 @@ def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
     answer.close()
     if answer.status in (404, 410):
         raise NotFound(what)
-    if answer.status in (400, 406, 415, 500, 501):
-        raise NotAcceptable("Accept", f"{site.site_id} cannot produce this in an accepted form")
     raise SiteRefused(site.site_id, answer.status)
 
 
-def checked_blocks(opened: Opened, boundary: bytes | None) -> Generator[bytes, None, None]:
+def checked_blocks(
+    opened: Opened, boundary: bytes | None, pour: Pour | None = None, least_parts: int = 0
+) -> Generator[bytes, None, None]:
     """The bytes of an opened answer, untouched and checked to their end.
 
-    boundary  of the multipart body; without a length its closing delimiter must have come
-    raises    SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
+    boundary     of the multipart body; without a length its closing delimiter must have come
+    pour         takes bytes that need not be seen; what it takes is missing from what this gives
+    least_parts  a multipart body with fewer parts was cut too
+    raises       SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
     """
     answer = opened.answer
-    watch = ClosingBoundary(boundary) if boundary and answer.ends_by_closing else None
+    watch = None
+    if boundary and (answer.ends_by_closing or least_parts):
+        watch = PassingParts(boundary)
     try:
         block = opened.first
         while block:
             if watch is not None:
                 watch.feed(block)
-            yield block
-            block = answer.read()
-        if watch is not None and not watch.seen:
-            raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
+            ahead = watch.ahead if watch is not None else answer.length or 0
+            poured = pour(block, answer, ahead) if pour and ahead >= WORTH_POURING else 0
+            if not poured:
+                yield block
+            elif watch is not None:
+                watch.skip(poured)
+            # Behind a part stands the head of the next one, and then its bytes may be poured.
+            block = answer.read(HEAD_BLOCK) if poured else answer.read()
+        if watch is not None and not (watch.closed and watch.parts >= least_parts):
+            raise SiteStreamCut(opened.site.site_id, "the closing boundary or a part is missing")
         if watch is None and answer.ends_by_closing and boundary is None:
             raise SiteStreamCut(opened.site.site_id, "a body without any mark of its end")
     finally:
@@ -149,8 +192,3 @@ def unwrapped(opened: Opened, boundary: bytes) -> tuple[Mapping[str, str], Itera
             blocks.close()
 
     return part.headers, body()
-
-
-def representative(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The (series, instance) that stands for all: the middle one (PS3.18 10.4.1.1.4)."""
-    return found[len(found) // 2]

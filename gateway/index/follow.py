@@ -13,9 +13,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from gateway.clock import Deadline, monotonic_s, utc_now
+from gateway.errors import SiteError
 from gateway.index.plan import (
     NONE,
+    Aside,
     Doubt,
+    Seen,
     is_due,
     is_in_window,
     judge_place,
@@ -30,7 +33,7 @@ from gateway.index.rows import row_of
 from gateway.log import log
 from gateway.model.sites import Site
 from gateway.orthanc import feed
-from gateway.orthanc.feed import UIDS_PER_REQUEST, Counts, Entry, Listed, Page
+from gateway.orthanc.feed import UIDS_PER_REQUEST, Counts, Entry, Listed, Page, StudyRecord
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records
 from gateway.records.indexing import (
@@ -85,6 +88,8 @@ class Follower:
         self._next_check = Deadline(0.0)
         self._next_portion = Deadline(0.0)
         self._doubt = Doubt()
+        self._aside: dict[str, Aside] = {}
+        self._in_window_only = False
 
     def step(self) -> float:
         """Do one bounded piece of work.
@@ -105,6 +110,7 @@ class Follower:
                 return 0.0
             if self._cursor is not None:
                 self.read_at = asked_at
+        self._try_again()
         return self._compare()
 
     def check_soon(self) -> None:
@@ -133,7 +139,9 @@ class Follower:
             total = self._site_counts().studies
         filled = load_sums(self._records, self.site.site_id)[0]
         issuer = self.site.patient_id_issuer
-        cursor = Cursor(seq, fingerprint, "filling", filled, total, utc_now(), issuer=issuer)
+        cursor = Cursor(
+            seq, fingerprint, "filling", filled, total, utc_now(), filled, issuer=issuer
+        )
         self._save(cursor)
         self._sweep = None
         log.info("index fill begins", site=self.site.site_id, why=why, studies=total, known=filled)
@@ -190,6 +198,8 @@ class Follower:
         """One step of a comparison that is under way or due; seconds to rest."""
         if self._sweep is None and self._is_sweep_due():
             self._sweep = self._sweep_steps()
+        if self._in_window_only and not self._is_in_window():
+            self._sweep = None  # begins anew with the window: what was written is not read again
         if self._sweep is None:
             return self._pace.follow_s
         if self._next_portion.passed:  # a bell must not make the comparison any faster
@@ -209,12 +219,12 @@ class Follower:
 
     def _is_sweep_due(self) -> bool:
         cursor = self._known_cursor()
-        now = utc_now()
-        if self.site.kind == "dicomweb":
+        self._in_window_only = False
+        if self.site.kind == "dicomweb" and cursor.phase == "following":
             return self._next_sweep is None or self._next_sweep.passed
-        if cursor.phase == "filling" or is_due(cursor.swept_at, now, self._pace.sweep_s):
-            local = now.astimezone(ZoneInfo(self.site.time_zone))
-            if is_in_window(self.site.window, local):
+        if cursor.phase == "filling" or is_due(cursor.swept_at, utc_now(), self._pace.sweep_s):
+            self._in_window_only = self._is_in_window()
+            if self._in_window_only:
                 return True
         if cursor.phase == "filling" or not self._next_check.passed:
             return False
@@ -226,6 +236,10 @@ class Follower:
             log.info("index differs from its site", site=self.site.site_id, **vars(difference))
         return doubtful
 
+    def _is_in_window(self) -> bool:
+        local = utc_now().astimezone(ZoneInfo(self.site.time_zone))
+        return is_in_window(self.site.window, local)
+
     def _difference(self) -> Counts:
         return self._site_counts() - Counts(*load_sums(self._records, self.site.site_id))
 
@@ -236,9 +250,12 @@ class Follower:
         """Compare the site's list with the rows; gives the rest to take after each portion."""
         began, began_at = monotonic_s(), utc_now()
         changed = deleted = 0
-        seen: set[int] = set()
+        seen = Seen()
+        cursor = self._known_cursor()
+        if cursor.phase == "filling":  # its rate counts from here
+            self._save(replace(cursor, fill_began_at=began_at, filled_before=cursor.filled))
         for listed in self._list():
-            seen |= {hash(study.study_uid) for study in listed}
+            seen.add(study.study_uid for study in listed)
             for portion in parts(listed, UIDS_PER_REQUEST):
                 rest, done, _ = self._refresh(portion)
                 changed += done
@@ -335,15 +352,50 @@ class Follower:
     def _read(self, studies: Sequence[Listed]) -> tuple[list[IndexRow], list[str]]:
         """Rows of the studies as the site has them now, and UIDs of those that it has not."""
         rows, gone = [], []
-        for portion in parts(studies, UIDS_PER_REQUEST):
-            found, failed = feed.read_studies(self._wire, self.site, portion)
-            for uid in failed:
-                log.warning("study cannot be read", site=self.site.site_id, study=uid)
-            issuer = self.site.patient_id_issuer
+        waiting = {uid for uid, aside in self._aside.items() if not aside.again.passed}
+        issuer = self.site.patient_id_issuer
+        for portion in parts([s for s in studies if s.study_uid not in waiting], UIDS_PER_REQUEST):
+            found = self._read_portion(portion)
             rows += [row_of(s, found[s.study_uid], issuer) for s in portion if s.study_uid in found]
-            missing = [s for s in portion if s.study_uid not in found and s.study_uid not in failed]
+            missing = [s for s in portion if s.study_uid not in {*found, *self._aside}]
             gone += [study.study_uid for study in missing if self._has_gone(study)]
         return rows, gone
+
+    def _read_portion(self, portion: Sequence[Listed]) -> dict[str, StudyRecord]:
+        """All at once; if that fails one by one, and what cannot be read alone is put aside."""
+        found: dict[str, StudyRecord] = {}
+        if self.site.kind == "orthanc" and len(portion) > 1:
+            try:
+                found = feed.read_studies(self._wire, self.site, portion)
+            except feed.ABOUT_ONE:
+                pass  # one damaged study must not hide the others
+            else:
+                self._aside = {uid: a for uid, a in self._aside.items() if uid not in found}
+                return found
+        for study in portion:
+            try:
+                record = feed.read_study(self._wire, self.site, study)
+            except feed.ABOUT_ONE as error:
+                self._put_aside(study, error)
+                continue
+            self._aside.pop(study.study_uid, None)
+            if record is not None:
+                found[study.study_uid] = record
+        return found
+
+    def _put_aside(self, study: Listed, error: SiteError) -> None:
+        before = self._aside.get(study.study_uid)
+        self._aside[study.study_uid] = Aside.put(study, before)
+        if before is None:
+            facts = {"study": study.study_uid, "problem": error.code}
+            log.warning("study cannot be read, put aside", site=self.site.site_id, **facts)
+
+    def _try_again(self) -> None:
+        """Read one of the studies that were put aside, when its time has come."""
+        due = [aside.study for aside in self._aside.values() if aside.again.passed]
+        if due:
+            rows, gone = self._read(due[:1])
+            self._save(self._known_cursor(), rows, gone)
 
     def _has_gone(self, study: Listed) -> bool:
         """Silence of a search is not yet a deletion: Orthanc is asked for the study itself."""
@@ -358,5 +410,6 @@ class Follower:
     def _save(
         self, cursor: Cursor, rows: Sequence[IndexRow] = (), gone: Sequence[str] = ()
     ) -> None:
+        cursor = replace(cursor, aside=len(self._aside))
         self._writer.save(cursor, rows, gone, utc_now())
         self._cursor = cursor

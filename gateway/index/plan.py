@@ -4,11 +4,16 @@ A feed may repeat entries, give them in any order, and lose them: each is only a
 study anew. What the feed never tells is found by comparing counts and lists.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Literal
 
+import numpy as np
+
+from gateway.clock import Deadline
 from gateway.orthanc.feed import ORTHANC_ID, Counts, Entry, Listed, Page
 from gateway.records.indexing import Cursor, Known
 
@@ -80,9 +85,46 @@ def plan_due(listed: Iterable[Listed], known: Mapping[str, Known]) -> list[Liste
     ]
 
 
-def plan_unlisted(known: Iterable[Known], seen: Collection[int]) -> list[Known]:
-    """The studies of the index that the site's list did not name; seen: hashes of their UIDs."""
-    return [study for study in known if hash(study.study_uid) not in seen]
+class Seen:
+    """The UIDs that a list has named, in eight bytes each: a site may have millions of studies."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+        self._sorted = True
+
+    def add(self, uids: Iterable[str]) -> None:
+        self._hashes.extend(hash(uid) for uid in uids)
+        self._sorted = False
+
+    def __contains__(self, uid: str) -> bool:
+        if not self._sorted:
+            np.frombuffer(self._hashes, dtype=np.int64).sort()  # in place
+            self._sorted = True
+        at = bisect_left(self._hashes, hash(uid))
+        return at < len(self._hashes) and self._hashes[at] == hash(uid)
+
+
+def plan_unlisted(known: Iterable[Known], seen: Seen) -> list[Known]:
+    """The studies of the index that the site's list did not name."""
+    return [study for study in known if study.study_uid not in seen]
+
+
+AGAIN_S, LONGEST_AGAIN_S = 60.0, 3600.0
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A study that cannot be read and that waits until it is tried again."""
+
+    study: Listed
+    times: int
+    again: Deadline
+
+    @classmethod
+    def put(cls, study: Listed, before: "Aside | None") -> "Aside":
+        """After one more failure it waits twice as long."""
+        times = before.times + 1 if before else 1
+        return cls(study, times, Deadline(min(AGAIN_S * 2 ** (times - 1), LONGEST_AGAIN_S)))
 
 
 @dataclass

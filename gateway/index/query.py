@@ -86,6 +86,8 @@ def find_page(
     with records.read() as connection:
         selection = select_by(connection, query)
         scope = scope_terms(site_ids, as_of, has_way=selection.few is not None)
+        if as_of is not None and query.level is not Level.STUDY:
+            scope.append(series.c.first_seen_at <= as_of)
         odd = _odd_places(connection, query, scope)
         clean = [] if odd is None else [study.c.odd == sa.false()]
         terms = [*scope, *selection.terms, *clean]
@@ -250,7 +252,7 @@ def _select(
     statement = _walk(connection, query.level, terms)
     most = _enough(need)
     while True:
-        places = [_Place(*row) for row in connection.execute(statement.limit(most))]
+        places = [_Place(*row) for row in connection.execute(statement.limit(most)).all()]
         uids = len(_uids(places))
         if len(places) < most:
             return places, uids
@@ -379,9 +381,8 @@ def _describe(
     held: dict[str, dict[str, Dataset]] = {}
     for some in _batches(uids):
         statement = sa.select(*columns).select_from(_source(level))
-        for site_id, uid, *found in connection.execute(
-            statement.where(*scope, _uid(level).in_(some))
-        ):
+        where = (*scope, _uid(level).in_(some))
+        for site_id, uid, *found in connection.execute(statement.where(*where)).all():
             held.setdefault(site_id, {})[uid] = _dataset(*found)
     return tuple(
         SitePage(site_id, tuple(rows.values()), frozenset(rows))

@@ -18,7 +18,13 @@ import orjson
 from gateway.clock import Deadline
 from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Dataset, Level, integer, make, tag_of, text
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import SiteRefused, SiteSpeaksGarbage
+from gateway.errors import (
+    SiteRefused,
+    SiteSpeaksGarbage,
+    SiteStreamCut,
+    SiteTimeout,
+    SiteUnreachable,
+)
 from gateway.model.sites import Site
 from gateway.orthanc.wire import Wire
 
@@ -26,6 +32,11 @@ UIDS_PER_REQUEST = 50
 DICOMWEB_PAGE = 500
 ANSWER_LIMIT = 64 * 2**20
 PAST_THE_END = 10**12
+ALONE_S = 5.0  # for each question about a single study: one that hangs delays the others no longer
+SHARE_S = 0.5  # and so much more for each of several
+NOBODYS_UID = "1.2.826.0.1.3680043.10.999.0"
+ABOUT_ONE = (SiteRefused, SiteSpeaksGarbage, SiteStreamCut, SiteTimeout)
+"""Errors of a question about several studies for which one of them may be to blame."""
 ORTHANC_ID = re.compile(r"(?:[0-9a-f]{8}-){4}[0-9a-f]{8}", re.ASCII)
 RETRIEVE_URL = "00081190"  # the site's own address of itself: ours are made for each answer
 
@@ -199,7 +210,8 @@ def list_studies(
 
 
 def _list_by_search(wire: Wire, site: Site, since: int) -> tuple[list[Listed], list[str], int]:
-    found = _search(wire, site, f"/studies?limit={DICOMWEB_PAGE}&offset={since}", STUDY_FIELDS)
+    page = f"/studies?limit={DICOMWEB_PAGE}&offset={since}"
+    found = _Asker(wire, site).search(page, STUDY_FIELDS)
     listed = {}
     for record in found:
         uid = text(record, "StudyInstanceUID")
@@ -225,33 +237,44 @@ def _listed(study: Mapping[str, Any]) -> Listed | None:
 
 
 def read_studies(
-    wire: Wire, site: Site, studies: Sequence[Listed]
-) -> tuple[dict[str, StudyRecord], list[str]]:
-    """The records of these studies, at most UIDS_PER_REQUEST of them.
+    wire: Wire, site: Site, studies: Sequence[Listed], within_s: float | None = None
+) -> dict[str, StudyRecord]:
+    """The records of these studies, at most UIDS_PER_REQUEST of them, at an Orthanc.
 
-    returns  by study UID, without those that the site does not have; UIDs that it cannot tell of
-    raises   SiteError
+    within_s  for each of the few questions; None: the longer the more studies there are
+    returns   by study UID, without those that the site does not have
+    raises    SiteError; one of ABOUT_ONE if a single study may be to blame
     """
-    if site.kind == "orthanc":
-        try:
-            found = _read_together(wire, site, [study.study_uid for study in studies])
-            return {uid: _with_name(wire, site, uid, found[uid], studies) for uid in found}, []
-        except (SiteRefused, SiteSpeaksGarbage):
-            pass  # one damaged study must not hide the others
-    found = {}
-    failed = []
-    for study in studies:
-        try:
-            found |= _read_alone(wire, site, study)
-        except (SiteRefused, SiteSpeaksGarbage):
-            failed.append(study.study_uid)
-    return found, failed
+    within_s = within_s or min(ALONE_S + SHARE_S * len(studies), site.timeouts.metadata_s)
+    ask = _Asker(wire, site, within_s)
+    found = _read_together(ask, [study.study_uid for study in studies])
+    return {uid: _with_name(ask, uid, found[uid], studies) for uid in found}
 
 
-def _read_together(wire: Wire, site: Site, uids: Sequence[str]) -> dict[str, StudyRecord]:
+def read_study(wire: Wire, site: Site, study: Listed) -> StudyRecord | None:
+    """One study's record, within ALONE_S for each question; None if the site does not have it.
+
+    raises  SiteError; one of ABOUT_ONE if the site cannot tell of this study, but of others
+    """
+    within_s = min(ALONE_S, site.timeouts.metadata_s)
+    ask = _Asker(wire, site, within_s)
+    try:
+        if site.kind == "orthanc":
+            return read_studies(wire, site, [study], within_s).get(study.study_uid)
+        return _read_alone(ask, study).get(study.study_uid)
+    except ABOUT_ONE:
+        # A question that no study answers to: if that fails too, it is the site.
+        try:
+            ask.search(f"/studies?StudyInstanceUID={NOBODYS_UID}", STUDY_FIELDS)
+        except ABOUT_ONE as error:
+            raise SiteUnreachable(site.site_id, f"search: {error.code}") from error
+        raise
+
+
+def _read_together(ask: "_Asker", uids: Sequence[str]) -> dict[str, StudyRecord]:
     some = f"?StudyInstanceUID={','.join(uids)}"
-    records = _by_uid(_search(wire, site, "/studies" + some, STUDY_FIELDS), uids)
-    rows = _search(wire, site, "/series" + some, SERIES_FIELDS) if records else []
+    records = _by_uid(ask.search("/studies" + some, STUDY_FIELDS), uids)
+    rows = ask.search("/series" + some, SERIES_FIELDS) if records else []
     series: dict[str, list[Dataset]] = {}
     for row in rows:
         series.setdefault(text(row, "StudyInstanceUID"), []).append(_lean(row))
@@ -259,7 +282,7 @@ def _read_together(wire: Wire, site: Site, uids: Sequence[str]) -> dict[str, Stu
 
 
 def _with_name(
-    wire: Wire, site: Site, uid: str, found: StudyRecord, studies: Sequence[Listed]
+    ask: "_Asker", uid: str, found: StudyRecord, studies: Sequence[Listed]
 ) -> StudyRecord:
     """The record with the patient's name from the file, where Orthanc has dropped its letters.
 
@@ -270,10 +293,10 @@ def _with_name(
     if not name or name.strip("^= "):
         return found
     orthanc_id = next((study.orthanc_id for study in studies if study.study_uid == uid), "")
-    for series in _list(site, _get(wire, site, f"/studies/{orthanc_id}/series") or b"[]"):
+    for series in _list(ask.site, ask.get(f"/studies/{orthanc_id}/series") or b"[]"):
         for instance in (series.get("Instances") or ())[:1]:
             if ORTHANC_ID.fullmatch(str(instance)):
-                raw = _get(wire, site, f"/instances/{instance}/content/0010-0010") or b""
+                raw = ask.get(f"/instances/{instance}/content/0010-0010") or b""
                 name = _decode(raw, text(found.record, "SpecificCharacterSet"))
                 record = {**found.record, "00100010": make("PatientName", name)}
                 return StudyRecord(record, found.series) if name.strip("^= ") else found
@@ -290,15 +313,14 @@ def _decode(raw: bytes, charset: str) -> str:
     return ""
 
 
-def _read_alone(wire: Wire, site: Site, study: Listed) -> dict[str, StudyRecord]:
+def _read_alone(ask: "_Asker", study: Listed) -> dict[str, StudyRecord]:
     uid = study.study_uid
-    rows = [study.record] if study.record else _search(
-        wire, site, f"/studies?StudyInstanceUID={uid}", STUDY_FIELDS
-    )  # fmt: skip
+    one = f"/studies?StudyInstanceUID={uid}"
+    rows = [study.record] if study.record else ask.search(one, STUDY_FIELDS)
     records = _by_uid(rows, [uid])
     if not records:
         return {}
-    series = _search(wire, site, f"/studies/{uid}/series?", SERIES_FIELDS)
+    series = ask.search(f"/studies/{uid}/series?", SERIES_FIELDS)
     mine = (_lean(row) for row in series if text(row, "StudyInstanceUID") in ("", uid))
     return {uid: StudyRecord(records[uid], tuple(mine))}
 
@@ -321,23 +343,45 @@ def _rank(record: Dataset) -> tuple[int, str]:
     return integer(record, "NumberOfStudyRelatedInstances") or 0, text(record, "PatientID")
 
 
-def _search(wire: Wire, site: Site, target: str, fields: str) -> list[Dataset]:
-    """One QIDO question; below a study that is gone, 404 is an empty list."""
-    mark = "" if target.endswith("?") else "&"
-    raw = _get(wire, site, f"{site.dicomweb_root}{target}{mark}includefield={fields}")
-    if raw is None:
-        if "/studies/" not in target:
-            raise SiteRefused(site.site_id, 404, "search")
-        return []
-    rows = _list(site, raw) if raw else []
-    return [
-        {
-            tag: element
-            for tag, element in row.items()
-            if tag not in _OURS and isinstance(element, dict)
-        }
-        for row in rows
-    ]
+@dataclass(frozen=True)
+class _Asker:
+    """Asks one site; within_s: for each question, None: as long as metadata may take there."""
+
+    wire: Wire
+    site: Site
+    within_s: float | None = None
+
+    def search(self, target: str, fields: str) -> list[Dataset]:
+        """One QIDO question; below a study that is gone, 404 is an empty list."""
+        mark = "" if target.endswith("?") else "&"
+        raw = self.get(f"{self.site.dicomweb_root}{target}{mark}includefield={fields}")
+        if raw is None:
+            if "/studies/" not in target:
+                raise SiteRefused(self.site.site_id, 404, "search")
+            return []
+        rows = _list(self.site, raw) if raw else []
+        return [
+            {
+                tag: element
+                for tag, element in row.items()
+                if tag not in _OURS and isinstance(element, dict)
+            }
+            for row in rows
+        ]
+
+    def get(self, target: str) -> bytes | None:
+        """The body of the answer; None for 404. raises SiteError"""
+        is_search = target.startswith(self.site.dicomweb_root + "/")
+        headers = [("Accept", "application/dicom+json" if is_search else "*/*")]
+        deadline = Deadline(self.within_s or self.site.timeouts.metadata_s)
+        opened = self.wire.open(self.site, "GET", target, deadline=deadline, headers=headers)
+        with opened as answer:
+            if answer.status in (200, 204):
+                return answer.read_all(ANSWER_LIMIT)
+            if answer.status == 404:
+                return None
+            what = target.partition("?")[0].split("/")[1]
+            raise SiteRefused(self.site.site_id, answer.status, what)
 
 
 def _path(level: str) -> str:
@@ -347,15 +391,7 @@ def _path(level: str) -> str:
 
 
 def _get(wire: Wire, site: Site, target: str) -> bytes | None:
-    """The body of the answer; None for 404. raises SiteError"""
-    accept = "application/dicom+json" if target.startswith(site.dicomweb_root + "/") else "*/*"
-    deadline = Deadline(site.timeouts.metadata_s)
-    with wire.open(site, "GET", target, deadline=deadline, headers=[("Accept", accept)]) as answer:
-        if answer.status in (200, 204):
-            return answer.read_all(ANSWER_LIMIT)
-        if answer.status == 404:
-            return None
-        raise SiteRefused(site.site_id, answer.status, target.partition("?")[0].split("/")[1])
+    return _Asker(wire, site).get(target)
 
 
 def _object(site: Site, raw: bytes | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ module for each family; `metadata` knows them all once records/schema.py is impo
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,10 +26,14 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 
+from gateway.clock import Deadline
 from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
 
 BUSY_S = 5
+TRY_AGAIN_S = 0.05
 CONNECT_S = 5
+# A process that is frozen inside a transaction would keep its locks, the keeper's lease among them.
+IDLE_IN_TRANSACTION_S = 5
 MMAP_BYTES = 2**31 - 65536  # the most that SQLite takes
 CACHE_KB = 16_000  # of one connection
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -153,7 +158,12 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
         pool_pre_ping=True,  # a connection that died while idle costs nobody an error
         pool_timeout=BUSY_S,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_S, "application_name": "gateway", **KEEPALIVE},
+        connect_args={
+            "connect_timeout": CONNECT_S,
+            "application_name": "gateway",
+            "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s",
+            **KEEPALIVE,
+        },
     )
 
 
@@ -189,8 +199,19 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Readers of all processes share the pages of the file instead of copying them one by one.
     connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """On a new file processes that start at once all try it; SQLite refuses instead of waiting."""
+    deadline = Deadline(BUSY_S)
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if deadline.passed:
+                raise
+            time.sleep(TRY_AGAIN_S)
 
 
 def _begin_sqlite(connection: Any) -> None:

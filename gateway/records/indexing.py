@@ -1,7 +1,7 @@
 """Writes the study index (records/studies.py): rows and the place in the feed, together.
 
-Every write is one transaction that begins with the keeper's lease: who leads no longer writes
-nothing, however late its thread wakes up.
+Every write is one transaction that begins with a look at the keeper's lease: who leads no longer
+writes nothing, however late its thread wakes up.
 """
 
 import threading
@@ -16,7 +16,7 @@ from gateway.errors import LeaseLost
 from gateway.model.persons import PersonId
 from gateway.records.engine import Records
 from gateway.records.events import site_event
-from gateway.records.leases import lease
+from gateway.records.leases import Fence
 from gateway.records.persons import ask_for_check
 from gateway.records.studies import (
     modality_set,
@@ -44,8 +44,10 @@ class Cursor:
     filled: int
     to_fill: int
     fill_began_at: datetime
+    filled_before: int = 0
     swept_at: datetime | None = None
     issuer: str = ""
+    aside: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,21 +70,20 @@ class Known:
 
 
 class IndexWriter:
-    """Writes the rows of one site as long as `holder` holds the lease `lease_name`.
+    """Writes the rows of one site as long as nobody takes the lease after `fence`.
 
-    turn  shared by all writers of a process: SQLite lets one write, and does not queue fairly
+    fence  None: of a site that no keeper follows
+    turn   shared by all writers of a process: SQLite lets one write, and does not queue fairly
     """
 
     def __init__(
-        self, records: Records, site_id: str, lease_name: str, holder: str, turn: threading.Lock
+        self, records: Records, site_id: str, fence: Fence | None, turn: threading.Lock
     ) -> None:
         self._records = records
         self._site_id = site_id
+        self._fence = fence
         self._turn = turn
         self._closed = False
-        self._lease = sa.select(lease.c.holder == holder).where(lease.c.name == lease_name)
-        if records.engine.dialect.name == "postgresql":
-            self._lease = self._lease.with_for_update(read=True)
 
     def close(self) -> None:
         """From now on nothing is written."""
@@ -106,9 +107,12 @@ class IndexWriter:
             {**row.study, **mine, "first_seen_at": now, "indexed_at": now}
             for row in sorted(rows, key=lambda row: str(row.study["study_uid"]))
         ]
-        some = {one["series_uid"]: {**one, **mine} for row in rows for one in row.series}
+        seen = {**mine, "first_seen_at": now}
+        some = {one["series_uid"]: {**one, **seen} for row in rows for one in row.series}
         with self._turn, self._records.write() as connection:
-            if self._closed or not connection.execute(self._lease).scalar_one_or_none():
+            if self._fence:
+                self._fence.check(connection)
+            if self._closed:
                 raise LeaseLost(self._site_id)
             if now is not None:
                 self._ask_for_check(connection, uids, studies, now)
@@ -116,19 +120,17 @@ class IndexWriter:
             for part in _parts(uids):
                 held = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
                 names |= names_of(connection, held)
-                where = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
-                connection.execute(sa.delete(series).where(where))
-            for part in _parts(sorted(gone)):
-                where = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
-                connection.execute(sa.delete(study).where(where))
+            self._delete(
+                connection, series.c.series_uid, self._series_of(connection, uids) - {*some}
+            )
+            self._delete(connection, study.c.study_uid, gone)
             if studies:
                 connection.execute(_upsert(self._records, study, {"first_seen_at"}), studies)
                 save_words(self._records, connection, studies)
             forget_names(connection, names)
             if some:
-                connection.execute(
-                    _upsert(self._records, series), [some[uid] for uid in sorted(some)]
-                )
+                upsert = _upsert(self._records, series, {"first_seen_at"})
+                connection.execute(upsert, [some[uid] for uid in sorted(some)])
             connection.execute(
                 _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
             )
@@ -144,6 +146,20 @@ class IndexWriter:
             where = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
             persons |= {PersonId.of(*said) for said in connection.execute(before.where(where))}
         ask_for_check(connection, persons, uids, now)
+
+    def _series_of(self, connection: sa.Connection, study_uids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for part in _parts(study_uids):
+            mine = sa.and_(series.c.site_id == self._site_id, series.c.study_uid.in_(part))
+            found |= {*connection.execute(sa.select(series.c.series_uid).where(mine)).scalars()}
+        return found
+
+    def _delete(
+        self, connection: sa.Connection, key: sa.Column[str], uids: Collection[str]
+    ) -> None:
+        for part in _parts(sorted(uids)):
+            mine = sa.and_(key.table.c.site_id == self._site_id, key.in_(part))
+            connection.execute(sa.delete(key.table).where(mine))
 
     def refresh_statistics(self) -> None:
         """Tell the database's planner what the tables hold now: after a first fill.
@@ -225,8 +241,8 @@ def load_sums(records: Records, site_id: str) -> tuple[int, int, int]:
     return int(studies), int(all_series), int(instances)
 
 
-def save_read_at(records: Records, read_at: Mapping[str, datetime]) -> None:
-    """When each of these sites' feeds was last read to its end."""
+def save_read_at(records: Records, read_at: Mapping[str, datetime], fence: Fence) -> None:
+    """When each of these sites' feeds was last read to its end. raises LeaseLost"""
     moved = (
         sa.update(site_cursor)
         .where(site_cursor.c.site_id == sa.bindparam("of_site"))
@@ -234,6 +250,7 @@ def save_read_at(records: Records, read_at: Mapping[str, datetime]) -> None:
     )
     rows = [{"of_site": site_id, "moment": at} for site_id, at in sorted(read_at.items())]
     with records.write() as connection:
+        fence.check(connection)
         connection.execute(moved, rows)
 
 
@@ -249,3 +266,19 @@ def last_bell(records: Records) -> int:
     """The number of the newest event."""
     with records.read() as connection:
         return connection.execute(sa.select(sa.func.max(site_event.c.id))).scalar_one() or 0
+
+
+def forget_site(records: Records, site_id: str, now: datetime) -> int:
+    """Delete all that the index knows of a site that nobody follows; how many studies.
+
+    Works in portions: broken off, it leaves a site that would be filled again.
+    """
+    writer = IndexWriter(records, site_id, None, threading.Lock())
+    forgotten = 0
+    for page in walk_known(records, site_id):
+        cursor = Cursor(0, "", "filling", 0, 0, now)
+        writer.save(cursor, gone=[known.study_uid for known in page], now=now)
+        forgotten += len(page)
+    with records.write() as connection:
+        connection.execute(sa.delete(site_cursor).where(site_cursor.c.site_id == site_id))
+    return forgotten

@@ -1,13 +1,16 @@
 """Leases: one row per name; who holds it leads until `until`.
 
 Times come from the callers' clocks: hosts that share the database keep them by NTP. A holder whose
-clock is wrong is no danger, only a nuisance: what two leaders may do at once can be done twice.
+clock is wrong, or that was frozen beyond its time, is no danger, only a nuisance: it writes under
+the fence that it was given, and with the next holder that fence is an old one.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from gateway.errors import LeaseLost
 from gateway.records.engine import Records, UtcDateTime, metadata
 
 lease = sa.Table(
@@ -18,6 +21,25 @@ lease = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("until", UtcDateTime, nullable=False),
 )
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A lease as its holder was given it."""
+
+    name: str
+    number: int
+
+    def check(self, connection: sa.Connection) -> None:
+        """Make sure, until the end of this transaction, that nobody has taken the lease since.
+
+        raises  LeaseLost
+        """
+        question = sa.select(lease.c.fence).where(lease.c.name == self.name)
+        if connection.dialect.name == "postgresql":  # SQLite lets nobody else write meanwhile
+            question = question.with_for_update(read=True)
+        if connection.execute(question).scalar_one_or_none() != self.number:
+            raise LeaseLost(f"{self.name} {self.number}")
 
 
 def take_lease(records: Records, name: str, holder: str, now: datetime, span_s: float) -> int:

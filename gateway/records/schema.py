@@ -47,6 +47,7 @@ def migrate(records: Records) -> bool:
     # SQLite: the transaction itself is the lock (BEGIN IMMEDIATE), and DDL is undone with it.
     with records.write() as connection:
         if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
         current = MigrationContext.configure(connection).get_current_revision()
         if current == head:

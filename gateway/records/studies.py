@@ -21,7 +21,7 @@ def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
 
 
 def _made_of_record(name: str) -> sa.Column[str]:
-    """A column that migration 0004 added: empty until the record is read again."""
+    """A column that migration 0006 added: empty until the record is read again."""
     return sa.Column(name, _ordered(), nullable=False, server_default=sa.text("''"))
 
 
@@ -87,6 +87,7 @@ series = sa.Table(
     sa.Column("series_number", sa.BigInteger),
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
@@ -138,11 +139,15 @@ site_cursor = sa.Table(
     sa.Column("phase", sa.String(16), nullable=False),
     sa.Column("filled", sa.Integer, nullable=False),
     sa.Column("to_fill", sa.Integer, nullable=False),
+    # When this stretch of the fill began (a start of the keeper, of the window), and with how many.
     sa.Column("fill_began_at", UtcDateTime, nullable=False),
+    sa.Column("filled_before", sa.Integer, nullable=False, server_default="0"),
     sa.Column("read_at", UtcDateTime),  # the feed was read to its end
     sa.Column("swept_at", UtcDateTime),  # the whole list was compared
     # Whose PatientIDs the rows are taken to be where the site's records do not say.
     sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
+    # Studies that the site lists but cannot tell of; they are tried again.
+    sa.Column("aside", sa.Integer, nullable=False, server_default="0"),
 )
 
 
@@ -154,6 +159,7 @@ class IndexState:
     filled      studies in the index; of `to_fill` while it is filling
     read_at     when its feed was last read to the end; what came later is not in the index
     swept_at    when its whole list was last compared
+    aside       studies that the site lists but cannot tell of; they are tried again
     """
 
     phase: str
@@ -162,6 +168,8 @@ class IndexState:
     fill_began_at: datetime
     read_at: datetime | None
     swept_at: datetime | None
+    filled_before: int = 0
+    aside: int = 0
 
     @property
     def share(self) -> float:
@@ -171,11 +179,11 @@ class IndexState:
         return min(self.filled / self.to_fill, 1.0) if self.to_fill else 0.0
 
     def rate(self, now: datetime) -> float | None:
-        """Studies read in a second since the fill began; None if it does not fill."""
+        """Studies read in a second since this stretch of the fill began; None if it is full."""
         spent = (now - self.fill_began_at).total_seconds()
         if self.phase == "following" or spent <= 0:
             return None
-        return self.filled / spent
+        return (self.filled - self.filled_before) / spent
 
     def time_left_s(self, now: datetime) -> float | None:
         """Seconds until the fill ends, by its rate so far; None if it does not fill or start."""

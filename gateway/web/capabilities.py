@@ -16,8 +16,12 @@ from gateway.dicom.media_types import (
     DICOM,
     DICOM_JSON,
     DICOM_XML,
+    HTML,
     MULTIPART,
     OCTETS,
+    PDF,
+    PICTURES,
+    ZIP,
     Offer,
     negotiate,
     parse_accept,
@@ -26,17 +30,21 @@ from gateway.web.scope import scope_of
 
 WADL = "application/vnd.sun.wadl+xml"
 WADL_NAMESPACE = "http://wadl.dev.java.net/2009/02"
-EXPOSED = "Warning, X-Total-Count, X-Gateway-Sites, Content-Location, Location, ETag, Retry-After"
-ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-None-Match"
+EXPOSED = (
+    "Warning, X-Total-Count, X-Gateway-Sites, Content-Location, Location, ETag, Retry-After, "
+    "Accept-Ranges, Content-Range"
+)
+ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-Range, If-None-Match"
 ROWS = (DICOM_JSON, f'{MULTIPART}; type="{DICOM_XML}"')
+TAKES = (DICOM, DICOM_JSON, DICOM_XML)
 GIVES = {
-    "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM),
-    "metadata": (DICOM_JSON,),
+    "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM, ZIP),
+    "metadata": ROWS,
     "frames": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "bulkdata": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "bulk": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
-    "rendered": ("image/jpeg", "image/png"),
-    "thumbnail": ("image/jpeg", "image/png"),
+    "rendered": (*PICTURES, HTML, PDF),
+    "thumbnail": PICTURES,
     "studies": ROWS,
     "series": ROWS,
     "instances": ROWS,
@@ -100,7 +108,7 @@ def _resources(app: Flask) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if not rule.rule.startswith("/dicom-web/"):
             continue
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            types = (DICOM_JSON,) if method == "POST" else GIVES[name]
+            types = (DICOM_JSON, DICOM_XML) if method == "POST" else GIVES[name]
             yield _template(rule), method, types
 
 
@@ -117,7 +125,8 @@ def _wadl(base: str, resources: list[tuple[str, str, tuple[str, ...]]]) -> bytes
         call = ET.SubElement(resource, "method", name=method)
         if method == "POST":
             asked = ET.SubElement(call, "request")
-            ET.SubElement(asked, "representation", mediaType=f'{MULTIPART}; type="{DICOM}"')
+            for kind in TAKES:
+                ET.SubElement(asked, "representation", mediaType=f'{MULTIPART}; type="{kind}"')
         answer = ET.SubElement(call, "response", status="200")
         for media_type in types:
             ET.SubElement(answer, "representation", mediaType=media_type)

@@ -5,75 +5,137 @@ from itertools import chain
 
 from flask import Response
 
-from gateway.dicom.media_types import MULTIPART, Choice, parse_content_type
+from gateway.dicom.media_types import EXPLICIT_LE, MULTIPART, Choice, parse_content_type
 from gateway.dicom.multipart import (
     MultipartReader,
+    Part,
     check_boundary,
     closing,
     new_boundary,
     part_head,
 )
 from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
-from gateway.dicom.transcode import CannotDecode, frames_of, to_explicit_little_endian
+from gateway.dicom.transcode import CannotDecode
 from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteStreamCut
 from gateway.federation.retrieve import Opened, checked_blocks
+from gateway.pixels.workers import Holding, PixelWorkers
+from gateway.web.opening import Opener, Target
+from gateway.web.representation import in_parts, single
+from gateway.web.stored import LARGEST, StoredInstance
 from gateway.web.streaming import streamed
 
-LARGEST_INSTANCE = 1024 * 2**20
-EXPLICIT = "1.2.840.10008.1.2.1"
+HEADER = 2**20
 
 
-def decoded_answer(opened: Opened, choice: Choice, frames: Sequence[int]) -> Response:
+def decoded_instances(
+    opened: Opened, choice: Choice, pixels: PixelWorkers, tag: str | None
+) -> Response:
     """The instances of an as-stored answer in Explicit VR Little Endian, one at a time.
 
-    frames  numbers of frames of the only instance; empty: whole instances
     raises  NotAcceptable if the first instance cannot be decoded; later ones cut the connection
     """
-    items = _decoded(opened, frames)
+    return _answer(_instances(opened, pixels), opened, choice, tag, "instance")
+
+
+def decoded_frames(
+    opener: Opener,
+    target: Target,
+    opened: Opened,
+    numbers: Sequence[int],
+    choice: Choice,
+    tag: str | None,
+) -> Response:
+    """Frames of the opened instance, little endian; as decoded_instances. raises NotFound"""
+    return _answer(_frames(opener, target, opened, numbers), opened, choice, tag, "frame")
+
+
+Items = Generator[list[bytes] | Iterator[bytes], None, None]
+
+
+def _answer(items: Items, opened: Opened, choice: Choice, tag: str | None, what: str) -> Response:
     first = next(items, None)
     if first is None:
-        raise NotFound("instance")
+        raise NotFound(what)
     part_type = choice.part_type or choice.media_type
+    syntax = f"{part_type}; transfer-syntax={EXPLICIT_LE}"
     if choice.single_part:
+        whole = b"".join(first)
         items.close()
-        return Response(first, content_type=part_type)
+        return single(iter([whole]), syntax, len(whole), opened, tag)
     boundary = new_boundary()
-    head = part_head(boundary, [("Content-Type", part_type)])
+    head = part_head(boundary, [("Content-Type", syntax)])
 
     def body() -> Iterator[bytes]:
         for item in chain([first], items):
-            yield head + item + b"\r\n"
+            yield head
+            yield from item
+            yield b"\r\n"
         yield closing(boundary)
 
     media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary}"'
-    return streamed(body(), media_type, None, opened)
+    return in_parts(streamed(body(), media_type, None, opened), opened, tag)
 
 
-def _decoded(opened: Opened, frames: Sequence[int]) -> Generator[bytes, None, None]:
+def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[int]) -> Items:
+    pixels = opener.gateway.pixels
+    try:
+        with pixels.holding() as held:
+            stored = StoredInstance(opener, target, opened, held)
+            for number in numbers:
+                before = held.size
+                yield [pixels.run("frame", {"number": number}, *stored.frame(number))]
+                held.keep_only(before)
+    except LookupError:
+        raise NotFound("frame") from None
+    except CannotDecode as error:
+        raise _refused(error) from error
+
+
+def _instances(opened: Opened, pixels: PixelWorkers) -> Items:
     _, parameters = parse_content_type(opened.answer.content_type)
     boundary = check_boundary(parameters.get("boundary"))
     blocks = checked_blocks(opened, boundary)
     try:
         for part in MultipartReader(lambda _size: next(blocks, b""), boundary):
-            file = part.read(LARGEST_INSTANCE)
-            if frames:
-                yield from frames_of(file, frames)
+            begun, is_explicit = _begin(part)
+            if is_explicit:
+                yield chain(begun, part.chunks)
             else:
-                yield file if _is_explicit(file) else to_explicit_little_endian(file)
+                with pixels.holding() as held:
+                    yield [pixels.run("instance", {}, _rest(begun, part, held))]
     except CannotDecode as error:
-        raise NotAcceptable(
-            "Accept", f"an image cannot be decoded ({error}); ask as stored"
-        ) from error
+        raise _refused(error) from error
     except BadRequest as error:
         raise SiteStreamCut(opened.site.site_id, error.problem) from error
-    except LookupError:
-        raise NotFound("frame") from None
     finally:
         blocks.close()
 
 
-def _is_explicit(file: bytes) -> bool:
-    try:
-        return identify(file[: 2**20], whole=True).transfer_syntax == EXPLICIT
-    except (MoreBytesNeeded, NotUnderstood):
-        return False
+def _refused(error: CannotDecode) -> NotAcceptable:
+    return NotAcceptable("Accept", f"an image cannot be decoded ({error}); ask as stored")
+
+
+def _begin(part: Part) -> tuple[list[bytes], bool]:
+    """The first bytes of a file, and whether it is in Explicit VR Little Endian already."""
+    begun = bytearray()
+    for block in part.chunks:
+        begun += block
+        try:
+            syntax = identify(bytes(begun), whole=False).transfer_syntax
+            return [bytes(begun)], syntax == EXPLICIT_LE
+        except MoreBytesNeeded:
+            if len(begun) > HEADER:
+                break
+        except NotUnderstood:
+            break
+    return [bytes(begun)], False
+
+
+def _rest(begun: list[bytes], part: Part, held: Holding) -> bytes:
+    file = bytearray()
+    for block in chain(begun, part.chunks):
+        file += block
+        held.add(len(block))
+        if len(file) > LARGEST:
+            raise CannotDecode("the image is too large to be decoded here")
+    return bytes(file)

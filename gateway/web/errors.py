@@ -10,17 +10,22 @@ from werkzeug.exceptions import HTTPException
 from gateway.errors import (
     BadRequest,
     BadSignature,
+    GatewayBusy,
     GatewayError,
+    Gone,
+    NoRoom,
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
     PatientsDiffer,
     PayloadTooLarge,
+    RangeNotSatisfiable,
     RecordsUnavailable,
     SiteBusy,
     SiteError,
     SiteTimeout,
     TooBroad,
+    TooSlow,
     UnsupportedMediaType,
 )
 from gateway.log import log
@@ -29,13 +34,18 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotAcceptable, 406, "Not acceptable"),
     (UnsupportedMediaType, 415, "Unsupported media type"),
     (PayloadTooLarge, 413, "Too large"),
+    (TooSlow, 408, "Too slow"),
+    (RangeNotSatisfiable, 416, "Range not satisfiable"),
     (TooBroad, 413, "Too broad"),
     (BadRequest, 400, "Bad request"),
+    (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
     (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
+    (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
     (NoSiteAnswered, 503, "No site could answer"),
+    (GatewayBusy, 503, "Gateway is busy"),
     (SiteBusy, 503, "Site is busy"),
     (SiteTimeout, 504, "Site did not answer in time"),
     (SiteError, 502, "Site failed"),
@@ -61,9 +71,14 @@ def answer_of(error: GatewayError) -> Response:
     """The answer that tells a caller about this error."""
     status, title = next((s, t) for kind, s, t in STATUS if isinstance(error, kind))
     if isinstance(error, BadRequest):
-        return problem(status, title, field=error.field, detail=error.problem)
+        answer = problem(status, title, field=error.field, detail=error.problem)
+        if isinstance(error, RangeNotSatisfiable):
+            answer.headers["Content-Range"] = f"bytes */{error.size}"
+        return answer
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
+    if isinstance(error, Gone):
+        return problem(status, title, detail=f"The {error.what} was there; no site has it now.")
     if isinstance(error, NotFound):
         return problem(status, title, detail=f"All sites answered, and none has this {error.what}.")
     if isinstance(error, PatientsDiffer):
@@ -87,6 +102,10 @@ def answer_of(error: GatewayError) -> Response:
     if isinstance(error, SiteError):
         answer = problem(status, title, site=error.site_id, code=error.code)
         answer.headers["Retry-After"] = "10"
+        return answer
+    if isinstance(error, GatewayBusy):
+        answer = problem(status, title, detail=str(error))
+        answer.headers["Retry-After"] = "5"
         return answer
     return problem(status, title)
 

@@ -39,7 +39,10 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
 
     @door.get("/status/sites")
     def sites() -> Response:
-        return jsonify(at=utc_now().isoformat(), sites=describe_sites(gateway))
+        known = {site.site_id for site in gateway.region.sites}
+        # Sites that region.toml no longer names: their rows are kept, and found by nobody.
+        gone = {name: s.filled for name, s in gateway.index_states.items() if name not in known}
+        return jsonify(at=utc_now().isoformat(), sites=describe_sites(gateway), removed=gone)
 
     return door
 
@@ -116,6 +119,7 @@ def _index(gateway: Gateway, site: Site) -> dict[str, object] | None:
         "time_left_s": None if left_s is None else round(left_s),
         "read_at": state.read_at.isoformat() if state.read_at else None,
         "read_s_ago": round((now - state.read_at).total_seconds(), 1) if state.read_at else None,
+        "unreadable": state.aside,
     }
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from gateway.clock import Deadline, utc_now
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, LeaseLost
 from gateway.index.follow import Follower, Pace
 from gateway.index.persons import settle
 from gateway.log import log
@@ -24,7 +24,7 @@ from gateway.queues import Doorbell
 from gateway.records.engine import Records
 from gateway.records.events import forget_events, load_last_starts
 from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_read_at
-from gateway.records.leases import release_lease, take_lease
+from gateway.records.leases import Fence, release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
 from gateway.region_file import RegionFile
 from gateway.settings import Settings
@@ -80,6 +80,7 @@ class Keeper:
         self._settling = False
         self._changed: set[str] = set()
         self._lease: Deadline | None = None
+        self._fence = Fence(LEASE, 0)
         self._renew: Deadline | None = None
         self._tidy: Deadline | None = None
         self._wire = Wire()
@@ -122,15 +123,19 @@ class Keeper:
     def _take_lease(self) -> None:
         if self.leads and self._renew and not self._renew.passed:
             return
-        led = self.leads
         lease = Deadline(LEASE_S)  # counted from before the statement: never longer than the row's
-        fence = take_lease(self._records, LEASE, self.holder, utc_now(), LEASE_S)
-        self._lease = lease if fence else None
+        fence = Fence(LEASE, take_lease(self._records, LEASE, self.holder, utc_now(), LEASE_S))
+        self._lease = lease if fence.number else None
         self._renew = Deadline(RENEW_S)
-        if fence and not led:
-            log.info("keeper leads", holder=self.holder, fence=fence)
+        if fence == self._fence:
+            return
+        # What threads remember of a site may be older than what another leader has written since.
+        self._followers.stop()
+        self._fence = fence
+        if fence.number:
+            log.info("keeper leads", holder=self.holder, fence=fence.number)
             self._changed = {site.site_id for site in self._region_file.region.sites}
-        elif led and not fence:
+        else:
             log.warning("keeper leads no longer", holder=self.holder)
 
     def _follow_region(self) -> None:
@@ -154,11 +159,15 @@ class Keeper:
         # All sites in one transaction: each costs the disk a flush.
         fresh = {site_id: at for site_id, at in read_at.items() if at != self._read_at.get(site_id)}
         if fresh:
-            save_read_at(self._records, fresh)
+            try:
+                save_read_at(self._records, fresh, self._fence)
+            except LeaseLost:  # the next tick finds out who leads
+                self._lease = None
+                raise
             self._read_at.update(fresh)
 
     def _make_follower(self, site: Site) -> Follower:
-        writer = IndexWriter(self._records, site.site_id, LEASE, self.holder, self._turn)
+        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
         return Follower(site, self._wire, self._records, writer, self._pace)
 
     def _settle(self) -> None:

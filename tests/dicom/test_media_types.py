@@ -10,13 +10,16 @@ from gateway.dicom.media_types import (
     Choice,
     MediaRange,
     choose_bulkdata,
-    choose_dicom,
-    choose_frames,
     choose_metadata,
     choose_rendered,
+    choose_rows,
+    dicom_offers,
     format_content_type,
+    frame_offers,
+    negotiate,
     parse_accept,
     parse_content_type,
+    rank,
     upstream_accept,
 )
 from gateway.errors import BadRequest, NotAcceptable
@@ -25,21 +28,32 @@ MULTI = "multipart/related"
 OCTETS = "application/octet-stream"
 DICOM = "application/dicom"
 JSON = "application/dicom+json"
+
+
+def choose_dicom(ranges):
+    return negotiate(ranges, dicom_offers())
+
+
+def choose_frames(ranges):
+    return negotiate(ranges, frame_offers())
+
+
 CHOOSERS = {
     "dicom": choose_dicom,
     "frames": choose_frames,
     "bulkdata": choose_bulkdata,
-    "metadata": choose_metadata,
+    "metadata": choose_rows,
+    "store": choose_metadata,
     "rendered": choose_rendered,
 }
 
 
 def one_instance(ranges):
-    return choose_dicom(ranges, one_instance=True)
+    return negotiate(ranges, dicom_offers(one_instance=True))
 
 
 def one_frame(ranges):
-    return choose_frames(ranges, one_frame=True)
+    return negotiate(ranges, frame_offers(one_frame=True))
 
 
 GOLDEN = [
@@ -112,6 +126,17 @@ GOLDEN = [
     (one_frame, OCTETS, (OCTETS, OCTETS, None, True)),
     (one_frame, "image/jpeg", ("image/jpeg", "image/jpeg", None, True)),
     (choose_bulkdata, f"{OCTETS}; transfer-syntax=*", (OCTETS, OCTETS, None, True)),
+    # single quotes, a lost "+", quotes around all parameters
+    (choose_dicom, f"{MULTI}; type='{DICOM}'; transfer-syntax='*'", (MULTI, DICOM, "*", False)),
+    (
+        choose_rows,
+        f'{MULTI}; type="application/dicom xml"',
+        (MULTI, "application/dicom+xml", None, False),
+    ),
+    (choose_dicom, "application/zip", ("application/zip", None, None, True)),
+    (choose_dicom, "application/zip; transfer-syntax=*", ("application/zip", None, "*", True)),
+    (choose_rendered, "text/html, application/xhtml+xml", ("text/html", None, None, True)),
+    (choose_rendered, "application/pdf", ("application/pdf", None, None, True)),
 ]
 
 
@@ -128,6 +153,7 @@ def test_without_a_wish_the_default_of_the_standard_is_given(accept):
         "frames": Choice(MULTI, OCTETS),
         "bulkdata": Choice(MULTI, OCTETS),
         "metadata": Choice(JSON, single_part=True),
+        "store": Choice(JSON, single_part=True),
         "rendered": Choice("image/jpeg", single_part=True),
     }
 
@@ -140,14 +166,14 @@ def test_without_a_wish_the_default_of_the_standard_is_given(accept):
         (choose_dicom, f"{MULTI}; type={DICOM}; transfer-syntax=1.2.3"),
         (choose_dicom, DICOM),
         (choose_dicom, f"{MULTI}; type={OCTETS}"),
-        (choose_dicom, "application/zip"),
+        (choose_dicom, f"{DICOM}, application/zip; q=0"),
         (choose_dicom, "*/*;q=0"),
-        (choose_dicom, f"*/*, {MULTI}; type={DICOM}; q=0"),
+        (choose_dicom, f"*/*, {MULTI}; type={DICOM}; q=0, application/zip; q=0"),
         (choose_frames, "image/jpeg"),
         (choose_frames, f"{MULTI}; type=image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.80"),
         (choose_frames, f"{MULTI}; type=text/html"),
         (choose_metadata, f"{MULTI}; type=application/dicom+xml"),
-        (choose_rendered, "image/gif"),
+        (choose_rendered, "image/webp"),
         (choose_rendered, f"{MULTI}; type=image/jpeg"),
     ],
 )
@@ -177,6 +203,12 @@ def test_several_headers_are_one_list():
 )
 def test_choice_goes_by_q_then_exactness_then_our_order(accepts, expected):
     assert choose_rendered(parse_accept(accepts)).media_type == expected
+
+
+def test_what_is_acceptable_is_ranked_so_that_the_next_can_be_tried():
+    accept = f'{MULTI}; type="image/jls", {MULTI}; type="{OCTETS}"; q=0.5, image/jp2; q=0.7'
+    found = rank(parse_accept([accept]), frame_offers(one_frame=True))
+    assert [choice.part_type for choice in found] == ["image/jls", "image/jp2", OCTETS]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import pydicom
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydicom.encaps import generate_frames
 from pydicom.uid import (
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -14,13 +16,16 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from gateway.dicom.part10 import glance
 from gateway.dicom.transcode import (
     DANGEROUS,
     CannotDecode,
     Plan,
-    frames_of,
+    native_frame,
     plan_transcoding,
+    read_file,
     to_explicit_little_endian,
+    with_one_frame,
 )
 from tests.studies import an_instance
 
@@ -69,13 +74,44 @@ def test_a_decoded_instance_has_the_same_pixels_and_identity(syntax: str) -> Non
     )
 
 
-def test_frames_are_cut_out_by_their_numbers() -> None:
-    instance = an_instance(1, frames=4, syntax=RLELossless)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_a_frame_is_the_same_out_of_the_file_and_beside_its_header(syntax: str) -> None:
+    instance = an_instance(1, frames=4, syntax=syntax)
     size = len(instance.pixels) // 4
-    wanted = [instance.pixels[3 * size :], instance.pixels[:size]]
-    assert frames_of(instance.data, [4, 1]) == wanted
+    wanted = instance.pixels[2 * size : 3 * size]
+    dataset = read_file(instance.data)
+    stored = wanted
+    if syntax != ExplicitVRLittleEndian:
+        stored = list(generate_frames(dataset.PixelData, number_of_frames=4))[2]
+    header = instance.data[: glance(instance.data, whole=True).header_bytes]
+    found = (native_frame(dataset, 3), native_frame(with_one_frame(header, stored), 1))
+    assert found == (wanted, wanted)
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_a_frame_that_is_not_there_is_a_lookup_error(number: int) -> None:
     with pytest.raises(LookupError):
-        frames_of(instance.data, [5])
+        native_frame(read_file(an_instance(1, frames=4).data), number)
+
+
+@pytest.mark.parametrize(
+    ("bits", "vr", "big", "little"),
+    [
+        (16, "OW", b"\x12\x34\x56\x78", b"\x34\x12\x78\x56"),
+        (32, "OW", b"\x12\x34\x56\x78", b"\x78\x56\x34\x12"),
+        (8, "OW", b"\x12\x34\x56\x78", b"\x34\x12\x78\x56"),
+        (8, "OB", b"\x12\x34\x56\x78", b"\x12\x34\x56\x78"),
+    ],
+)
+def test_big_endian_pixels_become_little_endian(
+    bits: int, vr: str, big: bytes, little: bytes
+) -> None:
+    image = read_file(an_instance(1).data)
+    image.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    image.Rows, image.Columns, image.BitsAllocated = 1, 32 // bits, bits
+    image.PixelData = big
+    image["PixelData"].VR = vr
+    assert native_frame(image, 1) == little
 
 
 @example(760, b"\x01")  # a length that is odd for its kind of number

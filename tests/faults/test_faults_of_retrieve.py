@@ -82,6 +82,24 @@ def test_an_instance_that_breaks_off_never_ends_politely(shared, region, fault, 
     assert not answer.is_whole or (line == SINGLE and answer.body == whole.body)
 
 
+def test_a_zip_that_breaks_off_never_ends_politely(shared, region):
+    region["zlat"].proxy.fault = only("/instances/", cut(0.5))
+    answer = raw_get(shared.port, ALONE.path, "Accept: application/zip")
+    assert (answer.status, answer.is_whole, answer.ended) == (200, False, "RST")
+
+
+@pytest.mark.parametrize("below", ["/rendered", "/thumbnail"])
+def test_a_picture_of_a_broken_download_is_an_error_or_comes_from_another_holder(
+    shared, region, below
+):
+    region["zlat"].proxy.fault = only(DOWNLOAD, cut(0.5))
+    assert shared.get(ALONE.instance_path + below).status_code == 503
+    for broken in ("gkb1", "magnit"):
+        region[broken].proxy.fault = only(DOWNLOAD, cut(0.5))
+        assert shared.get(COPIED.path + below).status_code == 200
+        region[broken].proxy.reset()
+
+
 @pytest.mark.parametrize("fault", [stalls(0.5), stalls(0.999)], ids=["in the middle", "at the end"])
 def test_a_download_that_stops_is_cut_after_the_idle_limit(shared, region, fault):
     region["zlat"].proxy.fault = only(DOWNLOAD, fault)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
 import sqlalchemy as sa
 
 from gateway.clock import utc_now
@@ -16,10 +15,10 @@ from gateway.model.sites import Site
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records, open_records
 from gateway.records.indexing import IndexWriter
-from gateway.records.leases import take_lease
+from gateway.records.leases import Fence, take_lease
 from gateway.records.schema import migrate
 from tests.fakes import a_site
-from tests.postgres import run_postgres
+from tests.postgres import Postgres, postgres_server
 from tests.waiting import wait_until
 
 FAST = Pace(follow_s=0.01, check_s=1e9, studies_per_s=1e9)
@@ -27,9 +26,14 @@ Follow = Callable[..., Follower]
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    with run_postgres() as url:
-        yield url
+def postgres() -> Iterator[Postgres]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url
 
 
 @pytest.fixture
@@ -56,8 +60,8 @@ def follow(records: Records) -> Iterator[Follow]:
     wire = Wire()
 
     def make(site: Site, pace: Pace = FAST, holder: str = "keeper") -> Follower:
-        take_lease(records, "keeper", holder, utc_now(), 3600)
-        writer = IndexWriter(records, site.site_id, "keeper", holder, threading.Lock())
+        fence = Fence("keeper", take_lease(records, "keeper", holder, utc_now(), 3600))
+        writer = IndexWriter(records, site.site_id, fence, threading.Lock())
         return Follower(site, wire, records, writer, pace)
 
     yield make
@@ -82,16 +86,4 @@ def step_until(follower: Follower, done: Callable[[], object]) -> None:
         rests = follower.step() >= follower._pace.follow_s
         return rests and bool(done())
 
-    wait_until(step, 20, "the follower")
-
-
-def delete(server: OrthancServer, level: str, orthanc_id: str) -> None:
-    """Delete at the site, as its own staff would."""
-    answer = requests.delete(f"{server.url}/{level}/{orthanc_id}", auth=server.auth, timeout=30)
-    answer.raise_for_status()
-
-
-def listed(server: OrthancServer, level: str) -> list[str]:
-    """Orthanc's ids of all resources of a level."""
-    answer = requests.get(f"{server.url}/{level}", auth=server.auth, timeout=30)
-    return list(answer.json())
+    wait_until(step, 60, "the follower")

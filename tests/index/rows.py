@@ -166,13 +166,16 @@ def study_row(
     }
 
 
-def series_row(site_id: str, series_uid: str, study_uid: str, record: Dataset) -> Mapping[str, Any]:
+def series_row(
+    site_id: str, series_uid: str, study_uid: str, record: Dataset, first_seen_at: datetime
+) -> Mapping[str, Any]:
     return {
         "site_id": site_id,
         "series_uid": series_uid,
         "study_uid": study_uid,
         "instance_count": 1,
         "record": json.dumps(record).encode(),
+        "first_seen_at": first_seen_at,
         **series_columns(record),
     }
 

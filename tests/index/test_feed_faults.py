@@ -1,9 +1,7 @@
 """A site whose feed lies: entries repeated, shuffled, missing; a study that cannot be read."""
 
 import random
-import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 
 import orjson
 import pytest
@@ -17,8 +15,7 @@ from gateway.records.studies import study
 from tests.bench.feed_stand_in import ROOT, FeedSite
 from tests.fakes import a_site
 from tests.index.conftest import catch_up, step_until
-
-Spoil = Callable[[str, bytes], bytes | None]
+from tests.index.door import Spoil, ask_feed, open_door
 
 
 @pytest.fixture
@@ -31,33 +28,13 @@ def records(tmp_path):
 
 @pytest.fixture
 def serve():
-    """serve(feed, spoil) -> a site; spoil(target, body) gives the body, or None for status 500."""
-    servers = []
+    """serve(feed, spoil) -> a site; what is said of it goes through `spoil` (door.py)."""
+    with ExitStack() as doors:
 
-    def start(feed: FeedSite, spoil: Spoil):
-        class Door(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        def start(feed: FeedSite, spoil: Spoil):
+            return a_site("gkb1", url=doors.enter_context(open_door(ask_feed(feed), spoil)))
 
-            def do_GET(self):
-                body = spoil(self.path, feed.answer("GET", self.path, b""))
-                self.send_response(500 if body is None else 200)
-                self.send_header("Content-Length", str(len(body or b"")))
-                self.end_headers()
-                self.wfile.write(body or b"")
-
-            def log_message(self, *_):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-        server.daemon_threads = True
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return a_site("gkb1", url=f"http://127.0.0.1:{server.server_address[1]}")
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 def _studies(records):
@@ -122,12 +99,3 @@ def test_garbage_instead_of_a_feed_is_an_error_of_the_site(serve, follow, record
     with pytest.raises(SiteSpeaksGarbage):
         follow(serve(FeedSite(3), spoil)).step()
     assert _studies(records) == []
-
-
-def test_rest_between_portions_keeps_to_the_rate(serve, follow, records):
-    pace = Pace(follow_s=2.0, check_s=1e9, studies_per_s=10.0)
-    follower = follow(serve(FeedSite(500), lambda _target, body: body), pace)
-    assert 0 < follower.step() <= pace.follow_s
-    for _ in range(20):  # a bell that rings all the time
-        follower.step()
-    assert len(_studies(records)) == 50

@@ -13,7 +13,8 @@ from gateway.index.plan import NONE
 from gateway.records.indexing import load_cursor
 from gateway.records.leases import release_lease
 from gateway.records.studies import study
-from tests.index.conftest import catch_up, delete, listed, site_of, step_until
+from tests.index.conftest import catch_up, site_of, step_until
+from tests.index.kills import delete, listed
 from tests.index.oracle import differences
 from tests.running import load
 from tests.studies import a_study

@@ -1,20 +1,23 @@
-"""Keepers that are killed while studies come and go: afterwards the index equals the sites."""
+"""Keepers that are killed, frozen or cut off while studies come and go.
 
-import random
-import sys
-import time
+Afterwards the index equals the sites. None but one of these keepers has a Redis.
+"""
+
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
 
 from gateway.clock import utc_now
-from gateway.demo.servers import GENERATIONS, REPOSITORY, Program
+from gateway.demo.servers import GENERATIONS, RedisServer, free_port
+from gateway.records.engine import Records
 from gateway.records.events import site_event
-from gateway.records.leases import lease
-from gateway.records.studies import load_index_states
-from tests.index.conftest import delete, listed
+from gateway.records.leases import take_lease
+from gateway.records.studies import load_index_states, series, site_cursor, study
+from gateway.worker.keeper import LEASE_S, TICK_S
+from tests.index.kills import delete, end_lease, freeze, keepers, kill_often, listed
 from tests.index.oracle import differences
-from tests.running import load, region_toml
+from tests.running import load
 from tests.studies import a_study
 from tests.waiting import wait_until
 
@@ -36,79 +39,21 @@ def servers(start_orthanc):
 @pytest.fixture
 def start_keeper(servers, records, tmp_path):
     """start_keeper() -> another keeper process over both servers."""
-    for site_id, server in servers.items():
-        (tmp_path / f"{site_id}.password").write_text(server.password)
-    region = tmp_path / "region.toml"
-    urls = {site_id: server.url for site_id, server in servers.items()}
-    region.write_text(region_toml(urls, servers, "gkb1"), encoding="utf-8")
-    environ = {
-        "GATEWAY_DATABASE_URL": records.engine.url.set(
-            drivername=records.engine.dialect.name
-        ).render_as_string(hide_password=False),
-        "GATEWAY_REDIS_URL": "redis://127.0.0.1:1/0",
-        "GATEWAY_FOLLOW_EVERY_S": "0.1",
-        "GATEWAY_CHECK_EVERY_S": "0.5",
-    }
-    command = [sys.executable, "-m", "gateway.cli", "keeper", "--region", str(region)]
-    programs = []
-
-    def start(**settings):
-        log = tmp_path / "keeper.log"
-        programs.append(
-            Program("keeper", command, log, environ=environ | settings, folder=REPOSITORY)
-        )
-        return programs[-1].start()
-
-    yield start
-    for program in programs:
-        program.kill()
-
-
-def _end_lease(records):
-    """As if the dead keeper's ten seconds had passed."""
-    with records.write() as connection:
-        connection.execute(sa.delete(lease))
-
-
-def _change(chance, servers, number):
-    """What happens at hospitals: a new study, a late image, a deletion."""
-    server = chance.choice(list(servers.values()))
-    deed = chance.random()
-    if deed < 0.6 or not listed(server, "studies"):
-        load(server, a_study(number, (chance.randint(1, 4), 1)))
-    elif deed < 0.8:
-        load(server, a_study(chance.randint(1, number), (5, 2)))
-    else:
-        level = chance.choice(["studies", "series", "instances"])
-        delete(server, level, chance.choice(listed(server, level)))
+    with keepers(tmp_path, servers, records) as start:
+        yield start
 
 
 def test_index_equals_the_sites_after_kills_at_random_moments(servers, records, start_keeper):
-    chance = random.Random(20260101)  # noqa: S311 - the same changes at each run
-    for number in range(1, 101):
-        load(servers["gkb1"], a_study(number, (1, 1)))
-    number = 100
-    for _ in range(KILLS):
-        _end_lease(records)
-        keeper = start_keeper()
-        until = time.monotonic() + chance.uniform(0.5, 2.0)
-        while time.monotonic() < until:
-            number += 1
-            _change(chance, servers, number)
-            time.sleep(0.02)
-        keeper.kill()
-    _end_lease(records)
-    keeper = start_keeper()
+    kill_often(servers, records, start_keeper, KILLS, seed=20260101)
     wait_until(lambda: not differences(records, servers), 60, "the index to equal the sites")
-    assert keeper.alive
 
 
 def test_hung_site_delays_nobody_and_a_bell_is_heard_at_once(servers, records, start_keeper):
     servers["magnit"].pause()
     start_keeper(GATEWAY_FOLLOW_EVERY_S="30")
     only = {"gkb1": servers["gkb1"]}
-    wait_until(lambda: load_index_states(records).get("gkb1"), 15, "the fill to begin")
-    wait_until(lambda: load_index_states(records)["gkb1"].read_at, 15, "the first look")
+    wait_until(lambda: load_index_states(records).get("gkb1"), 60, "the fill to begin")
+    wait_until(lambda: load_index_states(records)["gkb1"].read_at, 60, "the first look")
     load(servers["gkb1"], a_study(1))
     event = {"site_id": "gkb1", "event": "NewInstance", "orthanc_id": "", "study_uid": ""}
     event |= {"count": 1, "happened_at": utc_now(), "received_at": utc_now(), "digest": "1"}
@@ -118,11 +63,87 @@ def test_hung_site_delays_nobody_and_a_bell_is_heard_at_once(servers, records, s
     servers["magnit"].resume()
 
 
-def test_spare_goes_on_within_fifteen_seconds(servers, records, start_keeper):
+def test_spare_goes_on_where_the_leader_died(servers, records, start_keeper):
     leader = start_keeper()
     load(servers["gkb1"], a_study(1))
     wait_until(lambda: not differences(records, servers), 30, "the leader")
     start_keeper()
     leader.kill()
     load(servers["gkb1"], a_study(2))
-    wait_until(lambda: not differences(records, servers), 15, "the spare")
+    wait_until(lambda: not differences(records, servers), 60, "the spare")
+    assert LEASE_S + 2 * TICK_S < 15
+
+
+def everything(records: Records) -> list[object]:
+    """Every row of the index and every place in a feed."""
+    with records.read() as connection:
+        return [
+            sorted(map(tuple, connection.execute(sa.select(table))), key=repr)
+            for table in (study, series, site_cursor)
+        ]
+
+
+def test_frozen_keeper_that_wakes_up_when_another_leads_writes_nothing(
+    servers, records, start_keeper
+):
+    frozen = start_keeper()
+    load(servers["gkb1"], a_study(1))
+    wait_until(lambda: not differences(records, servers), 60, "the leader")
+    freeze(records, frozen)
+    # Another one leads, for an hour, and does nothing: whatever changes now was written by the
+    # frozen one, whose threads go on at once where they stood.
+    end_lease(records)
+    assert take_lease(records, "keeper", "another", utc_now(), 3600)
+    before = everything(records)
+    load(servers["gkb1"], a_study(2))
+    frozen.resume()
+    wait_until(lambda: frozen.says("keeper leads no longer"), 60, "the frozen one")
+    assert everything(records) == before
+    end_lease(records)
+    wait_until(lambda: not differences(records, servers), 60, "the frozen one to lead again")
+
+
+@pytest.fixture
+def outage(records, request):
+    """outage() -> while the block lasts, nobody else writes to the database."""
+
+    @contextmanager
+    def locked():
+        with records.write():  # SQLite: busy for everybody else
+            yield
+
+    @contextmanager
+    def stopped():
+        server = request.getfixturevalue("postgres")
+        server.stop()
+        try:
+            yield
+        finally:
+            server.start()
+
+    return locked if records.engine.dialect.name == "sqlite" else stopped
+
+
+def test_database_that_is_away_for_a_while_costs_no_row(servers, records, start_keeper, outage):
+    keeper = start_keeper()
+    load(servers["gkb1"], a_study(1))
+    load(servers["magnit"], a_study(2))
+    wait_until(lambda: not differences(records, servers), 60, "the first studies")
+    with outage():
+        load(servers["gkb1"], [*a_study(1, (1, 2)), *a_study(3)])
+        delete(servers["magnit"], "studies", listed(servers["magnit"], "studies")[0])
+        load(servers["magnit"], a_study(4))
+        for says in ("keeper cannot work", "site is not followed"):
+            wait_until(lambda says=says: keeper.says(says), 60, says)
+    wait_until(lambda: not differences(records, servers), 60, "the index to equal the sites")
+    assert keeper.alive
+
+
+def test_redis_that_hangs_or_is_gone_delays_no_row(servers, records, start_keeper, tmp_path):
+    with RedisServer(tmp_path / "redis", free_port()) as redis:
+        keeper = start_keeper(GATEWAY_REDIS_URL=redis.url)
+        for number, harm in enumerate([lambda: None, redis.pause, redis.kill], 1):
+            harm()
+            load(servers["gkb1"], a_study(number))
+            wait_until(lambda: not differences(records, servers), 60, "the index")
+    assert keeper.alive

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.index.plan import (
     Doubt,
+    Seen,
     is_due,
     is_in_window,
     judge_place,
@@ -130,8 +131,17 @@ def test_only_what_differs_is_read():
     listed = [Listed("1.1", an_id(1), "a"), Listed("1.2", an_id(2), "b"), Listed("1.3", "", "c")]
     known = {"1.1": _known("1.1", "a"), "1.2": _known("1.2", "older")}
     assert [study.study_uid for study in plan_due(listed, known)] == ["1.2", "1.3"]
-    unlisted = plan_unlisted([*known.values(), _known("1.9", "")], {hash("1.1"), hash("1.2")})
-    assert [study.study_uid for study in unlisted] == ["1.9"]
+
+
+@given(st.lists(st.integers(0, 40)), st.lists(st.integers(0, 40)))
+def test_what_no_page_of_the_list_has_named_is_unlisted(first, second):
+    seen = Seen()
+    for page in (first, second):  # looking between two pages must not spoil it
+        seen.add(f"1.{number}" for number in page)
+        assert all(f"1.{number}" in seen for number in page)
+    unlisted = plan_unlisted([_known(f"1.{number}", "") for number in range(41)], seen)
+    named = {f"1.{number}" for number in [*first, *second]}
+    assert {study.study_uid for study in unlisted} == {f"1.{n}" for n in range(41)} - named
 
 
 def test_difference_must_last_and_is_settled_once():

@@ -128,9 +128,10 @@ def held_series(random, studies):
         for number in range(random.randrange(3)):
             uid = f"{study_uid}.{number}"
             own = a_series_record(random, uid)
-            rows.append((site_id, uid, study_uid, own))
+            came = seen + timedelta(minutes=random.choice([0, 0, 20]))
+            rows.append((site_id, uid, study_uid, own, came))
             above = {tag: value for tag, value in record.items() if belongs(tag, Level.STUDY)}
-            held.append((site_id, {**own, **above}, seen))
+            held.append((site_id, {**own, **above}, came))
     return rows, held
 
 

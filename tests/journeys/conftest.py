@@ -1,6 +1,6 @@
 """A region of three hospitals and an archive, of either generation of Orthanc, and the gateway."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -73,6 +73,8 @@ def start_region(
     start_orthanc: StartOrthanc,
     tmp_path_factory: pytest.TempPathFactory,
     loaded: dict[str, list[Instance]],
+    home: str = "archive",
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Region]:
     """Start a server for each site, load it, and put a gateway in front."""
     servers = {name: start_orthanc(name, generation=orthanc_generation) for name in loaded}
@@ -82,7 +84,8 @@ def start_region(
         tmp_path_factory.mktemp("gateway"),
         {name: server.url for name, server in servers.items()},
         servers,
-        home="archive",
+        home=home,
+        settings=settings,
     )
     yield Region(gateway, servers, loaded)
     gateway.program.stop()

@@ -11,7 +11,7 @@ import requests
 from gateway.demo.servers import OrthancServer, Program
 from gateway.dicom.attributes import text
 from tests.conftest import StartOrthanc
-from tests.running import RunningGateway, load, start_gateway
+from tests.running import RunningGateway, load, region_toml, start_gateway
 from tests.studies import ROOT, a_study
 from tests.waiting import wait_until
 
@@ -150,6 +150,20 @@ def test_pages_do_not_shift_while_studies_arrive(indexed: Indexed) -> None:
     wait_until(lambda: "5" in indexed.uids("?AccessionNumber=A5"), 60, "the new study")
     rest = indexed.uids("?limit=100&offset=2")
     assert first + rest == whole
+
+
+def test_a_site_that_was_removed_is_listed_no_more_until_it_is_back(indexed: Indexed) -> None:
+    question = f"?StudyInstanceUID={ROOT}.1,{ROOT}.2,{ROOT}.3"
+    region = indexed.gateway.folder / "region.toml"
+    whole = region.read_text(encoding="utf-8")
+    left = region_toml({"gkb1": indexed.servers["gkb1"].url}, indexed.servers, "gkb1")
+    region.write_text(left, encoding="utf-8")
+    wait_until(lambda: "zlat" not in indexed.state(), 60, "the new region")
+    status = requests.get(indexed.gateway.url + "/status/sites", timeout=30).json()
+    assert (indexed.uids(question), list(status["removed"])) == (["1", "2"], ["zlat"])
+    region.write_text(whole, encoding="utf-8")
+    wait_until(lambda: "zlat" in indexed.state(), 60, "the old region")
+    assert indexed.uids(question) == ["3", "1", "2"]
 
 
 @pytest.mark.parametrize(

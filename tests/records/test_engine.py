@@ -1,11 +1,14 @@
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
 from gateway.demo.servers import free_port
 from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
+from gateway.records import engine
 from gateway.records.engine import open_records
 from gateway.records.leases import lease
 
@@ -78,6 +81,22 @@ def test_sqlite_keeps_what_was_committed_through_a_power_cut(tmp_path):
     records.close()
     assert values == ["wal", 2, 1, 5000]
     assert (tmp_path / "gateway.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_change_to_wal_that_is_refused_is_tried_again(monkeypatch):
+    answers = ["delete", sqlite3.OperationalError("database is locked"), "delete", "wal", "wal"]
+
+    class Connection:
+        def execute(self, _statement):
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return SimpleNamespace(fetchone=lambda: [answer])
+
+    waits = []
+    monkeypatch.setattr(engine.time, "sleep", waits.append)
+    engine._use_wal(Connection())
+    assert (answers, len(waits)) == ([], 1)
 
 
 def test_database_that_is_away_is_a_transient_error():

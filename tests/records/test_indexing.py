@@ -20,7 +20,7 @@ from gateway.records.indexing import (
     save_read_at,
     walk_known,
 )
-from gateway.records.leases import take_lease
+from gateway.records.leases import Fence, take_lease
 from gateway.records.studies import IndexState, load_index_states, series, study
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -43,10 +43,13 @@ def a_row(number, mark="m", series_count=2):
     return IndexRow({**names, **columns, **record, **counts}, rows)
 
 
+def a_fence(records, holder, now):
+    return Fence("keeper", take_lease(records, "keeper", holder, now, 60))
+
+
 @pytest.fixture
 def writer(records):
-    assert take_lease(records, "keeper", "me", NOW, 60)
-    return IndexWriter(records, "gkb1", "keeper", "me", threading.Lock())
+    return IndexWriter(records, "gkb1", a_fence(records, "me", NOW), threading.Lock())
 
 
 def test_the_planner_is_told_of_a_first_fill(records, writer):
@@ -89,11 +92,28 @@ def test_deleted_study_goes_with_its_series(records, writer):
 
 
 def test_who_leads_no_longer_writes_nothing(records, writer):
-    later = NOW + timedelta(seconds=61)
-    assert take_lease(records, "keeper", "other", later, 60)
+    assert a_fence(records, "other", NOW + timedelta(seconds=61)).number
     with pytest.raises(LeaseLost):
         writer.save(CURSOR, [a_row(1)], now=NOW)
     assert (load_cursor(records, "gkb1"), load_sums(records, "gkb1")) == (None, (0, 0, 0))
+
+
+def test_what_was_read_before_another_led_is_not_written_by_who_leads_again(records, writer):
+    writer.save(CURSOR, now=NOW)
+    old = Fence("keeper", 1)
+    assert a_fence(records, "other", NOW + timedelta(seconds=61)).number
+    assert a_fence(records, "me", NOW + timedelta(seconds=122)).number
+    with pytest.raises(LeaseLost):
+        writer.save(CURSOR, [a_row(1)], now=NOW)
+    with pytest.raises(LeaseLost):
+        save_read_at(records, {"gkb1": NOW}, old)
+    assert load_index_states(records)["gkb1"].read_at is None
+
+
+def test_who_takes_its_own_lease_again_goes_on(records, writer):
+    assert a_fence(records, "me", NOW + timedelta(seconds=61)).number
+    writer.save(CURSOR, [a_row(1)], now=NOW)
+    assert load_sums(records, "gkb1") == (1, 2, 20)
 
 
 def test_closed_writer_writes_nothing(records, writer):
@@ -113,7 +133,7 @@ def test_walk_meets_every_study_once(records, writer, monkeypatch):
 
 def test_state_tells_how_far_a_site_is(records, writer):
     writer.save(CURSOR, now=NOW)
-    save_read_at(records, {"gkb1": NOW})
+    save_read_at(records, {"gkb1": NOW}, Fence("keeper", 1))
     writer.save(replace(CURSOR, seq=9), now=NOW)
     state = load_index_states(records)["gkb1"]
     assert state == IndexState("filling", 1, 4, NOW, NOW, None)

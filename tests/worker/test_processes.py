@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 from gateway.clock import utc_now
 from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
 from gateway.queues import Doorbell
+from gateway.records.leases import take_lease
 from gateway.records.probes import load_probes, load_profiles, order_probe
 from tests.waiting import wait_until
 from tests.worker.conftest import write_region
@@ -60,7 +61,7 @@ def _queue(redis, name="routine"):
 
 
 def _wait_for_worker(redis, name="routine"):
-    wait_until(lambda: redis.scard(f"rq:workers:{name}"), 30, "a worker")
+    wait_until(lambda: redis.scard(f"rq:workers:{name}"), 60, "a worker")
 
 
 def _fetch(job):
@@ -74,7 +75,7 @@ def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
     order_probe(records, "gkb1", now)
     doorbell = Doorbell(redis_server.url)
     assert doorbell.ring("routine", "probe", "gkb1", now, 30)
-    wait_until(lambda: load_profiles(records), 30, "the probe")
+    wait_until(lambda: load_profiles(records), 60, "the probe")
     probe = load_probes(records)["gkb1"]
     assert (probe.profile.problem, probe.due_since) == ("unreachable (no connection)", None)
     assert probe.profile.probed_at >= now
@@ -85,7 +86,7 @@ def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, 
     worker = start("worker --queue routine")
     _wait_for_worker(redis)
     job = _queue(redis).enqueue("os.system", f"touch {tmp_path}/pwned")
-    wait_until(lambda: not worker.alive, 30, "the worker to stop")
+    wait_until(lambda: not worker.alive, 60, "the worker to stop")
     assert worker.exit_code == 1
     assert _fetch(job).get_status() == JobStatus.FAILED
     assert not (tmp_path / "pwned").exists()
@@ -98,8 +99,8 @@ def test_callback_of_a_job_is_not_executed(start, redis, records, tmp_path, call
     _wait_for_worker(redis)
     order_probe(records, "gkb1", utc_now())
     _queue(redis).enqueue("probe", "gkb1", **{callback: Callback("os.abort")})
-    wait_until(lambda: load_profiles(records), 30, "the probe")
-    wait_until(lambda: not _queue(redis).started_job_registry.count, 30, "the end of the job")
+    wait_until(lambda: load_profiles(records), 60, "the probe")
+    wait_until(lambda: not _queue(redis).started_job_registry.count, 60, "the end of the job")
     assert _queue(redis).failed_job_registry.count == 0
 
 
@@ -109,7 +110,7 @@ def test_worker_of_another_queue_leaves_the_job_alone(start, redis, records):
     order_probe(records, "gkb1", utc_now())
     job = _queue(redis).enqueue("probe", "gkb1")
     last = _queue(redis, "bulk").enqueue("probe", "nobody", result_ttl=60)
-    wait_until(lambda: _fetch(last).is_finished, 30, "the bulk worker")
+    wait_until(lambda: _fetch(last).is_finished, 60, "the bulk worker")
     assert _fetch(job).get_status() == JobStatus.QUEUED
 
 
@@ -120,17 +121,17 @@ def test_child_of_a_worker_dies_with_it(start, redis, records, region, site_that
     order_probe(records, "gkb1", utc_now())
     _queue(redis).enqueue("probe", "gkb1")
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
-    wait_until(lambda: children.read_text().strip(), 30, "the child")
+    wait_until(lambda: children.read_text().strip(), 60, "the child")
     child = int(children.read_text().split()[0])
     worker.kill()
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child's death")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 60, "the child's death")
 
 
 def test_worker_stops_on_sigterm(start, redis):
     worker = start("worker --queue emergency")
     _wait_for_worker(redis, "emergency")
     worker.ask_to_stop()
-    wait_until(lambda: not worker.alive, 30, "the worker to stop")
+    wait_until(lambda: not worker.alive, 60, "the worker to stop")
     assert worker.exit_code == 0
     assert redis.scard("rq:workers:emergency") == 0
 
@@ -149,7 +150,7 @@ def test_worker_refuses(start, redis, option, says):
         for name, value in option.items():
             redis.config_set(name, value)
         worker = start("worker --queue routine")
-        wait_until(lambda: not worker.alive, 30, "the worker to refuse")
+        wait_until(lambda: not worker.alive, 60, "the worker to refuse")
     finally:
         for name, value in before.items():
             redis.config_set(name, value)
@@ -160,7 +161,7 @@ def test_worker_refuses(start, redis, option, says):
 def test_worker_waits_for_redis_and_survives_its_restart(start, tmp_path, records):
     server = RedisServer(tmp_path / "redis", free_port())
     worker = start("worker --queue routine", server.url)
-    wait_until(lambda: _says(worker, "redis does not answer, trying again"), 30, "a log line")
+    wait_until(lambda: _says(worker, "redis does not answer, trying again"), 60, "a log line")
     with server, Redis.from_url(server.url) as client:
         _wait_for_worker(client)
         server.kill()
@@ -173,7 +174,7 @@ def test_worker_waits_for_redis_and_survives_its_restart(start, tmp_path, record
 
 def test_keeper_probes_without_redis_and_without_workers(start, records, dead_url):
     start("keeper", f"redis://127.0.0.1:{free_port()}/0")
-    wait_until(lambda: load_profiles(records), 30, "the probe")
+    wait_until(lambda: load_profiles(records), 60, "the probe")
     assert load_profiles(records)["gkb1"].problem == "unreachable (no connection)"
 
 
@@ -182,37 +183,36 @@ def test_keeper_probes_itself_when_a_worker_is_deaf(start, redis, records):
     _wait_for_worker(redis)
     worker.pause()
     start("keeper")
-    wait_until(lambda: load_profiles(records), 30, "the probe")
+    wait_until(lambda: load_profiles(records), 60, "the probe")
     assert load_probes(records)["gkb1"].due_since is None
 
 
 def test_spare_keeper_takes_over_from_a_dead_one(start, records):
     leader = start("keeper")
-    wait_until(lambda: _says(leader, "keeper leads"), 30, "a leader")
+    wait_until(lambda: _says(leader, "keeper leads"), 60, "a leader")
     spare = start("keeper")
-    wait_until(lambda: _says(spare, "keeper starts"), 30, "a spare")
+    wait_until(lambda: _says(spare, "keeper starts"), 60, "a spare")
     leader.kill()
-    wait_until(lambda: _says(spare, "keeper leads"), 15, "the spare to take over")
+    wait_until(lambda: _says(spare, "keeper leads"), 60, "the spare to take over")
     assert _says(spare, "fence=2")
 
 
-def test_keeper_that_is_stopped_gives_its_lease_back(start):
+def test_keeper_that_is_stopped_gives_its_lease_back(start, records):
     leader = start("keeper")
-    wait_until(lambda: _says(leader, "keeper leads"), 30, "a leader")
-    spare = start("keeper")
+    wait_until(lambda: _says(leader, "keeper leads"), 60, "a leader")
     leader.ask_to_stop()
-    wait_until(lambda: not leader.alive, 30, "the leader to stop")
+    wait_until(lambda: not leader.alive, 60, "the leader to stop")
     assert leader.exit_code == 0
-    wait_until(lambda: _says(spare, "keeper leads"), 8, "the spare to take over at once")
+    assert take_lease(records, "keeper", "spare", utc_now(), 10) == 2
 
 
 def test_keeper_takes_a_changed_region_file(start, redis, records, region, dead_url):
     keeper = start("keeper")
-    wait_until(lambda: "gkb1" in load_profiles(records), 30, "the first probe")
+    wait_until(lambda: "gkb1" in load_profiles(records), 60, "the first probe")
     region.write_text("broken =")
-    wait_until(lambda: _says(keeper, "region file is wrong"), 30, "a log line")
+    wait_until(lambda: _says(keeper, "region file is wrong"), 60, "a log line")
     write_region(region, gkb1=dead_url, zlat=dead_url)
-    wait_until(lambda: "zlat" in load_profiles(records), 30, "the probe of the new site")
+    wait_until(lambda: "zlat" in load_profiles(records), 60, "the probe of the new site")
 
 
 def test_frozen_redis_holds_up_a_bell_only_once(tmp_path):

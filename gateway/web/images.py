@@ -1,0 +1,227 @@
+"""Studies, series, instances, frames and bulk data (PS3.18 10.4), in the form that is wanted.
+
+What is acceptable is tried in the caller's order: as stored where that is what is wanted, made by
+the site, or decoded here where a site must not be asked or has refused.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from flask import Response, request
+
+from gateway.clock import Deadline
+from gateway.dicom.media_types import (
+    DICOM,
+    EXPLICIT_LE,
+    OCTETS,
+    ZIP,
+    Choice,
+    MediaRange,
+    choose_bulkdata,
+    dicom_offers,
+    frame_offers,
+    is_syntax_of,
+    rank,
+    upstream_accept,
+    wanted_syntax,
+)
+from gateway.dicom.transcode import CannotDecode, Plan, plan_transcoding
+from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteError
+from gateway.federation.retrieve import Opened
+from gateway.model.answers import Location
+from gateway.model.sites import Site
+from gateway.orthanc.wire import SiteAnswer
+from gateway.web.decoding import decoded_frames, decoded_instances
+from gateway.web.opening import (
+    WHOLE_AS_STORED,
+    Opener,
+    Target,
+    frame_list,
+    frames_below,
+    target_of,
+)
+from gateway.web.representation import passed_on
+from gateway.web.scope import Scope, accepted
+from gateway.web.stored import FRAME_AS_STORED, open_instance
+from gateway.web.versions import Versions
+from gateway.web.zipped import zipped
+
+BULK_PATH = re.compile(r"[0-9A-Za-z._~-]+(?:/[0-9A-Za-z._~-]+){0,40}", re.ASCII)
+MOST_TRIES = 4
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Images that are wanted in one form.
+
+    numbers  frames; none: whole instances
+    only_if  which plans are worth it: for "anything" a site is not asked for every coding
+    """
+
+    target: Target
+    choice: Choice
+    numbers: tuple[int, ...] = ()
+    only_if: frozenset[Plan] = frozenset(Plan)
+
+    @property
+    def what(self) -> str:
+        return "frame" if self.numbers else "study, series or instance"
+
+
+class Images:
+    """The views; they share how the form is chosen."""
+
+    def __init__(self, opener: Opener, versions: Versions) -> None:
+        self._opener = opener
+        self._versions = versions
+        self._pixels = opener.gateway.pixels
+
+    def dicom(self, site_id: str | None = None, **uids: str) -> Response:
+        ranges = accepted()
+        choices = rank(ranges, dicom_offers(one_instance="instance" in uids))
+        target = target_of(uids)
+        if choices[0].media_type == ZIP:
+            return zipped(self._opener, self._opener.scope(site_id), target)
+        choices = tuple(choice for choice in choices if choice.media_type != ZIP)
+        return self._first_that_works(site_id, ranges, choices, target)
+
+    def one_alone(self, site_id: str | None, target: Target, wanted: MediaRange) -> Response:
+        """One instance as a single part (WADO-URI)."""
+        choices = rank([wanted], dicom_offers(one_instance=True))
+        return self._first_that_works(site_id, [wanted], choices, target)
+
+    def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
+        numbers = frame_list(frames)
+        ranges = accepted()
+        choices = rank(ranges, frame_offers(one_frame=len(numbers) == 1))
+        target = target_of(uids, frames_below(numbers))
+        try:
+            return self._first_that_works(site_id, ranges, choices, target, numbers)
+        except NotAcceptable:
+            # Orthanc says 400 both to a frame that does not exist and to one that it cannot give.
+            self._check_frames(site_id, target, max(numbers))
+            raise
+
+    def bulkdata(self, bulk: str, site_id: str | None = None, **uids: str) -> Response:
+        if not BULK_PATH.fullmatch(bulk) or ".." in bulk:
+            raise BadRequest("bulkdata", "is no path of a bulk data resource")
+        word = request.path.split("/instances/", 1)[1].split("/")[1]
+        choice = choose_bulkdata(accepted())
+        scope = self._opener.scope(site_id)
+        target = target_of(uids, f"/{word}/{bulk}")
+        location = self._opener.locate(scope, target.study)
+        form = f"bulk {choice}"
+        unchanged = self._versions.not_modified(location, form)
+        if unchanged is not None:
+            return unchanged
+        accept = upstream_accept(replace(choice, transfer_syntax=None))
+
+        def open_at(site: Site) -> SiteAnswer:
+            return self._opener.ask(site, target.path, accept)
+
+        try:
+            opened = self._opener.open_at(
+                scope, target, open_at, "bulk data", location, converted=True
+            )
+        except NotAcceptable:  # the form was the stored one: the site has no such element
+            raise NotFound("bulk data") from None
+        tag = self._versions.tag(target.study, opened.site.site_id, form)
+        return passed_on(opened, choice, tag)
+
+    def _first_that_works(
+        self,
+        site_id: str | None,
+        ranges: Sequence[MediaRange],
+        choices: Sequence[Choice],
+        target: Target,
+        numbers: Sequence[int] = (),
+    ) -> Response:
+        scope = self._opener.scope(site_id)
+        location = self._opener.locate(scope, target.study)
+        open_ended = not ranges or any("*" in f"{r.media_type}{r.part_type}" for r in ranges)
+        cheap = frozenset({Plan.AS_STORED})
+        refusal: NotAcceptable | None = None
+        for choice in choices if open_ended else choices[:MOST_TRIES]:
+            wish = Wish(target, choice, tuple(numbers))
+            if refusal is not None and open_ended:
+                wish = replace(wish, only_if=cheap)
+            try:
+                return self._by_some_holder(scope, location, wish)
+            except NotAcceptable as error:
+                refusal = refusal or error
+        raise refusal or NotAcceptable("Accept", "names nothing that can be given here")
+
+    def _by_some_holder(self, scope: Scope, location: Location, wish: Wish) -> Response:
+        """Also a holder that fails while the first item is decoded is the next one's turn."""
+        while True:
+            try:
+                return self._give(scope, location, wish)
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
+
+    def _give(self, scope: Scope, location: Location, wish: Wish) -> Response:
+        form = f"images {wish.choice}"
+        unchanged = self._versions.not_modified(location, form)
+        if unchanged is not None:
+            return unchanged
+        try:
+            opened, plan = self._open(scope, location, wish)
+        except NotAcceptable:
+            decodable = wanted_syntax(wish.choice) == EXPLICIT_LE
+            if not decodable or Plan.DECODE not in wish.only_if:
+                raise
+            wish = replace(wish, only_if=frozenset({Plan.DECODE}))
+            opened, plan = self._open(scope, location, wish)
+        tag = self._versions.tag(wish.target.study, opened.site.site_id, form)
+        if plan is not Plan.DECODE:
+            return passed_on(opened, wish.choice, tag)
+        if not wish.numbers:
+            return decoded_instances(opened, wish.choice, self._pixels, tag)
+        whole = replace(wish.target, below="")
+        return decoded_frames(self._opener, whole, opened, wish.numbers, wish.choice, tag)
+
+    def _open(self, scope: Scope, location: Location, wish: Wish) -> tuple[Opened, Plan]:
+        plans: dict[str, Plan] = {}
+        as_stored = FRAME_AS_STORED if wish.numbers else WHOLE_AS_STORED
+        whole = replace(wish.target, below="")
+
+        def open_at(site: Site) -> SiteAnswer:
+            plan = plans[site.site_id] = self._plan(site, wish)
+            if plan is Plan.REFUSE:
+                raise NotAcceptable("Accept", "the images cannot be had in this form")
+            if plan is Plan.DECODE:
+                return self._opener.ask(site, whole.path, WHOLE_AS_STORED)
+            accept = as_stored if plan is Plan.AS_STORED else upstream_accept(wish.choice)
+            return self._opener.ask(site, wish.target.path, accept)
+
+        opened = self._opener.open_at(
+            scope, wish.target, open_at, wish.what, location, converted=True
+        )
+        return opened, plans[opened.site.site_id]
+
+    def _plan(self, site: Site, wish: Wish) -> Plan:
+        """How this site's images can be given; REFUSE also where it is not worth trying."""
+        if wish.only_if == {Plan.DECODE}:
+            return Plan.DECODE
+        wanted, part_type = wanted_syntax(wish.choice), wish.choice.part_type
+        if wanted == "*" and part_type in (DICOM, OCTETS):
+            return Plan.AS_STORED
+        deadline = Deadline(site.timeouts.search_s)
+        target = wish.target
+        stored = self._opener.gateway.stored.find(site, target.study, target.series, deadline)
+        plan = plan_transcoding(wanted, stored)
+        if plan is Plan.AS_STORED and not all(is_syntax_of(part_type, one) for one in stored):
+            return Plan.REFUSE
+        return plan if plan in wish.only_if else Plan.REFUSE
+
+    def _check_frames(self, site_id: str | None, target: Target, last: int) -> None:
+        """raises NotFound if the instance has fewer frames"""
+        with self._pixels.holding() as held:
+            try:
+                stored = open_instance(self._opener, self._opener.scope(site_id), target, held)
+            except CannotDecode:
+                return
+            stored.close()
+            if 0 < stored.about.frames < last:
+                raise NotFound("frame")

@@ -1,0 +1,211 @@
+"""What every retrieve resource does first: read the request, find the holders, open the object.
+
+The families of resources lie in images.py, metadata.py, rendered.py and zipped.py.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gateway.bootstrap import Gateway
+from gateway.clock import Deadline
+from gateway.dicom.attributes import Dataset, Level, text
+from gateway.dicom.media_types import (
+    DICOM,
+    MULTIPART,
+    parse_content_type,
+)
+from gateway.dicom.query import Query
+from gateway.dicom.uids import check_uid
+from gateway.errors import (
+    BadRequest,
+    Gone,
+    NoSiteAnswered,
+    NotAcceptable,
+    NotFound,
+    RecordsUnavailable,
+    SiteSpeaksGarbage,
+)
+from gateway.federation.retrieve import Opened, open_best
+from gateway.model.answers import Location
+from gateway.model.sites import Site
+from gateway.orthanc import dicomweb
+from gateway.orthanc.wire import SiteAnswer
+from gateway.records.versions import load_marks
+from gateway.web.scope import Scope, scope_of
+
+FRAMES_LIMIT = 1000
+MOST_ROWS = 200_000
+FRAME_LIST = re.compile(r"[1-9]\d{0,8}(?:,[1-9]\d{0,8})*", re.ASCII)
+WHOLE_AS_STORED = f'{MULTIPART}; type="{DICOM}"; transfer-syntax=*'
+# What an answer without multipart may be; anything else would be served under our name (H36).
+_SINGLE_KINDS = """application/dicom application/octet-stream application/dicom+json image/jpeg
+    image/png image/gif image/jp2 video/mpeg video/mp4"""
+SINGLE_KINDS = frozenset(_SINGLE_KINDS.split())
+POSSIBLE_KINDS = SINGLE_KINDS | {MULTIPART, "application/json"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One retrieve resource: its UIDs and what lies below them."""
+
+    study: str
+    series: str | None = None
+    instance: str | None = None
+    below: str = ""
+
+    @property
+    def path(self) -> str:
+        path = f"/studies/{self.study}"
+        if self.series is not None:
+            path += f"/series/{self.series}"
+        if self.instance is not None:
+            path += f"/instances/{self.instance}"
+        return path + self.below
+
+
+class Opener:
+    """Finds and opens objects for the doors; one for each blueprint."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def scope(self, site_id: str | None) -> Scope:
+        return scope_of(self.gateway, site_id)
+
+    def locate(self, scope: Scope, study_uid: str) -> Location:
+        """Who holds the study; raises NotFound, Gone if the index knows it, NoSiteAnswered."""
+        deadline_s = self.gateway.settings.search_deadline_s
+        try:
+            return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
+        except NotFound as error:
+            if self._was_there(scope, study_uid):
+                raise Gone("study") from error
+            raise
+
+    def _was_there(self, scope: Scope, study_uid: str) -> bool:
+        try:
+            marks = load_marks(self.gateway.records, study_uid)
+        except RecordsUnavailable:
+            return False
+        return any(site.site_id in marks for site in scope.sites)
+
+    def open(
+        self,
+        scope: Scope,
+        target: Target,
+        accept: str,
+        what: str,
+        location: Location | None = None,
+    ) -> Opened:
+        """The object at its best holder, in the one form that `accept` names."""
+
+        def open_at(site: Site) -> SiteAnswer:
+            return self.ask(site, target.path, accept)
+
+        return self.open_at(scope, target, open_at, what, location)
+
+    def open_at(
+        self,
+        scope: Scope,
+        target: Target,
+        open_at: Callable[[Site], SiteAnswer],
+        what: str,
+        location: Location | None = None,
+        *,
+        converted: bool = False,
+    ) -> Opened:
+        """The object as `open_at` asks for it.
+
+        converted  the site is asked for another form than the stored one: when it refuses, it is
+                   asked whether it has the object at all
+        """
+        location = location or self.locate(scope, target.study)
+        has = (lambda site: self._has(site, target)) if converted else None
+        try:
+            opened = open_best(location, scope.by_id, open_at, what, has)
+            return replace(opened, service_url=scope.service_url)
+        except (NotFound, NoSiteAnswered):
+            self.gateway.locator.forget(target.study)
+            raise
+
+    def series_of(self, site: Site, target: Target, deadline: Deadline) -> list[Dataset]:
+        """Rows of a study's series at a site, or of the one series, in order; raises SiteError."""
+        query = Query(level=Level.SERIES, study_uid=target.study, limit=MOST_ROWS)
+        wire = self.gateway.wire
+        page = dicomweb.search(wire, site, query, deadline)
+        rows = page.rows
+        if page.light:
+            uids = [text(row, "SeriesInstanceUID") for row in rows]
+            rows = dicomweb.describe(wire, site, query, uids, deadline)
+        return [row for row in rows if target.series in (None, text(row, "SeriesInstanceUID"))]
+
+    def instances_of(self, site: Site, target: Target, deadline: Deadline) -> list[Dataset]:
+        """Rows of a series' instances, or of the one instance, in order: UID and number at least.
+
+        raises  SiteError; NotAcceptable if there are more than can be listed
+        """
+        query = Query(
+            level=Level.INSTANCE,
+            study_uid=target.study,
+            series_uid=target.series,
+            limit=MOST_ROWS,
+        )
+        page = dicomweb.search(self.gateway.wire, site, query, deadline)
+        if page.truncated:
+            raise NotAcceptable("Accept", "the series is too large for this form")
+        rows = page.rows
+        return [row for row in rows if target.instance in (None, text(row, "SOPInstanceUID"))]
+
+    def ask(self, site: Site, path: str, accept: str) -> SiteAnswer:
+        """Ask one holder; what it says must at least be of a kind that could be an answer."""
+        deadline = Deadline(site.timeouts.first_byte_s)
+        base_url = self.gateway.settings.base_url
+        answer = dicomweb.open_object(self.gateway.wire, site, path, accept, deadline, base_url)
+        if answer.status == 200 and kind_of(answer) not in POSSIBLE_KINDS:
+            raise answer.refuse(SiteSpeaksGarbage(site.site_id, "an unexpected media type"))
+        return answer
+
+    def _has(self, site: Site, target: Target) -> bool:
+        """Whether the site gives the instances behind a refused resource as they are stored."""
+        with self.ask(site, replace(target, below="").path, WHOLE_AS_STORED) as answer:
+            if answer.status == 404:
+                raise NotFound("instance")
+            return answer.status == 200 and bool(answer.read())
+
+
+def target_of(uids: dict[str, str], below: str = "") -> Target:
+    """The resource of a path; raises BadRequest that names the level of a wrong UID."""
+    for field, value in uids.items():
+        check_uid(value, field)
+    return Target(**uids, below=below)
+
+
+def frame_list(frames: str) -> list[int]:
+    """Frame numbers of a path, each once; at most FRAMES_LIMIT (trust.md H4)."""
+    if len(frames) > 10 * FRAMES_LIMIT or not FRAME_LIST.fullmatch(frames):
+        raise BadRequest("frames", "is no list of frame numbers from 1, separated by commas")
+    numbers = list(dict.fromkeys(map(int, frames.split(","))))
+    if len(numbers) > FRAMES_LIMIT:
+        raise BadRequest("frames", f"names more than {FRAMES_LIMIT} frames")
+    return numbers
+
+
+def frames_below(numbers: list[int]) -> str:
+    return "/frames/" + ",".join(map(str, numbers))
+
+
+def upstream_type(opened: Opened) -> tuple[str, dict[str, str]]:
+    """Media type of an opened answer; raises SiteSpeaksGarbage if it has none."""
+    try:
+        return parse_content_type(opened.answer.content_type)
+    except BadRequest as error:
+        opened.answer.close()
+        raise SiteSpeaksGarbage(opened.site.site_id, "no media type") from error
+
+
+def kind_of(answer: SiteAnswer) -> str:
+    try:
+        return parse_content_type(answer.content_type)[0]
+    except BadRequest:
+        return ""

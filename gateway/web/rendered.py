@@ -1,0 +1,208 @@
+"""Pictures and documents that people see: /rendered and /thumbnail (PS3.18 10.4.1.1.3, .4).
+
+The gateway draws them itself from the stored bytes: sites differ, old ones have no thumbnails, die
+of JPEG 2000 or of damaged sizes (trust.md H78). Only for a coding that nobody here can read is the
+site asked, after the size was checked.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from flask import Response, request
+
+from gateway.clock import Deadline
+from gateway.dicom.attributes import text
+from gateway.dicom.media_types import HTML, PDF, PICTURES, Choice, MediaRange, choose_rendered
+from gateway.dicom.transcode import DANGEROUS, LARGEST_PICTURE, CannotDecode
+from gateway.dicom.view_query import (
+    IGNORED,
+    OutOfPicture,
+    View,
+    Viewport,
+    format_view,
+    parse_view,
+    view_as_dict,
+)
+from gateway.errors import BadRequest, NoSiteAnswered, NotAcceptable, NotFound, SiteError
+from gateway.model.answers import Location
+from gateway.model.sites import Site
+from gateway.orthanc.wire import SiteAnswer
+from gateway.web.opening import Opener, Target, frame_list, target_of
+from gateway.web.reports import IS_PDF, html_answer, pdf_answer
+from gateway.web.representation import passed_on, single
+from gateway.web.scope import Scope, accepted
+from gateway.web.stored import StoredInstance, open_instance
+from gateway.web.versions import Versions
+
+THUMBNAIL = Viewport(128, 128)
+# Series that hold no picture of the patient: another one stands for the study.
+_NO_PICTURES = """SR KO PR DOC SEG RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID RWV PLAN ECG HD EPS
+    AU M3D SMR TEXTUREMAP"""
+NO_PICTURES = frozenset(_NO_PICTURES.split())
+DOCUMENTS = frozenset({"SR", "DOC"})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One rendering: of what, how, and which frame (None: the one that stands for all)."""
+
+    target: Target
+    ranges: tuple[MediaRange, ...]
+    view: View
+    frame: int | None = None
+    thumbnail: bool = False
+
+
+class Renderer:
+    """The views; they share how an instance is found, read and drawn."""
+
+    def __init__(self, opener: Opener, versions: Versions) -> None:
+        self._opener = opener
+        self._versions = versions
+        self._pixels = opener.gateway.pixels
+
+    def rendered(
+        self, site_id: str | None = None, frames: str | None = None, **uids: str
+    ) -> Response:
+        return self._view(site_id, frames, uids, thumbnail=False)
+
+    def thumbnail(
+        self, site_id: str | None = None, frames: str | None = None, **uids: str
+    ) -> Response:
+        return self._view(site_id, frames, uids, thumbnail=True)
+
+    def _view(
+        self, site_id: str | None, frames: str | None, uids: dict[str, str], thumbnail: bool
+    ) -> Response:
+        ranges = accepted()
+        choose_rendered(ranges, PICTURES if thumbnail else (*PICTURES, HTML, PDF))
+        view = parse_view(request.args)
+        if thumbnail and view.viewport is None:
+            view = replace(view, viewport=THUMBNAIL)
+        numbers = None if frames is None else frame_list(frames)
+        if numbers is not None and len(numbers) > 1:
+            raise BadRequest("frames", "names several frames; a rendering is of one")
+        number = numbers[0] if numbers else None
+        wish = Wish(target_of(uids), ranges, view, number, thumbnail)
+        return self.answer(self._opener.scope(site_id), wish)
+
+    def answer(self, scope: Scope, wish: Wish) -> Response:
+        """The rendering; 304 where the caller has it already.
+
+        raises  NotAcceptable for what cannot be seen, or not in an accepted form
+        """
+        form = f"rendered {wish}"
+        location = self._opener.locate(scope, wish.target.study)
+        unchanged = self._versions.not_modified(location, form)
+        if unchanged is not None:
+            return unchanged
+        if wish.target.instance is None:
+            wish = replace(wish, target=self._representative(scope, wish))
+        answer = self._by_some_holder(scope, wish, location, form)
+        below = request.path.partition(f"/instances/{wish.target.instance}")[2]
+        place = wish.target.path + (below or ("/thumbnail" if wish.thumbnail else "/rendered"))
+        answer.headers["Content-Location"] = scope.service_url + place
+        for name in IGNORED:
+            if name in request.args:
+                note = f"299 {scope.service_url}: The {name} parameter is not supported."
+                answer.headers.add("Warning", note)
+        return answer
+
+    def _by_some_holder(self, scope: Scope, wish: Wish, location: Location, form: str) -> Response:
+        """Nothing is sent before it is drawn, so any failure of a holder is the next one's turn."""
+        while True:
+            try:
+                with self._pixels.holding() as held:
+                    stored = open_instance(self._opener, scope, wish.target, held, location)
+                    with closing(stored):
+                        tag = self._versions.tag(
+                            wish.target.study, stored.opened.site.site_id, form
+                        )
+                        if stored.about.frames:
+                            return self._draw(scope, wish, stored, tag)
+                        return self._document(scope, wish, stored, tag)
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
+            except CannotDecode as error:
+                raise NotAcceptable("Accept", f"it cannot be rendered: {error}") from error
+
+    def _draw(self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None) -> Response:
+        kind = choose_rendered(wish.ranges, PICTURES).media_type
+        about = stored.about
+        if about.samples > LARGEST_PICTURE:
+            raise CannotDecode("the image is too large")
+        number = wish.frame or about.representative
+        if not wish.frame and not 1 <= number <= about.frames:
+            number = (about.frames + 1) // 2
+        options = {"number": number, "media_type": kind, "view": view_as_dict(wish.view)}
+        try:
+            picture = self._pixels.run("picture", options, *stored.frame(number))
+        except OutOfPicture:
+            raise BadRequest("viewport", "lies outside of the image") from None
+        except LookupError:
+            raise NotFound("frame") from None
+        except CannotDecode:
+            in_shares = wish.view.viewport is not None and wish.view.viewport.relative
+            if about.transfer_syntax in DANGEROUS or kind == "image/gif" or in_shares:
+                raise
+            return self._drawn_by_site(scope, wish, kind)
+        return single(iter([picture]), kind, len(picture), stored.opened, tag)
+
+    def _document(
+        self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None
+    ) -> Response:
+        if wish.thumbnail or wish.frame is not None:
+            raise NotAcceptable("Accept", "this instance has no pixels")
+        found = self._pixels.run("document", {}, stored.document())
+        if found.startswith(IS_PDF):
+            choose_rendered(wish.ranges, (PDF,))
+            return pdf_answer(found, stored.opened, tag)
+        choose_rendered(wish.ranges, (HTML,))
+        return html_answer(found, scope.service_url, stored.opened, tag)
+
+    def _drawn_by_site(self, scope: Scope, wish: Wish, kind: str) -> Response:
+        """A coding that nobody here can read; its site may."""
+        below = f"/frames/{wish.frame}/rendered" if wish.frame else "/rendered"
+        query = format_view(wish.view)
+
+        def open_at(site: Site) -> SiteAnswer:
+            path = wish.target.path + below + (f"?{query}" if query else "")
+            return self._opener.ask(site, path, kind)
+
+        opened = self._opener.open_at(scope, wish.target, open_at, "rendering", converted=True)
+        return passed_on(opened, Choice(kind, single_part=True))
+
+    def _representative(self, scope: Scope, wish: Wish) -> Target:
+        """The middle instance of the series (of the study: of its first series of that kind)."""
+        location = self._opener.locate(scope, wish.target.study)
+        silent = dict(location.silent)
+        for holder in location.holders:
+            site = scope.by_id[holder.site_id]
+            try:
+                found = next(self._middle_ones(site, wish), None)
+            except SiteError as error:
+                silent[site.site_id] = error.code
+                continue
+            if found is not None:
+                return found
+        if silent:
+            raise NoSiteAnswered(silent)
+        raise NotFound("series")
+
+    def _middle_ones(self, site: Site, wish: Wish) -> Iterator[Target]:
+        """The middle instance of each series; first those that suit what is accepted."""
+        deadline = Deadline(site.timeouts.search_s)
+        best = choose_rendered(wish.ranges).media_type
+        rows = self._opener.series_of(site, wish.target, deadline)
+        for row in sorted(rows, key=lambda row: _unsuited(text(row, "Modality"), best)):
+            series = replace(wish.target, series=text(row, "SeriesInstanceUID"))
+            found = self._opener.instances_of(site, series, deadline)
+            if found:
+                yield replace(series, instance=text(found[len(found) // 2], "SOPInstanceUID"))
+
+
+def _unsuited(modality: str, media_type: str) -> bool:
+    if media_type in PICTURES:
+        return modality in NO_PICTURES
+    return modality not in DOCUMENTS

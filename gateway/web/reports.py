@@ -1,0 +1,188 @@
+"""Reports for people: a structured report as a safe HTML page, a PDF as it is, and one page with
+all reports of a study.
+
+Words of a report are only ever text in a template; the pages run no script (trust.md H35, H36).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, render_template
+
+from gateway.bootstrap import Gateway
+from gateway.clock import Deadline
+from gateway.dicom.attributes import text
+from gateway.dicom.media_types import HTML, PDF
+from gateway.dicom.transcode import CannotDecode
+from gateway.errors import NoSiteAnswered, NotFound, SiteError
+from gateway.federation.retrieve import Opened
+from gateway.web.errors import answer_of
+from gateway.web.opening import Opener, Target, target_of
+from gateway.web.representation import single
+from gateway.web.scope import Scope
+from gateway.web.stored import open_instance
+
+IS_PDF = b"%PDF-"
+DOCUMENTS = frozenset({"SR", "DOC"})
+MOST_REPORTS = 20
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
+)
+PDF_POLICY = (
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+)
+
+LABELS = {
+    "PatientName": ("Пациент", "Patient"),
+    "PatientID": ("Номер пациента", "Patient ID"),
+    "PatientBirthDate": ("Дата рождения", "Date of birth"),
+    "PatientSex": ("Пол", "Sex"),
+    "StudyDate": ("Дата исследования", "Study date"),
+    "StudyDescription": ("Исследование", "Study"),
+    "AccessionNumber": ("Номер направления", "Accession number"),
+    "InstitutionName": ("Учреждение", "Institution"),
+    "ReferringPhysicianName": ("Направил", "Referred by"),
+    "ContentDate": ("Дата протокола", "Report date"),
+    "CompletionFlag": ("Готовность", "Completion"),
+    "VerificationFlag": ("Подписание", "Verification"),
+}
+WORDS = {
+    "COMPLETE": "завершён · complete",
+    "PARTIAL": "не завершён · partial",
+    "VERIFIED": "подтверждён врачом · verified",
+    "UNVERIFIED": "не подтверждён врачом · not verified",
+    "M": "мужской · male",
+    "F": "женский · female",
+    "O": "другой · other",
+}
+# What the usual concepts (PS3.16 CID 7001, 7002, 6053) are called in Russian, by their meaning.
+CONCEPTS = {
+    "addendum": "Дополнение",
+    "best illustration of finding": "Показательный снимок",
+    "comparison": "Сравнение",
+    "conclusion": "Заключение",
+    "conclusions": "Заключение",
+    "current procedure descriptions": "Описание процедуры",
+    "diagnostic imaging report": "Протокол лучевого исследования",
+    "finding": "Находка",
+    "findings": "Описание",
+    "history": "Анамнез",
+    "impression": "Заключение",
+    "impressions": "Заключение",
+    "indications for procedure": "Показания",
+    "procedure descriptions": "Описание процедуры",
+    "recommendation": "Рекомендация",
+    "recommendations": "Рекомендации",
+    "request": "Направление",
+    "summary": "Итог",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of a study. `document` None: a PDF, shown from `address`."""
+
+    address: str
+    document: Mapping[str, Any] | None
+    problem: str = ""
+
+
+def html_answer(document: bytes, root: str, opened: Opened, tag: str | None) -> Response:
+    """A structured report (documents.read_document) as a page of its own."""
+    page = _rendered("report.html", document=orjson.loads(document), root=root).encode()
+    answer = single(iter([page]), f"{HTML}; charset=utf-8", len(page), opened, tag)
+    del answer.headers["Content-Disposition"]
+    answer.headers["Content-Security-Policy"] = PAGE_POLICY
+    return answer
+
+
+def pdf_answer(document: bytes, opened: Opened, tag: str | None) -> Response:
+    answer = single(iter([document]), PDF, len(document), opened, tag)
+    answer.headers["Content-Disposition"] = 'inline; filename="report.pdf"'
+    answer.headers["Content-Security-Policy"] = PDF_POLICY
+    return answer
+
+
+def create_blueprint(gateway: Gateway) -> Blueprint:
+    """`/report/STUDY`: all reports of a study on one page, in Russian with English beside it."""
+    door = Blueprint("reports", __name__)
+    opener = Opener(gateway)
+
+    @door.get("/report/<study>")
+    def report(study: str) -> Response:
+        target = target_of({"study": study})
+        scope = opener.scope(None)
+        reports: list[Report] = []
+        problem, status = "", 200
+        try:
+            reports = list(_reports(opener, scope, target))
+        except (NotFound, NoSiteAnswered) as error:
+            answer = answer_of(error)
+            status, problem = answer.status_code, "silent" if answer.status_code == 503 else "none"
+        page = _rendered(
+            "study_reports.html", reports=reports, root=scope.service_url, study=study,
+            problem=problem,
+        )  # fmt: skip
+        answer = Response(page, status)
+        answer.headers["Content-Security-Policy"] = PAGE_POLICY
+        return answer
+
+    return door
+
+
+def _rendered(template: str, **facts: Any) -> str:
+    return render_template(
+        template, labels=LABELS, words=WORDS, concepts=CONCEPTS, day=day, **facts
+    )
+
+
+def day(value: str) -> str:
+    """20260131 and 20260131101500 as people write them; anything else as it is."""
+    for length, written, shown in (
+        (8, "%Y%m%d", "%d.%m.%Y"),
+        (14, "%Y%m%d%H%M%S", "%d.%m.%Y %H:%M"),
+    ):
+        if len(value) == length and value.isdecimal():
+            try:
+                return datetime.strptime(value, written).strftime(shown)
+            except ValueError:
+                return value
+    return value
+
+
+def _reports(opener: Opener, scope: Scope, target: Target) -> Iterator[Report]:
+    """The reports of a study, as its best holder lists them."""
+    for found in _listed(opener, scope, target)[:MOST_REPORTS]:
+        address = scope.service_url + found.path + "/rendered"
+        try:
+            with opener.gateway.pixels.holding() as held:
+                stored = open_instance(opener, scope, found, held)
+                stored.close()
+                document = opener.gateway.pixels.run("document", {}, stored.document())
+        except CannotDecode as error:
+            yield Report(address, None, str(error))
+        else:
+            yield Report(address, None if document.startswith(IS_PDF) else orjson.loads(document))
+
+
+def _listed(opener: Opener, scope: Scope, target: Target) -> list[Target]:
+    location = opener.locate(scope, target.study)
+    silent = dict(location.silent)
+    for holder in location.holders:
+        site = scope.by_id[holder.site_id]
+        deadline = Deadline(site.timeouts.metadata_s)
+        try:
+            return [
+                replace(series, instance=text(row, "SOPInstanceUID"))
+                for found in opener.series_of(site, target, deadline)
+                if text(found, "Modality") in DOCUMENTS
+                for series in [replace(target, series=text(found, "SeriesInstanceUID"))]
+                for row in opener.instances_of(site, series, deadline)
+            ]
+        except SiteError as error:
+            silent[site.site_id] = error.code
+    raise NoSiteAnswered(silent)

@@ -1,0 +1,84 @@
+"""Entity tags (RFC 9110 8.8.3) from the study index: an answer that cannot have changed is 304.
+
+A tag stands for the bytes of one answer: the study's version at the site that gives them, the
+resource, and the form that was chosen. Sites whose feed is not fresh have no version.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from hashlib import blake2b
+from threading import Lock
+
+from flask import Response, request
+
+from gateway.bootstrap import Gateway
+from gateway.clock import monotonic_s, utc_now
+from gateway.errors import RecordsUnavailable
+from gateway.model.answers import Location
+from gateway.records.versions import load_marks
+
+KEEP_S = 2.0  # a viewer asks for hundreds of frames of one study
+KEEP_MOST = 2000
+REVALIDATE = "private, no-cache"
+
+
+class Versions:
+    """Knows the version of each study at each site; one for each blueprint, safe for threads."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._kept: OrderedDict[str, tuple[float, Mapping[str, str]]] = OrderedDict()
+        self._lock = Lock()
+
+    def tag(self, study_uid: str, site_id: str, form: str) -> str | None:
+        """The entity tag of this request's answer from that site; None where nothing is known.
+
+        form  what the answer is in, the same for the same bytes
+        """
+        mark = self._marks(study_uid).get(site_id)
+        if mark is None:
+            return None
+        words = (self._gateway.settings.base_url, request.full_path, site_id, mark, form)
+        return blake2b("\n".join(words).encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+    def not_modified(self, location: Location, form: str) -> Response | None:
+        """304 if the caller has what one of the holders would give."""
+        if not request.if_none_match:
+            return None
+        for holder in location.holders:
+            tag = self.tag(location.study_uid, holder.site_id, form)
+            if tag is not None and request.if_none_match.contains_weak(tag):
+                return stamp(Response(status=304), tag)
+        return None
+
+    def _marks(self, study_uid: str) -> Mapping[str, str]:
+        now = monotonic_s()
+        with self._lock:
+            found_at, marks = self._kept.get(study_uid, (0.0, {}))
+        if study_uid not in self._kept or now - found_at > KEEP_S:
+            try:
+                marks = load_marks(self._gateway.records, study_uid)
+            except RecordsUnavailable:
+                marks = {}
+            with self._lock:
+                self._kept[study_uid] = (now, marks)
+                self._kept.move_to_end(study_uid)
+                while len(self._kept) > KEEP_MOST:
+                    self._kept.popitem(last=False)
+        return {site_id: mark for site_id, mark in marks.items() if self._is_fresh(site_id)}
+
+    def _is_fresh(self, site_id: str) -> bool:
+        state = self._gateway.index_states.get(site_id)
+        if state is None or state.phase != "following" or state.read_at is None:
+            return False
+        age_s = (utc_now() - state.read_at).total_seconds()
+        return age_s <= self._gateway.settings.max_index_age_s
+
+
+def stamp(answer: Response, tag: str | None, *, weak: bool = False) -> Response:
+    """Write the tag; such an answer may be kept by the caller, who asks again each time."""
+    if tag is not None:
+        answer.set_etag(tag, weak)
+        answer.headers["Cache-Control"] = REVALIDATE
+        answer.vary.update(("Accept", "Authorization", "Cookie"))
+    return answer

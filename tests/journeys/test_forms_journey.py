@@ -1,0 +1,372 @@
+"""Forms that the gateway makes itself, over real sites: zip, ranges, versions, documents, URI."""
+
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import numpy as np
+import pydicom
+import pytest
+import requests
+from PIL import Image
+from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless
+
+from tests.conftest import StartOrthanc
+from tests.documents import a_pdf, a_text_report
+from tests.journeys.conftest import Region, start_region
+from tests.journeys.indexed import write_study
+from tests.journeys.test_retrieve_journey import path_of
+from tests.studies import ROOT, Instance, a_study, an_instance
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+IMAGES = a_study(1, (2, 1), SeriesDescription="Грудь / chest")
+J2K = an_instance(2, frames=3, syntax=JPEG2000Lossless)
+REPORT, PDF = a_text_report(1, IMAGES[:1]), a_pdf(1)
+STUDY = f"/studies/{ROOT}.1"
+SINGLE = {"Accept": "application/dicom; transfer-syntax=*"}
+
+
+def a_big_endian_one() -> Instance:
+    plain = an_instance(4)
+    ds = pydicom.dcmread(io.BytesIO(plain.data))
+    ds.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert len(list(ds)) > 10  # elements that were only read over would keep their byte order
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, ds, little_endian=False, implicit_vr=False, force_encoding=True)
+    return Instance(
+        plain.study_uid, plain.series_uid, plain.instance_uid, plain.pixels, out.getvalue()
+    )
+
+
+def a_slow_one() -> Instance:
+    """Noise as JPEG 2000: seconds of work for a decoder."""
+    plain = an_instance(5)
+    ds = pydicom.dcmread(io.BytesIO(plain.data))
+    noise = np.random.default_rng(0).integers(0, 4096, (1600, 1600), dtype=np.uint16)
+    ds.Rows = ds.Columns = 1600
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
+    ds.PixelData = noise.tobytes()
+    ds["PixelData"].VR = "OW"
+    ds.compress(JPEG2000Lossless, generate_instance_uid=False)
+    out = io.BytesIO()
+    ds.save_as(out)
+    return Instance(
+        plain.study_uid, plain.series_uid, plain.instance_uid, noise.tobytes(), out.getvalue()
+    )
+
+
+def a_monster() -> Instance:
+    """A few bytes that say that they are an image of 65535 x 65535."""
+    plain = an_instance(6)
+    ds = pydicom.dcmread(io.BytesIO(plain.data))
+    ds.Rows = ds.Columns = 65535
+    out = io.BytesIO()
+    ds.save_as(out)
+    return Instance(plain.study_uid, plain.series_uid, plain.instance_uid, b"", out.getvalue())
+
+
+BIG_ENDIAN, SLOW, MONSTER = a_big_endian_one(), a_slow_one(), a_monster()
+
+
+@pytest.fixture(scope="module")
+def region(
+    orthanc_generation: str,
+    start_orthanc: StartOrthanc,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Region]:
+    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW, MONSTER]}
+    yield from start_region(
+        orthanc_generation,
+        start_orthanc,
+        tmp_path_factory,
+        content,
+        home="gkb1",
+        settings={"GATEWAY_MAX_INDEX_AGE_S": "3600"},
+    )
+
+
+# ---- zip
+
+
+def unzipped(answer: requests.Response) -> dict[str, bytes]:
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_zip_holds_the_stored_files_under_readable_names(region: Region) -> None:
+    answer = region.gateway.get(STUDY, headers={"Accept": "application/zip"})
+    assert f'filename="{ROOT}.1.zip"' in answer.headers["Content-Disposition"]
+    assert unzipped(answer) == {
+        "001_CT_Грудь_chest/0001.dcm": IMAGES[0].data,
+        "001_CT_Грудь_chest/0002.dcm": IMAGES[1].data,
+        "002_CT_Грудь_chest/0001.dcm": IMAGES[2].data,
+        "008_SR/0001.dcm": REPORT.data,
+        "009_DOC/0001.dcm": PDF.data,
+    }
+
+
+def test_a_zip_of_a_series_and_of_an_instance(region: Region) -> None:
+    for path, count in ((f"{STUDY}/series/{ROOT}.1.1", 2), (path_of(IMAGES[0]), 1)):
+        answer = region.gateway.get(path, headers={"Accept": "application/zip"})
+        assert len(unzipped(answer)) == count
+
+
+def test_a_broken_zip_is_resumed_by_name(region: Region) -> None:
+    def rest(name: str) -> requests.Response:
+        path = f"{STUDY}?accept=application/zip&after={quote(name)}"
+        return region.gateway.get(path)
+
+    found = unzipped(rest("002_CT_Грудь_chest/0001.dcm"))
+    assert list(found) == ["008_SR/0001.dcm", "009_DOC/0001.dcm"]
+    assert (rest("unknown").status_code, rest("009_DOC/0001.dcm").status_code) == (400, 404)
+
+
+# ---- single parts and ranges
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "expected"),
+    [
+        ("bytes=0-9", 206, slice(0, 10)),
+        ("bytes=4000-", 206, slice(4000, None)),
+        ("bytes=-20", 206, slice(-20, None)),
+        ("bytes=0-1,5-6", 200, slice(None)),
+        ("items=1-2", 200, slice(None)),
+    ],
+)
+def test_a_range_of_a_single_part_is_cut_out(
+    region: Region, asked: str, status: int, expected: slice
+) -> None:
+    answer = region.gateway.get(path_of(IMAGES[0]), headers=SINGLE | {"Range": asked})
+    assert (answer.status_code, answer.content) == (status, IMAGES[0].data[expected])
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+
+def test_a_range_behind_the_end_is_416_and_tells_the_size(region: Region) -> None:
+    answer = region.gateway.get(path_of(IMAGES[0]), headers=SINGLE | {"Range": "bytes=99999-"})
+    size = len(IMAGES[0].data)
+    assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{size}")
+
+
+def test_a_decoded_frame_and_bulk_data_have_ranges_too(region: Region) -> None:
+    frame = path_of(J2K) + "/frames/2"
+    size = len(J2K.pixels) // 3
+    part = {"Accept": "application/octet-stream", "Range": "bytes=10-19"}
+    bulk = path_of(IMAGES[0]) + "/bulk/7fe00010"
+    found = [region.gateway.get(path, headers=part).content for path in (frame, bulk)]
+    assert found == [J2K.pixels[size + 10 : size + 20], IMAGES[0].pixels[10:20]]
+
+
+def test_answers_say_where_they_lie_and_run_nowhere(region: Region) -> None:
+    answer = region.gateway.get(path_of(IMAGES[0]), headers=SINGLE)
+    assert answer.headers["Content-Location"] == region.gateway.dicomweb + path_of(IMAGES[0])
+    assert answer.headers["Content-Disposition"] == "attachment"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+def test_big_endian_images_come_decoded(region: Region) -> None:
+    path = path_of(BIG_ENDIAN)
+    frame = region.gateway.get(path + "/frames/1", headers={"Accept": "application/octet-stream"})
+    picture = region.gateway.get(path + "/rendered")
+    assert (frame.content, picture.status_code) == (BIG_ENDIAN.pixels, 200)
+
+
+@pytest.mark.parametrize("below", ["/rendered", "/thumbnail", "/frames/1/rendered"])
+def test_an_image_that_claims_to_be_huge_is_drawn_by_nobody(region: Region, below: str) -> None:
+    """H78: the site, which may die of it, is not asked either."""
+    answer = region.gateway.get(path_of(MONSTER) + below)
+    assert (answer.status_code, "too large" in answer.json()["detail"]) == (406, True)
+
+
+# ---- versions
+
+
+VERSIONED = {
+    "metadata": (STUDY + "/metadata", {}),
+    "instance": (path_of(IMAGES[0]), SINGLE),
+    "frames": (path_of(J2K) + "/frames/1,2", {}),
+    "picture": (path_of(IMAGES[0]) + "/rendered", {}),
+    "report": (path_of(REPORT) + "/rendered", {}),
+}
+
+
+def test_an_answer_is_304_until_the_study_changes(region: Region) -> None:
+    state = region.gateway.folder / "state"
+    tags: dict[str, str] = {}
+
+    def ask(name: str) -> requests.Response:
+        path, headers = VERSIONED[name]
+        return region.gateway.get(path, headers=headers | {"If-None-Match": tags.get(name, "")})
+
+    assert [n for n in VERSIONED if "ETag" in ask(n).headers] == []  # not in the index yet
+    for version in ("one", "two"):
+        for study in ("1", "2"):
+            write_study(state, "gkb1", f"{ROOT}.{study}", version)
+        wait_until(
+            lambda: all(ask(name).status_code == 200 and "ETag" in ask(name).headers
+                        for name in VERSIONED), 60, "the gateway to see the new version",
+        )  # fmt: skip
+        tags = {name: ask(name).headers["ETag"] for name in VERSIONED}
+        again = {name: ask(name) for name in VERSIONED}
+        assert {a.status_code for a in again.values()} == {304}
+        assert {a.headers["Cache-Control"] for a in again.values()} == {"private, no-cache"}
+    assert tags["instance"].startswith('"')
+    assert tags["frames"].startswith('W/"')  # its boundary is new each time
+
+
+def test_a_range_of_an_old_version_is_the_whole_of_the_new_one(region: Region) -> None:
+    write_study(region.gateway.folder / "state", "gkb1", f"{ROOT}.1", "three")
+    path = path_of(IMAGES[0])
+    wait_until(lambda: "ETag" in region.gateway.get(path, headers=SINGLE).headers, 60, "a version")
+    tag = region.gateway.get(path, headers=SINGLE).headers["ETag"]
+    wanted = SINGLE | {"Range": "bytes=0-9"}
+    statuses = [
+        region.gateway.get(path, headers=wanted | {"If-Range": one}).status_code
+        for one in (tag, '"old"', "W/" + tag, "Wed, 21 Oct 2015 07:28:00 GMT")
+    ]
+    assert statuses == [206, 200, 200, 200]
+
+
+def test_what_the_index_knows_and_nobody_has_is_gone(region: Region) -> None:
+    write_study(region.gateway.folder / "state", "gkb1", f"{ROOT}.77", "one")
+    assert region.gateway.get(f"/studies/{ROOT}.77/metadata").status_code == 410
+
+
+# ---- documents
+
+
+def test_a_report_is_a_page_that_runs_nothing(region: Region) -> None:
+    answer = region.gateway.get(path_of(REPORT) + "/rendered")
+    policy = answer.headers["Content-Security-Policy"]
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert ("default-src 'none'" in policy, "script" in answer.text + policy) == (True, False)
+    texts = ("Иванов Пётр Ильич", "Заключение", "01.01.2026", path_of(IMAGES[0]) + "/thumbnail")
+    assert [text for text in texts if text not in answer.text] == []
+
+
+def test_a_pdf_comes_as_it_was_stored(region: Region) -> None:
+    answer = region.gateway.get(path_of(PDF) + "/rendered")
+    ds = pydicom.dcmread(io.BytesIO(PDF.data))
+    assert (answer.headers["Content-Type"], answer.content) == (
+        "application/pdf",
+        ds.EncapsulatedDocument[: ds.EncapsulatedDocumentLength],
+    )
+
+
+def test_a_study_shows_its_picture_or_its_report_as_is_accepted(region: Region) -> None:
+    kinds = [
+        region.gateway.get(STUDY + "/rendered", headers={"Accept": accept}).headers["Content-Type"]
+        for accept in ("*/*", "image/png", "text/html")
+    ]
+    assert kinds == ["image/jpeg", "image/png", "text/html; charset=utf-8"]
+
+
+@pytest.mark.parametrize(
+    ("study", "status", "words"),
+    [
+        (1, 200, ["Описание", "Протокол (PDF)", f"{ROOT}.1.9.1/rendered"]),
+        (2, 200, ["нет протокола", "no report"]),
+        (999, 404, ["Такого исследования нет", "No hospital has this study"]),
+    ],
+)
+def test_the_page_of_reports_speaks_to_people(
+    region: Region, study: int, status: int, words: list[str]
+) -> None:
+    answer = requests.get(f"{region.gateway.url}/report/{ROOT}.{study}", timeout=60)
+    assert (answer.status_code, [w for w in words if w not in answer.text]) == (status, [])
+
+
+# ---- WADO-URI
+
+
+def wado(region: Region, instance: Instance, /, **parameters: str) -> requests.Response:
+    named = {
+        "requestType": "WADO",
+        "studyUID": instance.study_uid,
+        "seriesUID": instance.series_uid,
+        "objectUID": instance.instance_uid,
+    }
+    return requests.get(f"{region.gateway.url}/wado", params=named | parameters, timeout=60)
+
+
+def test_wado_uri_gives_the_file_that_is_stored(region: Region) -> None:
+    answer = wado(region, IMAGES[0], contentType="application/dicom")
+    assert (answer.headers["Content-Type"], answer.content) == (
+        "application/dicom",
+        IMAGES[0].data,
+    )
+    answer = wado(region, J2K, contentType="application/dicom", transferSyntax=JPEG2000Lossless)
+    assert answer.content == J2K.data
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size"),
+    [
+        ({}, (64, 64)),
+        ({"rows": "32"}, (32, 32)),
+        ({"columns": "128", "rows": "64"}, (64, 64)),
+        ({"region": "0,0,0.5,1"}, (32, 64)),
+        ({"windowCenter": "100", "windowWidth": "50", "imageQuality": "50"}, (64, 64)),
+        ({"frameNumber": "3"}, (64, 64)),
+    ],
+)
+def test_wado_uri_draws(region: Region, parameters: dict[str, str], size: tuple[int, int]) -> None:
+    answer = wado(region, J2K, **parameters)
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(answer.content)).size == size
+
+
+def test_wado_uri_shows_reports(region: Region) -> None:
+    kinds = [wado(region, one).headers["Content-Type"] for one in (REPORT, PDF)]
+    assert kinds == ["text/html; charset=utf-8", "application/pdf"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "field"),
+    [
+        ({"requestType": "RID"}, 400, "requestType"),
+        ({"objectUID": "../../system"}, 400, "objectUID"),
+        ({"studyUID": ""}, 400, "studyUID"),
+        ({"rows": "0"}, 400, "rows"),
+        ({"rows": "99999"}, 400, "rows"),
+        ({"region": "1,1,0,0"}, 400, "region"),
+        ({"windowCenter": "5"}, 400, "windowWidth"),
+        ({"frameNumber": "x"}, 400, "frameNumber"),
+        ({"anonymize": "yes"}, 400, "anonymize"),
+        ({"contentType": "video/mp4"}, 406, "Accept"),
+        ({"contentType": "application/dicom", "transferSyntax": "x"}, 400, "transferSyntax"),
+    ],
+)
+def test_wado_uri_refuses_by_name(
+    region: Region, parameters: dict[str, str], status: int, field: str
+) -> None:
+    answer = wado(region, IMAGES[0], **parameters)
+    assert (answer.status_code, answer.json()["field"]) == (status, field)
+
+
+# ---- work
+
+
+def test_other_requests_are_answered_while_an_image_is_decoded(region: Region) -> None:
+    """One web process serves all of them: decoding must not be done in it."""
+    done = threading.Event()
+    statuses: list[int] = []
+
+    def draw() -> None:
+        statuses.append(region.gateway.get(path_of(SLOW) + "/rendered").status_code)
+        done.set()
+
+    drawing = threading.Thread(target=draw)
+    drawing.start()
+    answered = 0
+    while not done.is_set():
+        answered += requests.get(f"{region.gateway.url}/healthz", timeout=60).status_code == 200
+    drawing.join()
+    assert (statuses, answered > 5) == ([200], True)
