@@ -1,19 +1,21 @@
 """Builds the one Gateway object of a process: what the doors need, wired once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.bookmarks import Bookmarks
 from gateway.clock import Deadline, monotonic_s
 from gateway.dicom.attributes import Dataset
 from gateway.dicom.query import Query
-from gateway.errors import RecordsUnavailable
+from gateway.errors import RecordsUnavailable, SiteError
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
 from gateway.log import log
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
+from gateway.model.standing import TRY_AGAIN_S
 from gateway.orthanc import dicomweb
 from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
@@ -43,6 +45,7 @@ class Gateway:
     stored: StoredSyntaxes
     pixels: PixelWorkers
     bookmarks: Bookmarks
+    _tried_at: dict[str, float] = field(default_factory=dict, repr=False)
     _looked_at: float = field(default=0.0, repr=False)
     _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
     _states_at: float = field(default=0.0, repr=False)
@@ -83,11 +86,49 @@ class Gateway:
         return self._states
 
     def gather(
-        self, query: Query, sites: Sequence[Site]
+        self, query: Query, sites: Sequence[Site], known: Collection[str] = ()
     ) -> tuple[dict[str, SitePage], dict[str, str], Query]:
-        """Ask these sites live; see federation.search.gather."""
+        """Ask these sites live; see federation.search.gather.
+
+        known  sites whose rows are in the index: of these one that was silent when it was last
+               asked is not waited for, so that a dead hospital costs no search its deadline
+        """
+        quiet = {
+            site.site_id: code
+            for site in sites
+            if site.site_id in known and (code := self._last_silence(site))
+        }
+        awaited = [site for site in sites if site.site_id not in quiet]
+        for site in sites:
+            if site.site_id in quiet:
+                self._try_again(site, query)
         deadline_s = self.settings.search_deadline_s
-        return gather(query, sites, self._ask, self._describe, self.pool, deadline_s)
+        pages, silent, shown = gather(
+            query, awaited, self._ask, self._describe, self.pool, deadline_s
+        )
+        return pages, dict(sorted((silent | quiet).items())), shown
+
+    def _last_silence(self, site: Site) -> str:
+        """SiteError.code if the last that is known of it is a failure; of the probe if this process
+        has not yet asked it.
+        """
+        standing = self.wire.standing(site)
+        if standing.last_failure_at is not None:
+            return "" if standing.answers else standing.last_failure
+        return "" if standing.answers else self.profile(site.site_id).problem.partition(" ")[0]
+
+    def _try_again(self, site: Site, query: Query) -> None:
+        """Let the question go out now and then, for nobody: its answer mends the standing."""
+        now = monotonic_s()
+        if now - self._tried_at.get(site.site_id, -TRY_AGAIN_S) < TRY_AGAIN_S:
+            return
+        self._tried_at[site.site_id] = now
+
+        def ask() -> None:
+            with suppress(SiteError):
+                self._ask(site, query, Deadline(site.timeouts.search_s))
+
+        self.pool.submit(ask)
 
     def _ask(self, site: Site, query: Query, deadline: Deadline) -> SitePage:
         return dicomweb.search(self.wire, site, query, deadline)

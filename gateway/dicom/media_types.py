@@ -202,7 +202,7 @@ def _read(field: str, pieces: Sequence[str]) -> tuple[str, dict[str, str]]:
             continue
         name, equals, value = piece.partition("=")
         name, value = name.strip().lower(), value.strip()
-        if not equals or _NAME.match(name) is None or any(ord(c) < 32 for c in value):
+        if not equals or _NAME.match(name) is None or min(value, default=" ") < " ":
             raise BadRequest(field, "has a parameter that is not name=value")
         if name == "type":
             value, *inside = value.split(";")
@@ -251,6 +251,11 @@ def rank(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Choice,
     not know here what a site can make, so the next choice may have to be taken.
     raises  NotAcceptable if nothing is
     """
+    return _rank(tuple(ranges), tuple(offers))
+
+
+@lru_cache(maxsize=256)  # as for parse_accept
+def _rank(ranges: tuple[MediaRange, ...], offers: tuple[Offer, ...]) -> tuple[Choice, ...]:
     found: list[tuple[tuple[float, int, int], Choice]] = []
     for place, offer in enumerate(offers):
         for syntax in _asked_syntaxes(ranges, offer):

@@ -9,6 +9,7 @@ to the merged list (PS3.18 8.3.4.4), whose order is total (8.3.4.4.1: same quest
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -132,6 +133,8 @@ def _different_patients(rows: Sequence[Dataset]) -> bool:
     An absent value disagrees with nothing. PatientID is left out: it differs between hospitals
     for the same person. A name in Latin letters is the same name.
     """
+    if len(rows) < 2:
+        return False
     for name in ("PatientName", "PatientBirthDate", "PatientSex"):
         said = {latin_key(text(row, name)) for row in rows} - {""}
         if len(said) > 1:
@@ -177,6 +180,7 @@ def _name_holders(merged: Dataset, holders: Sequence[Site], silent: Collection[s
     merged["00080056"] = make("InstanceAvailability", word)
 
 
+@lru_cache(maxsize=4096)  # days repeat from row to row
 def _utc_offset(time_zone: str, study_date: str) -> str:
     """The zone's offset on that day as PS3.3 writes it, "+0500"; "" for a date that is none."""
     try:

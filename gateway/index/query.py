@@ -252,7 +252,7 @@ def _select(
     statement = _walk(connection, query.level, terms)
     most = _enough(need)
     while True:
-        places = [_Place(*row) for row in connection.execute(statement.limit(most))]
+        places = [_Place(*row) for row in connection.execute(statement.limit(most)).all()]
         uids = len(_uids(places))
         if len(places) < most:
             return places, uids
@@ -381,9 +381,8 @@ def _describe(
     held: dict[str, dict[str, Dataset]] = {}
     for some in _batches(uids):
         statement = sa.select(*columns).select_from(_source(level))
-        for site_id, uid, *found in connection.execute(
-            statement.where(*scope, _uid(level).in_(some))
-        ):
+        where = (*scope, _uid(level).in_(some))
+        for site_id, uid, *found in connection.execute(statement.where(*where)).all():
             held.setdefault(site_id, {})[uid] = _dataset(*found)
     return tuple(
         SitePage(site_id, tuple(rows.values()), frozenset(rows))

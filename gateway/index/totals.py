@@ -1,24 +1,38 @@
-"""How many studies the whole index has: the one total that is too dear to count for each search.
+"""How many studies a list has: exactly, or not said at all; never at the cost of the answer.
 
-It is counted once a minute for each set of sites and process, and carried forward (or back) to the
-asked moment by what was first seen between. Studies that were deleted since are still in it, for a
-minute at most.
+Few are counted for each search. The whole index is too dear for that: it is counted beside, in
+slices, about once a minute for each set of sites and process, and carried forward (or back) to the
+asked moment by what was first seen between. Until that is done the total is unknown. Studies that
+were deleted since the count are still in it, for a minute or so.
 """
 
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from gateway.clock import utc_now
-from gateway.index.terms import scope_terms
+from gateway.clock import monotonic_s, utc_now
+from gateway.errors import RecordsRefused, RecordsUnavailable
+from gateway.index.terms import is_one_of, scope_terms
+from gateway.log import log
 from gateway.records.engine import Records
 from gateway.records.studies import study
 
-FRESH = timedelta(minutes=1)
+MANY = 10_000
+"""So many rows are counted for one search: some milliseconds on either database."""
+SLICE = 5000
+PAUSE_S = 0.01
+"""Between two slices: SQLite holds up all other requests of a process while it counts."""
+SETTLED = timedelta(minutes=1)
+"""Rows that were seen longer ago than that are committed."""
+FRESH_S = 60.0
+SHARE = 0.02
+"""Of a process' time that counting may take: a larger index is counted less often."""
+TOO_OLD_S = 600.0
 MOST_KEPT = 1000
 
 
@@ -27,12 +41,30 @@ class _Count:
     """Studies first seen until then."""
 
     until: datetime
-    counted_at: datetime
     total: int
+    counted_at: float
+    seconds: float
+
+    @property
+    def age_s(self) -> float:
+        return monotonic_s() - self.counted_at
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.age_s <= max(FRESH_S, self.seconds / SHARE)
 
 
-_counts: WeakKeyDictionary[Records, dict[frozenset[str], _Count]] = WeakKeyDictionary()
-_one_at_a_time = threading.Lock()
+@dataclass
+class _Kept:
+    """What is known of one database."""
+
+    counts: dict[frozenset[str], _Count] = field(default_factory=dict)
+    waiting: dict[frozenset[str], None] = field(default_factory=dict)
+    runs: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_kept: WeakKeyDictionary[Records, _Kept] = WeakKeyDictionary()
 
 
 def count_studies(
@@ -40,57 +72,106 @@ def count_studies(
     connection: sa.Connection,
     site_ids: Sequence[str],
     as_of: datetime | None,
-) -> int:
-    """Distinct studies of these sites first seen until `as_of`, or until now."""
-    now = utc_now()
-    moment = as_of or now
-    base = _base(records, connection, frozenset(site_ids), moment, now)
-    if moment == base.until:
-        return base.total
-    first, last = sorted((base.until, moment))
-    between = _count_between(connection, site_ids, first, last)
+) -> int | None:
+    """Distinct studies of these sites first seen until `as_of`, or until now.
+
+    returns  None while they are being counted, and while too many come to keep up with
+    """
+    kept, scope = _kept.setdefault(records, _Kept()), frozenset(site_ids)
+    base = kept.counts.get(scope)
+    if base is None and scope not in kept.waiting:
+        total, last = _count_slice(connection, site_ids, as_of, "")
+        if not last:
+            return total
+    if base is None or not base.is_fresh:
+        _order(kept, records, scope)
+    if base is None or base.age_s > max(TOO_OLD_S, base.seconds / SHARE * 2):
+        return None
+    moment = as_of or utc_now()
+    first, last_moment = sorted((base.until, moment))
+    between = _count_between(connection, site_ids, first, last_moment)
+    if between is None:
+        return None
     return base.total + (between if moment > base.until else -between)
 
 
-def _base(
-    records: Records,
-    connection: sa.Connection,
-    scope: frozenset[str],
-    moment: datetime,
-    now: datetime,
-) -> _Count:
-    kept = _counts.setdefault(records, {})
-    base = kept.get(scope)
-    if base is None or now - base.counted_at > FRESH:
-        with _one_at_a_time:
-            base = kept.get(scope)
-            if base is None or now - base.counted_at > FRESH:
-                if len(kept) >= MOST_KEPT:
-                    kept.clear()
-                base = _Count(moment, now, _count_until(connection, scope, moment))
-                kept[scope] = base
-    return base
+def _count_some(connection: sa.Connection, uids: sa.Select[str]) -> int | None:
+    """How many different UIDs a statement gives; None if it has more than MANY rows."""
+    some = uids.limit(MANY + 1).subquery()
+    (uid,) = some.c
+    question = sa.select(sa.func.count(), sa.func.count(uid.distinct())).select_from(some)
+    rows, total = connection.execute(question).one()
+    return None if rows > MANY else int(total)
 
 
-def _count_until(connection: sa.Connection, scope: frozenset[str], moment: datetime) -> int:
-    # In the order of its index, so that no database sorts a million UIDs.
-    each = sa.select(study.c.study_uid).where(*scope_terms(list(scope), moment)).distinct()
-    return int(
-        connection.execute(sa.select(sa.func.count()).select_from(each.subquery())).scalar_one()
-    )
+def _order(kept: _Kept, records: Records, scope: frozenset[str]) -> None:
+    """Have it counted by a thread, one after the other."""
+    with kept.lock:
+        kept.waiting.setdefault(scope)
+        if not kept.runs:
+            kept.runs = True
+            threading.Thread(target=_count_waiting, args=(kept, records), daemon=True).start()
+
+
+def _count_waiting(kept: _Kept, records: Records) -> None:
+    while True:
+        with kept.lock:
+            scope = next(iter(kept.waiting), None)
+            if scope is None:
+                kept.runs = False
+                return
+        try:
+            found = _count_all(records, scope)
+        except (RecordsUnavailable, RecordsRefused) as error:
+            log.warning("studies not counted", why=str(error))
+        else:
+            if len(kept.counts) >= MOST_KEPT:
+                kept.counts.clear()
+            kept.counts[scope] = found
+        with kept.lock:
+            del kept.waiting[scope]
+
+
+def _count_all(records: Records, scope: frozenset[str]) -> _Count:
+    until = utc_now() - SETTLED
+    total, after, seconds = 0, "", 0.0
+    while True:
+        begin = monotonic_s()
+        with records.read() as connection:
+            found, after = _count_slice(connection, sorted(scope), until, after)
+        total += found
+        seconds += monotonic_s() - begin
+        if not after:
+            return _Count(until, total, monotonic_s(), seconds)
+        time.sleep(PAUSE_S)
+
+
+def _count_slice(
+    connection: sa.Connection, site_ids: Sequence[str], moment: datetime | None, after: str
+) -> tuple[int, str]:
+    """How many of the next SLICE studies there are, and the last of them; "" if there are no more.
+
+    In the order of its index, so that no database sorts a million UIDs.
+    """
+    terms = [*scope_terms(site_ids, moment), study.c.study_uid > after]
+    each = sa.select(study.c.study_uid).where(*terms).distinct()
+    some = each.order_by(study.c.study_uid).limit(SLICE).subquery()
+    question = sa.select(sa.func.count(), sa.func.max(some.c.study_uid))
+    found, last = connection.execute(question).one()
+    return found, last if found == SLICE else ""
 
 
 def _count_between(
     connection: sa.Connection, site_ids: Sequence[str], first: datetime, last: datetime
-) -> int:
+) -> int | None:
     """Studies that nobody in scope had until `first` and somebody had until `last`."""
     earlier = study.alias()
     known = sa.exists().where(
         earlier.c.study_uid == study.c.study_uid,
         earlier.c.first_seen_at <= first,
-        earlier.c.site_id.in_(sorted(set(site_ids))),
+        is_one_of(earlier.c.site_id, sorted(set(site_ids))),
     )
-    new = sa.select(sa.func.count(study.c.study_uid.distinct())).where(
-        *scope_terms(site_ids, last), study.c.first_seen_at > first, ~known
+    new = sa.select(study.c.study_uid)
+    return _count_some(
+        connection, new.where(*scope_terms(site_ids, last), study.c.first_seen_at > first, ~known)
     )
-    return int(connection.execute(new).scalar_one())

@@ -7,6 +7,7 @@ from gateway.web import (
     capabilities,
     errors,
     events,
+    front_proxy,
     health,
     home,
     qido,
@@ -31,6 +32,7 @@ def create_app(gateway: Gateway) -> Flask:
         for door in (qido, wado, stow):
             app.register_blueprint(door.create_blueprint(gateway, name), url_prefix=prefix)
     app.register_blueprint(health.create_blueprint(gateway))
+    app.register_blueprint(front_proxy.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
     app.register_blueprint(upload.create_blueprint(gateway))

@@ -8,7 +8,7 @@ OFFLINE, with a warning that says how old they are (design.md 3.1).
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.bootstrap import Gateway
 from gateway.clock import monotonic_s, utc_now
@@ -40,18 +40,19 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     by_id = {site.site_id: site for site in sites}
     states = {site_id: s for site_id, s in gateway.index_states.items() if site_id in by_id}
     now = utc_now()
+    oldest = now - timedelta(seconds=gateway.settings.max_index_age_s)
     if query.level is Level.INSTANCE:
-        fresh = {site_id: s for site_id, s in states.items() if _is_fresh(gateway, s, now)}
+        fresh = {site_id: s for site_id, s in states.items() if _is_fresh(s, oldest)}
         return _search_instances(gateway, query, by_id, fresh, service_url)
     as_of = _as_of(gateway, query, now, list(by_id))
-    stale = [site for site in sites if not _is_fresh(gateway, states.get(site.site_id), now)]
+    stale = [site for site in sites if not _is_fresh(states.get(site.site_id), oldest)]
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
     silent: dict[str, str] = {}
     shown = query
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
-        live, silent, shown = gateway.gather(whole, stale)
+        live, silent, shown = gateway.gather(whole, stale, states)
     silent = dict(sorted((silent | _fell_silent(gateway, by_id, states, live, now)).items()))
     indexed = [site_id for site_id in states if site_id not in live]
     untold = (
@@ -126,10 +127,10 @@ def _hides_sequences(gateway: Gateway, site: Site) -> bool:
     return site.kind == "orthanc" and [int(n) for n in numbers[:2]] < [1, 17]
 
 
-def _is_fresh(gateway: Gateway, state: IndexState | None, now: datetime) -> bool:
+def _is_fresh(state: IndexState | None, oldest: datetime) -> bool:
     if state is None or state.phase != "following" or state.read_at is None:
         return False
-    return (now - state.read_at).total_seconds() <= gateway.settings.max_index_age_s
+    return state.read_at >= oldest
 
 
 def _fell_silent(

@@ -1,0 +1,88 @@
+"""The total of a long list is exact or it is not said."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.index import totals
+from gateway.index.totals import count_studies
+from gateway.records.engine import Records, metadata, open_records
+from gateway.records.studies import study
+from tests.index.rows import START, element, study_row
+from tests.records.conftest import database_url, postgres_url
+from tests.waiting import wait_until
+
+__all__ = ["database_url", "postgres_url"]
+SITES = ["north", "south"]
+LONG_AGO, LATER = START - timedelta(days=2), START + timedelta(days=1)
+
+
+@pytest.fixture
+def index(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Records]:
+    """An index whose lists are long from three studies on."""
+    monkeypatch.setattr(totals, "SLICE", 3)
+    monkeypatch.setattr(totals, "MANY", 3)
+    monkeypatch.setattr(totals, "PAUSE_S", 0.0)
+    records = open_records(database_url)
+    metadata.drop_all(records.engine, tables=[study])
+    metadata.create_all(records.engine, tables=[study])
+    yield records
+    records.close()
+
+
+def add(index: Records, numbers: Iterable[int], seen: datetime, site_id: str = "north") -> None:
+    records = {f"1.2.{number}": element("StudyInstanceUID", f"1.2.{number}") for number in numbers}
+    rows = [study_row(site_id, uid, record, seen) for uid, record in records.items()]
+    with index.write() as connection:
+        connection.execute(sa.insert(study), rows)
+
+
+def total(index: Records, as_of: datetime | None = None) -> int | None:
+    with index.read() as connection:
+        return count_studies(index, connection, SITES, as_of)
+
+
+def counted(index: Records) -> int | None:
+    """The total once somebody has counted."""
+    wait_until(lambda: total(index) is not None, 60, "the count")
+    return total(index)
+
+
+def test_few_studies_are_counted_for_each_search(index: Records) -> None:
+    add(index, [1, 2], LONG_AGO)
+    add(index, [2], LONG_AGO, "south")
+    assert (total(index), total(index, LONG_AGO - timedelta(days=1))) == (2, 0)
+
+
+def test_the_total_of_many_is_not_said_until_they_are_counted(index: Records) -> None:
+    add(index, range(8), LONG_AGO)
+    add(index, range(4), LONG_AGO, "south")
+    assert (total(index), counted(index)) == (None, 8)
+
+
+def test_what_is_first_seen_after_the_count_is_in_the_total(index: Records) -> None:
+    add(index, range(8), LONG_AGO)
+    counted(index)
+    now = totals.utc_now()
+    add(index, [8, 9], now)
+    add(index, [1], now, "south")  # another copy of what is known
+    assert (total(index), total(index, LONG_AGO)) == (10, 8)
+
+
+def test_more_new_studies_than_can_be_counted_make_the_total_unknown(index: Records) -> None:
+    add(index, range(8), LONG_AGO)
+    counted(index)
+    add(index, range(8, 13), totals.utc_now())
+    assert total(index) is None
+
+
+def test_an_old_count_is_not_used(index: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(index, range(8), LONG_AGO)
+    counted(index)
+    now = totals.monotonic_s()
+    with index.write() as connection:
+        connection.execute(sa.delete(study).where(study.c.study_uid == "1.2.7"))
+    monkeypatch.setattr(totals, "monotonic_s", lambda: now + 2 * totals.TOO_OLD_S)
+    assert (total(index), counted(index)) == (None, 7)
