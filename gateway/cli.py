@@ -23,6 +23,7 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
 from gateway.model.wording import number, span
+from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
 from gateway.records.studies import IndexState, load_index_states
@@ -213,6 +214,26 @@ def check_config(region: Path | None) -> None:
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{settings.region}: {len(found.sites)} sites, no mistakes")
+
+
+@main.command("nginx-config")
+@region_option
+@click.option("--listen", default="80", show_default=True, help='As nginx writes it: "443 ssl".')
+@click.option("--certificate", default="", help="Certificate for TLS, PEM.")
+@click.option("--key", default="", help="Its key.")
+@click.option("--folder", default="/dev/shm/gateway-decisions", show_default=True)  # noqa: S108
+def nginx_config(region: Path | None, listen: str, certificate: str, key: str, folder: str) -> None:
+    """Print the configuration of the nginx that stands in front.
+
+    FOLDER is where nginx keeps decisions for some seconds; it makes it by itself.
+    """
+    settings = _settings(region=region)
+    try:
+        found = load_region(settings.region)
+        text = configuration(settings, found, listen, folder, certificate, key)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(text, nl=False)
 
 
 main.add_command(sample_data)

@@ -5,6 +5,7 @@ GatewayError
 ├── BadRequest               the caller's words are wrong; names the field
 │   ├── NotAcceptable        no representation that the caller accepts
 │   ├── UnsupportedMediaType the body is of a kind that we do not take
+│   ├── TooSlow              the body comes too slowly
 │   ├── RangeNotSatisfiable  the byte range lies behind the end; has the size
 │   ├── PayloadTooLarge      a limit is exceeded
 │   └── TooBroad             a search that would have to read too many records
@@ -12,6 +13,7 @@ GatewayError
 ├── NotFound                 every site that may know was asked, and none has it
 │   └── Gone                 it was there: the index knows it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
@@ -80,6 +82,10 @@ class PayloadTooLarge(BadRequest):
     """A body, part or answer is larger than its limit."""
 
 
+class TooSlow(BadRequest):
+    """The body comes so slowly that it would keep others waiting."""
+
+
 class TooBroad(BadRequest):
     """Too many records would have to be read to find those that match (PS3.18 10.6.3.1: 413)."""
 
@@ -112,6 +118,12 @@ class NoSiteAnswered(GatewayError):
         super().__init__("no answer from " + ", ".join(silent) if silent else "no site configured")
         self.silent = dict(silent)
         self.retry_after_s = retry_after_s
+
+
+class NoRoom(GatewayError):
+    """The folder for what must wait on disk has no room left."""
+
+    transient = True
 
 
 class BadSignature(GatewayError):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gateway.errors import SettingsError
 
 PREFIX = "GATEWAY_"
+MOST_DECISION_S = 60  # a right that is withdrawn may last so long
 LOOPBACK_ONLY = (
     "{name}={value}: the gateway has no login yet, so it listens on loopback only. "
     "Use 127.0.0.1 or ::1 and let a proxy on the same host stand in front."
@@ -38,6 +39,9 @@ class Settings:
     redis_url: str = _setting("redis://127.0.0.1:6379/0", "Redis of the work queues")
     viewer_dir: Path = _setting(Path(".viewer"), "folder with the built OHIF viewer")
     web_workers: int = _setting(2, "web processes; one per core")
+    proxy_decision_s: int = _setting(
+        0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
+    )
     search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")
     max_index_age_s: float = _setting(
         15.0, "a site whose feed was read longer ago is asked live; seconds"
@@ -126,6 +130,8 @@ def _check(settings: Settings) -> list[str]:
     for name in [*positive.split(), "check_every_s"]:
         if getattr(settings, name) <= 0:
             mistakes.append(f"{PREFIX}{name.upper()}: must be greater than 0")
+    if not 0 <= settings.proxy_decision_s <= MOST_DECISION_S:
+        mistakes.append(f"GATEWAY_PROXY_DECISION_S: must be from 0 to {MOST_DECISION_S}")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):

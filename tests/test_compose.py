@@ -22,9 +22,12 @@ from gateway.demo.layout import (
     site_settings,
     write_compose_files,
 )
-from gateway.demo.servers import REDIS_OPTIONS, Program, free_port, read_configuration
+from gateway.demo.servers import REDIS_OPTIONS, free_port, read_configuration
+from gateway.model.sites import Region
+from gateway.nginx import configuration
 from gateway.region_file import load_region
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
+from tests.nginx import Nginx
 
 ROOT = Path(__file__).parents[1]
 REGION = ["--region", "/run/secrets/region.toml"]
@@ -123,7 +126,12 @@ def test_settings_are_those_of_make_run(services, files, tmp_path):
 
 def test_the_proxy_stands_where_the_gateway_is_on_loopback(services):
     assert services["proxy"]["network_mode"] == "service:web"
-    assert f"server 127.0.0.1:{DEFAULT_PORT};" in (ROOT / ".ci" / "nginx.conf").read_text()
+
+
+def test_the_proxy_has_the_configuration_that_the_gateway_prints():
+    nobody = Region(name_ru="", name_en="", home_site="", sites=())
+    printed = configuration(Settings(port=DEFAULT_PORT), nobody, "80", "/unused")
+    assert (ROOT / ".ci" / "nginx.conf").read_text() == printed
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.site_id)
@@ -210,27 +218,8 @@ def test_the_front_proxy_does_not_turn_a_cut_answer_into_a_whole_one(tmp_path):
         site = (ROOT / ".ci" / "nginx.conf").read_text()
         site = site.replace("127.0.0.1:8080", f"127.0.0.1:{upstream.port}")
         site = site.replace("listen 80;", f"listen 127.0.0.1:{port};")
-        paths = [f"{kind}_temp_path {tmp_path}/{kind};" for kind in TEMPORARY]
-        (tmp_path / "nginx.conf").write_text(
-            f"daemon off; pid {tmp_path}/pid; error_log stderr; events {{}}\n"
-            f"http {{ access_log off; {' '.join(paths)}\n{site} }}\n"
-        )
-        nginx = Program(
-            "nginx",
-            ["/usr/sbin/nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
-            tmp_path / "log",
-            ready=lambda: listens(port),
-        )
-        with nginx:
+        with Nginx(tmp_path, port, site):
             assert read_all(port, "/whole").endswith(b"5\r\nhello\r\n0\r\n\r\n")
             cut = read_all(port, "/cut")
             assert b"hello" in cut
             assert not cut.endswith(b"0\r\n\r\n")
-
-
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.dicom.uids import is_lenient_uid
-from gateway.errors import BadRequest, NotAcceptable
+from gateway.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 MAX_ACCEPT = 8192
 MAX_RANGES = 100
@@ -202,7 +202,7 @@ def _read(field: str, pieces: Sequence[str]) -> tuple[str, dict[str, str]]:
             continue
         name, equals, value = piece.partition("=")
         name, value = name.strip().lower(), value.strip()
-        if not equals or _NAME.match(name) is None or any(ord(c) < 32 for c in value):
+        if not equals or _NAME.match(name) is None or min(value, default=" ") < " ":
             raise BadRequest(field, "has a parameter that is not name=value")
         if name == "type":
             value, *inside = value.split(";")
@@ -251,6 +251,11 @@ def rank(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Choice,
     not know here what a site can make, so the next choice may have to be taken.
     raises  NotAcceptable if nothing is
     """
+    return _rank(tuple(ranges), tuple(offers))
+
+
+@lru_cache(maxsize=256)  # as for parse_accept
+def _rank(ranges: tuple[MediaRange, ...], offers: tuple[Offer, ...]) -> tuple[Choice, ...]:
     found: list[tuple[tuple[float, int, int], Choice]] = []
     for place, offer in enumerate(offers):
         for syntax in _asked_syntaxes(ranges, offer):
@@ -367,6 +372,18 @@ def choose_rendered(
 def wanted_syntax(choice: Choice) -> str:
     """The transfer syntax that a choice of DICOM or frames stands for; "*" is as stored."""
     return choice.transfer_syntax or _SYNTAXES.get(choice.part_type or "", (EXPLICIT_LE,))[0]
+
+
+def bulk_syntax(media_type: str, parameters: Mapping[str, str]) -> str:
+    """Transfer syntax of a bulk data part that is stored; "" if its bytes are not encapsulated.
+
+    raises  UnsupportedMediaType
+    """
+    kind = _ALIASES.get(media_type, media_type)
+    syntax = parameters.get("transfer-syntax", "")
+    if kind not in _SYNTAXES or syntax not in ("", *_SYNTAXES[kind]):
+        raise UnsupportedMediaType("body", "a bulk data part is of no media type of PS3.18 8.7.3.3")
+    return "" if kind == OCTETS else syntax or _SYNTAXES[kind][0]
 
 
 def is_syntax_of(part_type: str | None, syntax: str) -> bool:

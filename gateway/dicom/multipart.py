@@ -5,6 +5,7 @@ The reader is linear in its input whatever the bytes are and bounds all that it 
 scanner, because the well-kept parsers collect whole parts (performance.md 3, trust.md H16, H17).
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from gateway.errors import BadRequest, PayloadTooLarge
 BLOCK = 256 * 1024
 BOUNDARY_LIMIT = 70  # RFC 2046 5.1.1
 CLOSE = b"--"
+PART_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -169,21 +171,53 @@ def closing(boundary: str) -> bytes:
     return f"--{boundary}--\r\n".encode("ascii")
 
 
-class ClosingBoundary:
-    """Watches a multipart stream go by and knows whether it came to its end.
+class PassingParts:
+    """Watches a multipart body go by: how many parts came, and whether it reached its end.
 
     Orthanc sends studies and series without a length, so a server that dies looks like one that
-    has finished (performance.md 5.1): only the closing delimiter tells.
+    has finished (performance.md 5.1): only the closing delimiter tells. Where a part says how long
+    it is, `ahead` bytes need not be shown: they may pass by splice(2), unseen, and are skipped.
+    A part that says more than it has hides the closing delimiter and so counts as broken.
     """
 
     def __init__(self, boundary: bytes) -> None:
-        self._closing = b"--" + boundary + CLOSE
-        self._tail = b""
+        self._delimiter = b"\r\n--" + boundary
+        self._seam = b"\r\n"  # the end of what was seen: a delimiter may lie across two blocks
+        self._in_head = False
+        self.parts = 0
+        self.closed = False
+        self.ahead = 0
 
     def feed(self, block: bytes) -> None:
-        size = len(self._closing) + 64  # CRLF and a short epilogue may follow
-        self._tail = block[-size:] if len(block) >= size else (self._tail + block)[-size:]
+        """Look at the next bytes of the body."""
+        if self.closed:
+            return  # the epilogue
+        text = self._seam + block
+        at = text.rfind(self._delimiter)
+        if at >= 0:
+            self.parts += text.count(self._delimiter)
+            self._in_head = True
+            text = text[at + len(self._delimiter) :]
+        else:
+            self.ahead = max(0, self.ahead - len(block))
+        if self._in_head:
+            self._read_head(text)
+        self._seam = text if self._in_head else text[1 - len(self._delimiter) :]
 
-    @property
-    def seen(self) -> bool:
-        return self._closing in self._tail
+    def _read_head(self, text: bytes) -> None:
+        """Headers of the part that begins here, once all of them have come."""
+        self.ahead = 0
+        if text.startswith(CLOSE):
+            self.closed = True
+            self.parts -= 1
+        end = text.find(b"\r\n\r\n")
+        self._in_head = end < 0 and len(text) <= Limits.header_bytes
+        said = PART_LENGTH.search(text, 0, end + 2) if end >= 0 else None
+        if said is not None:
+            self.ahead = max(0, int(said[1]) - (len(text) - end - 4))
+
+    def skip(self, count: int) -> None:
+        """So many bytes of the current part have passed unseen."""
+        self.ahead -= count
+        if count:
+            self._seam = b""

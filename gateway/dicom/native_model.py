@@ -1,13 +1,17 @@
 """Native DICOM Model (PS3.19 A.1): a dataset of the DICOM JSON Model written as XML. Pure.
 
-What `application/dicom+xml` means in DICOMweb (PS3.18 8.7.3.2). A writer only: no XML is read here.
+What `application/dicom+xml` means in DICOMweb (PS3.18 8.7.3.2).
 """
 
 import re
 from collections.abc import Iterator
 from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.ElementTree import fromstring
 
 from gateway.dicom.attributes import Dataset, keyword_of, text, vr_of
+from gateway.errors import BadRequest
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 _OPEN = (
@@ -105,3 +109,67 @@ def _person_name(value: Any) -> str:
 
 def _escaped(content: str) -> str:
     return content.translate(_ESCAPES)
+
+
+DEPTH_LIMIT = 32  # trust.md H75
+
+
+def from_xml(document: bytes) -> Dataset:
+    """The dataset of one XML document; numbers stay the texts that they are in XML.
+
+    Neither entities nor a document type are taken (they can be made to grow without end).
+    raises  BadRequest
+    """
+    try:
+        root = fromstring(document, forbid_dtd=True)
+    except (ParseError, ValueError) as error:  # what defusedxml forbids is a ValueError
+        raise BadRequest("body", "the metadata is no XML, or has a document type") from error
+    if root.tag.rpartition("}")[2] != "NativeDicomModel":
+        raise BadRequest("body", "the metadata is no Native DICOM Model (PS3.19 A.1)")
+    return _dataset(root, 0)
+
+
+def _dataset(parent: Element, depth: int) -> Dataset:
+    if depth > DEPTH_LIMIT:
+        raise BadRequest("body", f"sequences are nested deeper than {DEPTH_LIMIT}")
+    found: Dataset = {}
+    for attribute in parent:
+        tag, vr = attribute.get("tag", "").upper(), attribute.get("vr", "")
+        if attribute.tag.rpartition("}")[2] != "DicomAttribute" or not _TAG.match(tag):
+            raise BadRequest("body", "the metadata has an element that is no DicomAttribute")
+        found[tag] = _element(attribute, vr or vr_of(tag), depth)
+    return found
+
+
+def _element(attribute: Element, vr: str, depth: int) -> dict[str, Any]:
+    element: dict[str, Any] = {"vr": vr}
+    values: list[tuple[int, Any]] = []
+    for child in attribute:
+        kind, content = child.tag.rpartition("}")[2], child.text or ""
+        number = child.get("number", "")
+        place = int(number) if number.isascii() and number.isdigit() else len(values) + 1
+        if kind == "BulkData":
+            element["BulkDataURI"] = child.get("uri", "")
+        elif kind == "InlineBinary":
+            element["InlineBinary"] = "".join(content.split())
+        elif kind == "Value":
+            values.append((place, content or None))
+        elif kind == "PersonName":
+            values.append((place, _groups(child)))
+        elif kind == "Item":
+            values.append((place, _dataset(child, depth + 1)))
+        else:
+            raise BadRequest("body", "the metadata has an element that is no value")
+    if values:
+        values.sort(key=lambda value: value[0])
+        element["Value"] = [value for _, value in values]
+    return element
+
+
+def _groups(name: Element) -> dict[str, str]:
+    found = {}
+    for group in name:
+        parts = {part.tag.rpartition("}")[2]: part.text or "" for part in group}
+        joined = "^".join(parts.get(component, "") for component in _COMPONENTS)
+        found[group.tag.rpartition("}")[2]] = joined.rstrip("^")
+    return found

@@ -1,4 +1,5 @@
-"""Identifies a DICOM file (PS3.10) from its first bytes, without pixels and without pydicom.
+"""Identifies a DICOM file (PS3.10) from its first bytes, without pixels and without pydicom, and
+tells while it passes whether its elements end where the file ends.
 
 A store request is forwarded while it is read, so the UIDs must be known from a bounded prefix of
 each part. pydicom parses truncated and hostile prefixes silently or with any exception it likes
@@ -7,12 +8,13 @@ bytes needed, not understood.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.dicom.uids import is_uid
 
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+# The default, Papyrus 3, and a maker's own whose pixels alone are big-endian.
+IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.20", "1.2.840.113619.5.2"})
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
 LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -26,6 +28,9 @@ SAMPLES, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280008, 0x00280010, 0x00280011
 REPRESENTATIVE = 0x00286010
 ABOUT_PIXELS = frozenset({SOP_CLASS, SAMPLES, FRAMES, ROWS, COLUMNS, REPRESENTATIVE})
 WANTED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
+PATIENT_ID = 0x00100020
+PREAMBLE = bytes(128)
+MARK = b"DICM"
 
 
 class MoreBytesNeeded(Exception):
@@ -42,13 +47,32 @@ class NotUnderstood(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who an instance says that it is; an absent or invalid UID is ""."""
+    """Who an instance says that it is; an absent or invalid UID is "".
+
+    patient_id  "" also where it is not plain ASCII: it is compared, not shown
+    known_to    how far the elements were walked: there the next one of the top level begins
+    """
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     study_uid: str = ""
     series_uid: str = ""
     transfer_syntax: str = ""
+    patient_id: str = field(default="", repr=False)
+    known_to: int = 0
+
+
+def with_preamble(prefix: bytes) -> bytes:
+    """The first bytes of a file with the preamble and mark that some devices leave out.
+
+    Both are constant (PS3.10 7.1), and Orthanc would store such a file so that no viewer takes it.
+    A bare data set is left as it is: its transfer syntax could only be guessed.
+    """
+    if prefix[:4] == MARK and prefix[4:6] == b"\x02\x00":
+        return PREAMBLE + prefix
+    if prefix[:6] == b"\x02\x00\x00\x00UL" and prefix[128:132] != MARK:
+        return PREAMBLE + MARK + prefix
+    return prefix
 
 
 def identify(prefix: bytes, *, whole: bool) -> Identity:
@@ -65,20 +89,25 @@ def identify(prefix: bytes, *, whole: bool) -> Identity:
         raise MoreBytesNeeded from None
 
 
+def dataset_start(prefix: bytes) -> int:
+    """Where the data set begins; 0 if it cannot be told from these bytes."""
+    try:
+        return _file_meta(prefix)[1] if prefix[128:132] == MARK else 0
+    except (struct.error, IndexError, NotUnderstood):
+        return 0
+
+
 def _identify(data: bytes) -> Identity:
     if len(data) < 132:
         raise IndexError
-    if data[128:132] != b"DICM":
+    if data[128:132] != MARK:
         raise NotUnderstood("no DICM mark at byte 128 (PS3.10 7.1)")
     syntax, at = _file_meta(data)
     if syntax in DEFLATED:
         raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
-    walk = _Walk(
-        data,
-        order=">" if syntax == EXPLICIT_BIG_ENDIAN else "<",
-        explicit=syntax != IMPLICIT_LITTLE_ENDIAN,
-    )
+    walk = _Walk(data, order=_order(syntax), explicit=syntax not in IMPLICIT)
     found: dict[int, str] = {}
+    patient_id = ""
     while at < len(data):
         tag, length, start = walk.element(at)
         if tag > SERIES:
@@ -90,12 +119,17 @@ def _identify(data: bytes) -> Identity:
                 raise IndexError
             value = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
             found[tag] = value if is_uid(value) else ""
+        elif tag == PATIENT_ID and length != UNDEFINED:
+            if start + length > len(data):
+                raise IndexError
+            raw = data[start : start + length].strip(b"\0 ")
+            patient_id = raw.decode("ascii") if raw.isascii() else ""
         at = walk.skip(start, length, 0)
     else:
         if at > len(data) or STUDY not in found:
             raise IndexError
     sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
-    identity = Identity(sop_class, instance, study, series, syntax)
+    identity = Identity(sop_class, instance, study, series, syntax, patient_id, at)
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
@@ -127,13 +161,13 @@ def glance(data: bytes, *, whole: bool) -> Glance:
     values: dict[int, bytes] = {}
     syntax, order, at = "", "<", 0
     try:
-        if data[128:132] != b"DICM":
+        if data[128:132] != MARK:
             raise NotUnderstood("no DICM mark at byte 128 (PS3.10 7.1)")
         syntax, at = _file_meta(data)
         if syntax in DEFLATED:
             raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
-        order = ">" if syntax == EXPLICIT_BIG_ENDIAN else "<"
-        walk = _Walk(data, order, explicit=syntax != IMPLICIT_LITTLE_ENDIAN)
+        order = _order(syntax)
+        walk = _Walk(data, order, explicit=syntax not in IMPLICIT)
         while not whole or at < len(data):
             tag, length, start = walk.element(at)
             if tag in PIXELS:
@@ -188,6 +222,10 @@ def _file_meta(data: bytes) -> tuple[str, int]:
     return syntax, at
 
 
+def _order(syntax: str) -> str:
+    return ">" if syntax == EXPLICIT_BIG_ENDIAN else "<"
+
+
 class _Walk:
     """Steps over elements of one encoding (PS3.5 7.1, 7.5)."""
 
@@ -234,3 +272,59 @@ class _Walk:
             if tag == ITEM_END:
                 return start
             at = self.skip(start, length, depth + 1)
+
+
+class LengthCheck:
+    """Follows the elements of a data set while its bytes pass, and knows whether they add up.
+
+    A length that leads beyond the end of a file is how a file that was cut looks; pydicom and
+    others read such a file in silence (routing.md E27). Only heads of elements are looked at.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self._explicit = identity.transfer_syntax not in IMPLICIT
+        self._order = _order(identity.transfer_syntax)
+        self._skip = identity.known_to  # bytes still to pass by
+        self._held = b""  # the beginning of a head
+        self._open: list[int] = []  # what is open with undefined length: UNDEFINED or ITEM
+        self._broken = False
+
+    def feed(self, block: bytes) -> None:
+        """The next bytes of the file, from its very first on."""
+        if self._broken:
+            return
+        if self._skip >= len(block):
+            self._skip -= len(block)
+            return
+        data = self._held + block[self._skip :] if self._held else block
+        at = 0 if self._held else self._skip
+        walk = _Walk(data, self._order, self._explicit)
+        try:
+            while at < len(data):
+                at = self._step(walk, at)
+        except (struct.error, IndexError):
+            self._held, self._skip = data[at:], 0
+            return
+        except NotUnderstood:
+            self._broken = True
+            return
+        self._held, self._skip = b"", at - len(data)
+
+    @property
+    def adds_up(self) -> bool:
+        """To be asked at the end: the last element ended exactly where the file did."""
+        return not (self._broken or self._skip or self._held or self._open)
+
+    def _step(self, walk: _Walk, at: int) -> int:
+        """Past one element or delimiter; where the next one begins."""
+        tag, length, start = walk.element(at)
+        if tag in (ITEM_END, SEQUENCE_END):
+            if not self._open or (self._open.pop() == ITEM) != (tag == ITEM_END):
+                raise NotUnderstood("a delimiter that ends nothing")
+            return start
+        if length != UNDEFINED:
+            return start + length
+        if len(self._open) >= 2 * DEPTH_LIMIT:
+            raise NotUnderstood(f"sequences are nested deeper than {DEPTH_LIMIT}")
+        self._open.append(ITEM if tag == ITEM else UNDEFINED)
+        return start

@@ -52,6 +52,11 @@ class Viewport:
     relative: bool = False
     enlarge: bool = True
 
+    @property
+    def is_part(self) -> bool:
+        """Whether something is cut off."""
+        return (self.left, self.top, self.across, self.down) != (0, 0, None, None)
+
 
 @dataclass(frozen=True)
 class View:
@@ -103,7 +108,7 @@ def format_view(view: View) -> str:
     if view.viewport is not None:
         v = view.viewport
         text = f"viewport={v.width},{v.height}"
-        if (v.left, v.top, v.across, v.down) != (0, 0, None, None):
+        if v.is_part:
             across = "" if v.across is None else f"{v.across:.9g}"
             down = "" if v.down is None else f"{v.down:.9g}"
             text += f",{v.left:.9g},{v.top:.9g},{across},{down}"

@@ -7,7 +7,7 @@ stream, and the door cuts the connection: a broken download never ends politely 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.dicom.multipart import ClosingBoundary, MultipartReader
+from gateway.dicom.multipart import MultipartReader, PassingParts
 from gateway.errors import (
     BadRequest,
     GatewayError,
@@ -24,6 +24,11 @@ from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
 
 OpenAt = Callable[[Site], SiteAnswer]
+Pour = Callable[[bytes, SiteAnswer, int], int]
+"""Sends a block and the next so many bytes of an answer; tells how many: all, or 0 for nothing."""
+
+WORTH_POURING = 64 * 1024
+HEAD_BLOCK = 4 * 1024
 ABOUT_THE_FORM = frozenset({400, 406, 415, 500, 501})
 """Refusals that may mean: I have it, but not like this."""
 
@@ -116,23 +121,35 @@ def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
     raise SiteRefused(site.site_id, answer.status)
 
 
-def checked_blocks(opened: Opened, boundary: bytes | None) -> Generator[bytes, None, None]:
+def checked_blocks(
+    opened: Opened, boundary: bytes | None, pour: Pour | None = None, least_parts: int = 0
+) -> Generator[bytes, None, None]:
     """The bytes of an opened answer, untouched and checked to their end.
 
-    boundary  of the multipart body; without a length its closing delimiter must have come
-    raises    SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
+    boundary     of the multipart body; without a length its closing delimiter must have come
+    pour         takes bytes that need not be seen; what it takes is missing from what this gives
+    least_parts  a multipart body with fewer parts was cut too
+    raises       SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
     """
     answer = opened.answer
-    watch = ClosingBoundary(boundary) if boundary and answer.ends_by_closing else None
+    watch = None
+    if boundary and (answer.ends_by_closing or least_parts):
+        watch = PassingParts(boundary)
     try:
         block = opened.first
         while block:
             if watch is not None:
                 watch.feed(block)
-            yield block
-            block = answer.read()
-        if watch is not None and not watch.seen:
-            raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
+            ahead = watch.ahead if watch is not None else answer.length or 0
+            poured = pour(block, answer, ahead) if pour and ahead >= WORTH_POURING else 0
+            if not poured:
+                yield block
+            elif watch is not None:
+                watch.skip(poured)
+            # Behind a part stands the head of the next one, and then its bytes may be poured.
+            block = answer.read(HEAD_BLOCK) if poured else answer.read()
+        if watch is not None and not (watch.closed and watch.parts >= least_parts):
+            raise SiteStreamCut(opened.site.site_id, "the closing boundary or a part is missing")
         if watch is None and answer.ends_by_closing and boundary is None:
             raise SiteStreamCut(opened.site.site_id, "a body without any mark of its end")
     finally:

@@ -1,132 +1,296 @@
-"""Stores the parts of a request at one site and reports each instance by what the site then holds.
+"""Stores the parts of a request, each at the site of its study, and reports each instance by what
+that site then holds.
 
 Parts are forwarded while they come: of each part only its first bytes are kept, to identify it.
 No status proves a store (design.md 3.3): an instance counts as stored only if the site lists it
-when asked again by another request.
+when asked again by another request. What a site holds already is never sent again, so that no
+setting of the site can overwrite it: its content is compared instead.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, groupby
+from typing import BinaryIO, Protocol
 
-from gateway.dicom.multipart import Part, closing, new_boundary, part_head
-from gateway.dicom.part10 import DEFLATED, Identity, MoreBytesNeeded, NotUnderstood, identify
+from gateway.dicom.fingerprint import Fingerprint, fingerprint
+from gateway.dicom.multipart import BLOCK, Part, closing, new_boundary, part_head
+from gateway.dicom.part10 import (
+    DEFLATED,
+    Identity,
+    LengthCheck,
+    MoreBytesNeeded,
+    NotUnderstood,
+    identify,
+    with_preamble,
+)
 from gateway.dicom.store_response import (
     CANNOT_UNDERSTAND,
+    DUPLICATE,
+    OTHER_PATIENT,
     OTHER_STUDY,
     OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
     TRANSFER_SYNTAX,
     InstanceResult,
 )
-from gateway.errors import NoSiteAnswered, SiteBusy, SiteError
+from gateway.errors import NoRoom, NoSiteAnswered, SiteError, SiteRefused
+from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
-PREFIX_STEPS = (64 * 1024, 1024 * 1024, 16 * 1024 * 1024)
-
-SendBody = Callable[[str, Iterable[bytes]], Mapping[str, int]]
-"""(boundary, body) -> FailureReason by SOP instance UID, as the site's answer lists them."""
-
-ListInstances = Callable[[str], frozenset[str]]
-"""study_uid -> SOP instance UIDs that the site holds of it."""
+PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
+"""How much of a part is kept, at most, until its UIDs have come; most need the first step."""
+BATCH = 1000
+"""Instances in one request to a site: its answer takes 2 KB for each of them."""
+FULL = 507
 
 
-@dataclass
-class _Ledger:
-    """What was forwarded and what was refused, in the order of the request."""
+class Storage(Protocol):
+    """The sites as storing sees them; every call may raise SiteError."""
 
-    results: list[InstanceResult] = field(default_factory=list)
-    studies: set[str] = field(default_factory=set)
+    def place(self, study_uid: str) -> Place:
+        """Where instances of this study go; asked once for each study of a request."""
+
+    def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid: ...
+
+    def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:
+        """SOP instance UID -> paths of the copies, asked anew."""
+
+    def has_content(self, copy: Copy, content: Fingerprint) -> bool: ...
+
+    def spool(self) -> BinaryIO:
+        """A nameless file on disk, gone with the process; it and its `write` raise NoRoom."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One instance of the request.
+
+    batch    number of the request in which it is sent
+    content  set where it was compared instead of sent
+    whole    its elements ended where it did
+    """
+
+    identity: Identity
+    failure: int | None = None
+    site_id: str = ""
+    batch: int = 0
+    content: Fingerprint | None = None
+    whole: bool = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.site_id, self.identity.study_uid
+
+
+_Ready = tuple[_Entry, Iterator[bytes]]
 
 
 def store(
-    parts: Iterable[Part],
-    site_id: str,
-    study_uid: str | None,
-    send: SendBody,
-    list_instances: ListInstances,
+    parts: Iterable[Part | Refused], study_uid: str | None, storage: Storage
 ) -> tuple[InstanceResult, ...]:
-    """Forward every part that can be identified; tell for each what became of it.
+    """Store every part that can be identified; tell for each what became of it.
 
     study_uid  of the request's path; parts of another study are refused one by one
     raises     BadRequest if the request's framing breaks (then nothing is reported as stored),
-               NoSiteAnswered if the site cannot say what it holds: the client may repeat safely
+               NoSiteAnswered if nothing was stored because a site failed, or if it cannot say
+               what it holds: the client may repeat safely
     """
-    ledger = _Ledger()
-    boundary = new_boundary()
-    body = _forward(parts, study_uid, boundary, ledger)
-    first = next(body, None)
-    if first is None:
-        return tuple(ledger.results)
-    refused: Mapping[str, int] = {}
-    failed: SiteError | None = None
-    try:
-        refused = send(boundary, chain([first], body))
-    except SiteError as error:
-        failed = error
-    for _ in body:  # what the site did not take: the client hears our answer, and all is listed
-        pass
-    if isinstance(failed, SiteBusy) or (failed is not None and not failed.transient):
-        raise NoSiteAnswered({site_id: failed.code}) from failed
-    try:
-        held = frozenset().union(*(list_instances(uid) for uid in ledger.studies))
-    except SiteError as error:
-        raise NoSiteAnswered({site_id: error.code}) from error
-    return tuple(_settle(ledger.results, refused, held))
+    request = _Request(study_uid, storage)
+    for (site_id, _), ready in groupby(request.ready(parts), key=_destination):
+        request.send(site_id, ready)
+    return request.settle()
 
 
-def _settle(
-    results: Sequence[InstanceResult], refused: Mapping[str, int], held: frozenset[str]
-) -> Iterator[InstanceResult]:
-    for result in results:
-        if result.failure is not None:
-            yield result
-        elif result.sop_instance_uid in refused:
-            yield replace(result, failure=refused[result.sop_instance_uid])
-        elif result.sop_instance_uid not in held:
-            yield replace(result, failure=OUT_OF_RESOURCES)  # said nothing and kept nothing: E13
+@dataclass
+class _Request:
+    """What is known of one store request while it passes."""
+
+    study_uid: str | None
+    storage: Storage
+    entries: list[_Entry] = field(default_factory=list)
+    places: dict[str, Place | None] = field(default_factory=dict)
+    patients: dict[str, set[str]] = field(default_factory=dict)
+    sent: set[tuple[str, str]] = field(default_factory=set)
+    said: dict[str, SiteSaid] = field(default_factory=dict)
+    failed: dict[str, SiteError] = field(default_factory=dict)
+
+    def ready(self, parts: Iterable[Part | Refused]) -> Iterator[_Ready]:
+        """Entries that are to be sent, with their bytes; the others are settled or compared."""
+        for part in parts:
+            if isinstance(part, Refused):
+                self.entries.append(_Entry(part.identity, part.failure))
+                continue
+            prefix, identity, failure = _read_identity(part)
+            entry = _Entry(identity, failure)
+            self.entries.append(entry)
+            if failure is None:
+                blocks = self._judge(entry, chain([prefix], part.chunks))
+                if blocks is not None:
+                    entry.batch = len(self.sent) // BATCH
+                    self.sent.add((entry.site_id, identity.sop_instance_uid))
+                    yield entry, blocks
+
+    def _judge(self, entry: _Entry, blocks: Iterator[bytes]) -> Iterator[bytes] | None:
+        """The bytes if they are to be sent; else the entry tells why not."""
+        identity = entry.identity
+        if self.study_uid not in (None, identity.study_uid):
+            entry.failure = OTHER_STUDY
+            return None
+        place = self._place(identity.study_uid)
+        if place is None:
+            entry.failure = PROCESSING_FAILURE
+            return None
+        patients = self.patients[identity.study_uid]
+        if "" not in patients | {identity.patient_id} and identity.patient_id not in patients:
+            if patients:
+                entry.failure = OTHER_PATIENT
+                return None
+            patients.add(identity.patient_id)
+        entry.site_id = place.site_id
+        uid = identity.sop_instance_uid
+        if uid in place.here or (place.site_id, uid) in self.sent:
+            entry.content = fingerprint(blocks)
+            return None
+        copies = place.elsewhere.get(uid)
+        return blocks if copies is None else self._compared(entry, copies, blocks)
+
+    def _place(self, study_uid: str) -> Place | None:
+        """None if its site is silent; if nothing went anywhere yet the caller is told at once."""
+        if study_uid not in self.places:
+            try:
+                place = self.storage.place(study_uid)
+            except SiteError as error:
+                if not self.sent:
+                    raise NoSiteAnswered({error.site_id: error.code}) from error
+                self.failed[error.site_id] = error
+                place = None
+            self.places[study_uid] = place
+            self.patients[study_uid] = set(place.patient_ids) if place else set()
+        return self.places[study_uid]
+
+    def _compared(
+        self, entry: _Entry, copies: Sequence[Copy], blocks: Iterator[bytes]
+    ) -> Iterator[bytes] | None:
+        """The bytes, from disk, if another hospital's copy has the same content."""
+        try:
+            spool = self.storage.spool()
+            content = fingerprint(_written(blocks, spool))
+        except NoRoom:
+            entry.failure = OUT_OF_RESOURCES
+            return None
+        entry.failure = self._difference(copies, content)
+        if entry.failure is not None:
+            spool.close()
+            return None
+        spool.seek(0)
+        return _read_back(spool)
+
+    def _difference(self, copies: Iterable[Copy], content: Fingerprint) -> int | None:
+        try:
+            same = any(self.storage.has_content(copy, content) for copy in copies)
+        except SiteError:
+            return PROCESSING_FAILURE
+        return None if same else DUPLICATE
+
+    def send(self, site_id: str, ready: Iterator[_Ready]) -> None:
+        """Send what stands in a row for one site."""
+        boundary = new_boundary()
+        body = _body(boundary, ready)
+        try:
+            said = self.storage.send(site_id, boundary, body)
+        except SiteError as error:
+            self.failed[site_id] = error
         else:
-            yield result
-
-
-def _forward(
-    parts: Iterable[Part], study_uid: str | None, boundary: str, ledger: _Ledger
-) -> Iterator[bytes]:
-    """The body for the site: our boundary, plain part headers, bytes of each part untouched."""
-    sent = False
-    for part in parts:
-        prefix, identity, failure = _read_identity(part)
-        if failure is None and study_uid is not None and identity.study_uid != study_uid:
-            failure = OTHER_STUDY
-        ledger.results.append(
-            InstanceResult(
-                identity.sop_class_uid,
-                identity.sop_instance_uid,
-                identity.study_uid,
-                identity.series_uid,
-                failure,
+            before = self.said.get(site_id, SiteSaid())
+            self.said[site_id] = SiteSaid(
+                {**before.failed, **said.failed}, {**before.warned, **said.warned}
             )
+        for _ in body:  # what the site did not take: the client hears our answer, and all is listed
+            pass
+
+    def settle(self) -> tuple[InstanceResult, ...]:
+        """Each instance by what its site says now that it holds."""
+        keys = {entry.key for entry in self.entries if entry.failure is None}
+        try:
+            held = {key: self.storage.held(*key) for key in sorted(keys)}
+        except SiteError as error:
+            raise NoSiteAnswered({error.site_id: error.code}) from error
+        results = tuple(self._result(entry, held) for entry in self.entries)
+        broken = {site: error for site, error in self.failed.items() if not _is_full(error)}
+        if broken and all(result.failure is not None for result in results):
+            codes = {site: error.code for site, error in broken.items()}
+            raise NoSiteAnswered(codes) from next(iter(broken.values()))
+        return results
+
+    def _result(
+        self, entry: _Entry, held: Mapping[tuple[str, str], Mapping[str, Sequence[str]]]
+    ) -> InstanceResult:
+        identity = entry.identity
+        uid = identity.sop_instance_uid
+        said = self.said.get(entry.site_id, SiteSaid())
+        failure, warning = entry.failure, None
+        if failure is None:
+            paths = held[entry.key].get(uid, ())
+            if entry.content is not None and paths:
+                copies = [Copy(entry.site_id, path) for path in paths]
+                failure = self._difference(copies, entry.content)
+            elif not paths or uid in said.failed:
+                failure = self._reason(entry, said)
+            else:
+                warning = said.warned.get(uid)
+        return InstanceResult(
+            identity.sop_class_uid, uid, identity.study_uid, identity.series_uid, failure, warning
         )
-        if failure is not None:
-            continue
-        ledger.studies.add(identity.study_uid)
-        sent = True
-        yield part_head(boundary, [("Content-Type", "application/dicom")]) + prefix
-        yield from part.chunks
+
+    def _reason(self, entry: _Entry, said: SiteSaid) -> int:
+        """Why the site does not hold what was sent to it, as far as anybody can tell."""
+        if not entry.whole:
+            return CANNOT_UNDERSTAND  # Orthanc refuses a file that was cut without a word
+        if entry.identity.sop_instance_uid in said.failed:
+            return said.failed[entry.identity.sop_instance_uid]
+        error = self.failed.get(entry.site_id)
+        if error is not None and not _is_full(error):
+            return PROCESSING_FAILURE
+        return OUT_OF_RESOURCES  # said yes and kept nothing: its disk is full (E13)
+
+
+def _destination(ready: _Ready) -> tuple[str, int]:
+    return ready[0].site_id, ready[0].batch
+
+
+def _is_full(error: SiteError) -> bool:
+    return isinstance(error, SiteRefused) and error.status == FULL
+
+
+def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[bytes]:
+    """The body for a site: our boundary, plain part headers, bytes of each part untouched."""
+    head = part_head(boundary, [("Content-Type", "application/dicom")])
+    for entry, blocks in ready:
+        lengths = LengthCheck(entry.identity)
+        begin = head
+        for block in blocks:
+            lengths.feed(block)
+            yield begin + block if begin else block
+            begin = b""
+        entry.whole = lengths.adds_up
         yield b"\r\n"
-    if sent:
-        yield closing(boundary)
+    yield closing(boundary)
 
 
 def _read_identity(part: Part) -> tuple[bytes, Identity, int | None]:
     """Read just enough of a part; (what was read, who it is, FailureReason or None)."""
-    prefix = bytearray()
+    prefix = b""
     whole = False
     for step in PREFIX_STEPS:
-        while len(prefix) < step and not whole:
+        blocks = [prefix]
+        size = len(prefix)
+        while size < step and not whole:
             block = next(part.chunks, None)
             whole = block is None
-            prefix += block or b""
+            blocks.append(block or b"")
+            size += len(blocks[-1])
+        prefix = with_preamble(b"".join(blocks))
         try:
-            return bytes(prefix), identify(bytes(prefix), whole=whole), None
+            return prefix, identify(prefix, whole=whole), None
         except MoreBytesNeeded:
             continue
         except NotUnderstood as error:
@@ -134,3 +298,14 @@ def _read_identity(part: Part) -> tuple[bytes, Identity, int | None]:
             deflated = identity.transfer_syntax in DEFLATED
             return b"", identity, TRANSFER_SYNTAX if deflated else CANNOT_UNDERSTAND
     return b"", Identity(), CANNOT_UNDERSTAND
+
+
+def _written(blocks: Iterable[bytes], spool: BinaryIO) -> Iterator[bytes]:
+    for block in blocks:
+        spool.write(block)
+        yield block
+
+
+def _read_back(spool: BinaryIO) -> Iterator[bytes]:
+    with spool:
+        yield from iter(lambda: spool.read(BLOCK), b"")

@@ -94,31 +94,52 @@ def _names_of_forms(
     connection: sa.Connection, forms: Iterable[str], latin_forms: Iterable[str]
 ) -> frozenset[str] | None:
     """The name_key of all names that any form takes; None if they are many."""
-    found: set[str] = set()
+    questions = []
+    any_of: set[str] = set()
     pairs = [(patient_name.c.name_key, form) for form in forms]
     pairs += [(patient_name.c.latin, form) for form in latin_forms]
     for column, form in pairs:
         question = sa.select(patient_name.c.name_key).where(_form(column, form))
         if not literal_start(form):
-            words = _words_with_part(connection, form)
+            part = max(re.split(r"[*? ]", form), key=len)
+            words = _words_with_part(connection, part, is_latin=column is patient_name.c.latin)
             if words is None:
                 return None
+            if form == f"*{part}*":
+                any_of |= words
+                continue
             same = word_of_name.c.name_key == patient_name.c.name_key
             question = question.where(same, among(word_of_name.c.word, words))
-        found.update(connection.execute(question.limit(MANY_NAMES + 1)).scalars().all())
-        if len(found) > MANY_NAMES:
+        questions.append(question)
+    if any_of:
+        names = sa.select(word_of_name.c.name_key)
+        questions.append(names.where(among(word_of_name.c.word, any_of)))
+    found: set[str] = set()
+    for question in questions:
+        rows = connection.execute(question.limit(MANY_NAMES + 1)).scalars().all()
+        found.update(rows)
+        if max(len(rows), len(found)) > MANY_NAMES:
             return None
     return frozenset(found)
 
 
-def _words_with_part(connection: sa.Connection, form: str) -> set[str] | None:
-    """Words that have the longest literal part of a form, in whichever alphabet; None if many."""
-    part = max(re.split(r"[*? ]", form), key=len)
+def _words_with_part(connection: sa.Connection, part: str, *, is_latin: bool) -> set[str] | None:
+    """Words that have a part, themselves or in Latin letters; None if they are many."""
     if not part:
         return None
-    question = sa.select(word_ending.c.word).where(begins(word_ending.c.ending, part))
-    words = connection.execute(question.limit(MANY_WORDS + 1)).scalars().all()
-    return None if len(words) > MANY_WORDS else set(words)
+    question = sa.select(word_ending.c.form, word_ending.c.word)
+    question = question.where(begins(word_ending.c.ending, part))
+    found = connection.execute(question.limit(MANY_WORDS + 1)).all()
+    if len(found) > MANY_WORDS:
+        return None
+    return _words_of_forms(((form, word) for form, word in found), is_latin=is_latin)
+
+
+def _words_of_forms(found: Iterable[tuple[str, str]], *, is_latin: bool) -> set[str]:
+    """The words of (form, word) whose form is a Latin reading, or is the word itself."""
+    if not is_latin:
+        return {word for form, word in found if form == word}
+    return {word for form, word in found if form != word or form in latin_readings(word)}
 
 
 @dataclass(frozen=True)
@@ -206,10 +227,8 @@ def _words_near(
             return True
         return word_nearly_holds(word, form, is_open=is_open)
 
-    meant = {(form, there) for form, there in found if is_meant(form)}
-    if not is_latin:
-        return {there for form, there in meant if form == there}
-    return {there for form, there in meant if form != there or form in latin_readings(there)}
+    meant = ((form, there) for form, there in found if is_meant(form))
+    return _words_of_forms(meant, is_latin=is_latin)
 
 
 def _ending_of_near(word: str, *, is_open: bool) -> Term:

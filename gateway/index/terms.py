@@ -203,6 +203,7 @@ def _joined(condition: Condition, maker: Callable[[str], Part | None]) -> Part |
 
 
 MANY_VALUES = 5_000
+"""Ids with a part of a key; of more, the studies are not looked up id by id."""
 
 
 def _text(connection: sa.Connection, column: Column, key: str) -> Part:

@@ -1,10 +1,11 @@
 """What sites say, in the words that the services and the doors share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.dicom.attributes import Dataset
+from gateway.dicom.part10 import Identity
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,42 @@ class Location:
         """The same, after that holder has failed with the code of a SiteError."""
         rest = tuple(holder for holder in self.holders if holder.site_id != site_id)
         return replace(self, holders=rest, silent={**self.silent, site_id: code})
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An instance of a store request that cannot even become a part; failure: a FailureReason."""
+
+    identity: Identity
+    failure: int
+
+
+@dataclass(frozen=True)
+class SiteSaid:
+    """What a site's answer to a store says: FailureReason and WarningReason by SOP instance UID."""
+
+    failed: Mapping[str, int] = field(default_factory=dict)
+    warned: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy of an instance: the site that holds it and the path by which it is known there."""
+
+    site_id: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where instances of one study are to be stored, and what is known of the study already.
+
+    patient_ids  under which the site holds the study; empty if it is new there
+    here         SOP instance UID -> paths of what the site holds
+    elsewhere    SOP instance UID -> copies that other sites hold
+    """
+
+    site_id: str
+    patient_ids: frozenset[str] = frozenset()
+    here: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    elsewhere: Mapping[str, Sequence[Copy]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ arguments), then QIDO by UID describes only the rows that the page needs. /tools
 address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from gateway.dicom.names import repair
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
-from gateway.model.answers import Holder, SitePage
+from gateway.model.answers import Holder, SitePage, SiteSaid
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
@@ -29,7 +30,13 @@ METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
+FIND_PAGE = 2000  # some 6 MB of memory
 FEW = 50
+FULL = 507
+STORES_BYTES_S = 5 * 2**20
+"""Slowest storing of a large instance: Orthanc begins when its last byte has come."""
+STORES_S = 600.0
+CANNOT_WRITE = (14, 19)  # Orthanc's numbers for "cannot write to file" and "file storage is full"
 
 # Keys that few rows answer to, and values that mean the same with and without percent-encoding.
 SELECTIVE = {
@@ -99,13 +106,52 @@ def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
     _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
 
 
-def list_instances(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> frozenset[str]:
-    """SOP instance UIDs that the site holds of a study, asked anew."""
+def list_copies(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline
+) -> dict[str, tuple[str, ...]]:
+    """SOP instance UID -> paths of the copies that the site holds of it, asked anew.
+
+    The paths are for copies.py. Orthanc holds a UID twice if it came under two PatientIDs.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    if site.kind != "orthanc":
+        query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
+        page = _search_paged(wire, site, query, deadline)
+        if page.truncated:
+            raise SiteSpeaksGarbage(site.site_id, f"more than {ROWS_LIMIT} instances of a study")
+        for row in page.rows:
+            uid, series = text(row, "SOPInstanceUID"), text(row, "SeriesInstanceUID")
+            if is_lenient_uid(series):
+                found[uid] = (f"/studies/{study_uid}/series/{series}/instances/{uid}",)
+        return found
+    for since in itertools.count(0, FIND_PAGE):
+        part = {"Since": since, "Limit": FIND_PAGE}
+        keys = {"StudyInstanceUID": study_uid}
+        entries = _find(wire, site, Level.INSTANCE, keys, deadline, part)
+        for entry in entries:
+            uid, orthanc_id = _main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
+            path = f"/instances/{orthanc_id}"
+            if PLAIN.fullmatch(orthanc_id) and path not in found.get(uid, ()):
+                found[uid] = (*found.get(uid, ()), path)
+        if len(entries) < FIND_PAGE:
+            break
+    return found
+
+
+def find_patients(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline
+) -> frozenset[str] | None:
+    """PatientIDs under which the site holds a study; None if it holds none of it."""
     if site.kind == "orthanc":
-        found = _find(wire, site, Level.INSTANCE, {"StudyInstanceUID": study_uid}, deadline)
-        return frozenset(_main_tags(entry).get("SOPInstanceUID", "") for entry in found)
-    query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
-    return _search_paged(wire, site, query, deadline).uids
+        found = _find(wire, site, Level.STUDY, {"StudyInstanceUID": study_uid}, deadline)
+        names = [_main_tags(entry, "PatientMainDicomTags").get("PatientID", "") for entry in found]
+    else:
+        target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}&includefield=00100020"
+        rows = _rows(wire, site, target, deadline)
+        names = [
+            text(row, "PatientID") for row in rows if text(row, "StudyInstanceUID") == study_uid
+        ]
+    return frozenset(name.strip() for name in names) if names else None
 
 
 def find_series(
@@ -156,13 +202,24 @@ def read_metadata(site: Site, blocks: Iterable[bytes], study_uid: str) -> list[D
 
 def send_store(
     wire: Wire, site: Site, boundary: str, body: Iterable[bytes], longest_s: float
-) -> Mapping[str, int]:
-    """Send a STOW-RS body in chunks; FailureReason by SOP instance UID, as the site lists them.
+) -> SiteSaid:
+    """Send a STOW-RS body in chunks; what the site's answer says of single instances.
 
     An error status with a body is an answer too (Orthanc says 400 and 409 when some are stored);
     what is really there is asked afterwards.
-    raises  SiteError if the exchange itself failed
+    raises  SiteError if the exchange itself failed; SiteRefused with 507 if the site has no room
     """
+    sent = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal sent
+        for block in body:
+            sent += len(block)
+            yield block
+
+    def answer_s() -> float:
+        return site.timeouts.store_s + min(sent / STORES_BYTES_S, STORES_S)
+
     with wire.open(
         site,
         "POST",
@@ -172,24 +229,38 @@ def send_store(
             ("Content-Type", f'multipart/related; type="application/dicom"; boundary={boundary}'),
             ("Accept", "application/dicom+json"),
         ],
-        body=body,
-        answer_s=site.timeouts.store_s,
+        body=counted(),
+        answer_s=answer_s,
         carries_pixels=True,
     ) as answer:
-        if answer.status >= 500:
+        full = answer.status == FULL
+        module = {} if full else _object(answer.read_all(SEARCH_LIMIT_BYTES))
+        full |= answer.status >= 500 and module.get("OrthancStatus") in CANNOT_WRITE
+        if answer.status >= 500 and not full:
             raise SiteRefused(site.site_id, answer.status)
-        raw = answer.read_all(SEARCH_LIMIT_BYTES)
+    if full:  # outside, because it is no failure: such a site can still be read
+        raise SiteRefused(site.site_id, FULL)
+    failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
+    warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
+    return SiteSaid(failed, warned)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """A JSON object; an empty one for whatever else a site says."""
     try:
-        module = orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return {}
-    failed: dict[str, int] = {}
-    if isinstance(module, dict):
-        for item in values(module, "FailedSOPSequence"):
-            if isinstance(item, dict):
-                reason = integer(item, "FailureReason")
-                failed[text(item, "ReferencedSOPInstanceUID")] = reason or 0x0110
-    return failed
+    return found if isinstance(found, dict) else {}
+
+
+def _reasons(module: Dataset, sequence: str, reason: str) -> Iterator[tuple[str, int | None]]:
+    """(SOP instance UID, reason) of each item; 16 bits are all that a reason may have."""
+    for item in values(module, f"{sequence}SOPSequence"):
+        if isinstance(item, dict):
+            number = integer(item, f"{reason}Reason")
+            known = number is not None and 0 < number < 0x10000
+            yield text(item, "ReferencedSOPInstanceUID"), number if known else None
 
 
 def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
@@ -313,9 +384,15 @@ def _main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[st
 
 
 def _find(
-    wire: Wire, site: Site, level: Level, keys: Mapping[str, str], deadline: Deadline
+    wire: Wire,
+    site: Site,
+    level: Level,
+    keys: Mapping[str, str],
+    deadline: Deadline,
+    page: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]]:
-    body = orjson.dumps({"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True})
+    question = {"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True, **(page or {})}
+    body = orjson.dumps(question)
     with wire.open(
         site,
         "POST",

@@ -10,12 +10,13 @@ The user's headers never reach a site: the caller names each header that is sent
 import base64
 import http.client
 import io
+import re
 import select
 import socket
 import ssl
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -34,14 +35,18 @@ from gateway.errors import (
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.heads import HeadParsed
+from gateway.orthanc.slots import Slots
+from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
 
 BLOCK = 256 * 1024
+HEAD_BUFFER = 16 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
 SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
 SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (performance.md 5.9)
 SLOTS_FOR_BODIES = 16
 ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
 """Refusals that say more about what we asked than about the site."""
+PATH = re.compile(r"[!-~]+", re.ASCII)
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
 
@@ -59,21 +64,40 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        start = self._begin()
+        count = self.sock.recv_into(buffer)
+        self._judge(start, count)
+        return count
+
+    def recv(self, size: int) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        start = self._begin()
+        block = self.sock.recv(size)
+        self._judge(start, len(block))
+        return block
+
+    def wait(self, came: int) -> None:
+        """Wait until there is something to read, or the end; `came` bytes were taken unread."""
+        start = self._begin()
+        self.sock.recv(1, socket.MSG_PEEK)  # waits as a reader does, in threads and under gevent
+        self._judge(start, came)
+
+    def _begin(self) -> float:
         timeout = self.idle_s
         if self.deadline is not None:
             timeout = min(timeout, self.deadline.remaining_s())
         if timeout <= 0:
             raise TimeoutError("deadline")
         self.sock.settimeout(timeout)
-        start = monotonic_s()
-        count = self.sock.recv_into(buffer)
-        self._waited_s += monotonic_s() - start
+        return monotonic_s()
+
+    def _judge(self, start_s: float, count: int) -> None:
+        self._waited_s += monotonic_s() - start_s
         self._got += count
         if self._waited_s > SLOWEST_WINDOW_S:
             if self._got < SLOWEST_BYTES:
                 raise TimeoutError("too slow")
             self._waited_s, self._got = 0.0, 0
-        return count
 
 
 class _Connection:
@@ -90,15 +114,21 @@ class _Connection:
         self.reader = _TimedReader(self.sock, deadline, idle_s)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self.reader, 16 * 1024)
+        return io.BufferedReader(self.reader, HEAD_BUFFER)
 
     def is_quiet(self) -> bool:
         """Whether nothing came while it was idle: neither its end, nor bytes that nobody asked for
         and that would be taken for the next answer."""
         try:
-            return not select.select([self.sock], [], [], 0)[0]
+            if isinstance(self.sock, ssl.SSLSocket):
+                return not select.select([self.sock], [], [], 0)[0]
+            self.sock.settimeout(0)
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
         except (OSError, ValueError):
-            return False
+            pass
+        return False
 
     def close(self) -> None:
         self.sock.close()
@@ -128,6 +158,7 @@ class SiteAnswer:
         self.chunked = bool(response.chunked)
         self._response = response
         self._connection = connection
+        self._buffered = True
         self._release: Callable[[_Connection | None], None] | None = release
         self._judge: Callable[[SiteError | None], None] | None = judge
 
@@ -157,13 +188,15 @@ class SiteAnswer:
             return b""
         before = self.length
         try:
-            block = self._response.read1(size)
-        except TimeoutError as error:
-            raise self.refuse(
-                SiteTimeout(self.site.site_id, self._connection.reader.idle_s)
-            ) from error
+            if self.chunked or self._buffered:
+                block = self._response.read1(size)
+            else:
+                most = size if self.length is None else min(size, self.length)
+                block = self._connection.reader.recv(most)
         except (http.client.HTTPException, OSError, ValueError) as error:
-            raise self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__)) from error
+            raise self._cut(error) from error
+        # read1 empties the buffer that the head was read with, and does not fill it again.
+        self._buffered = self._buffered and size < HEAD_BUFFER
         if before is not None:
             self.length = before - len(block)
         if not block:
@@ -173,6 +206,40 @@ class SiteAnswer:
         elif self.length == 0 or self._response.isclosed():
             self._finish()
         return block
+
+    def pour(self, sink: socket.socket, count: int, first: bytes = b"") -> int:
+        """Move the next `count` bytes of the body into a socket, past this process (splice.py).
+
+        first    sent before them, unless 0 is returned
+        returns  count, or 0 if this body cannot go that way: then it must be read
+        raises   as `read` does; OSError if the sink fails
+        """
+        tls = isinstance(self._connection.sock, ssl.SSLSocket)
+        if self._release is None or self.chunked or self._buffered or tls:
+            return 0
+        try:
+            with pipe() as through:
+                move(self._connection.sock, sink, count, through, self._wait, first)
+        except CannotSplice:
+            return 0
+        except Ended as error:
+            raise self._cut(error) from error
+        if self.length is not None:
+            self.length -= count
+            if not self.length:
+                self._finish()
+        return count
+
+    def _wait(self, came: int) -> None:
+        try:
+            self._connection.reader.wait(came)
+        except OSError as error:
+            raise self._cut(error) from error
+
+    def _cut(self, error: Exception) -> SiteError:
+        if isinstance(error, TimeoutError):
+            return self.refuse(SiteTimeout(self.site.site_id, self._connection.reader.idle_s))
+        return self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__))
 
     def refuse(self, error: SiteError) -> SiteError:
         """Close it and count it as a failure; gives the error back, to be raised."""
@@ -221,8 +288,8 @@ class _Post:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.standing = Standing()
-        self.slots = threading.BoundedSemaphore(SLOTS_PER_SITE)
-        self.body_slots = threading.BoundedSemaphore(SLOTS_FOR_BODIES)
+        self.slots = Slots(SLOTS_PER_SITE)
+        self.body_slots = Slots(SLOTS_FOR_BODIES)
         self.idle: deque[_Connection] = deque()
 
     def keep(self, connection: _Connection) -> None:
@@ -258,7 +325,7 @@ class Wire:
         deadline: Deadline,
         headers: Sequence[tuple[str, str]] = (),
         body: bytes | Iterable[bytes] | None = None,
-        answer_s: float | None = None,
+        answer_s: Callable[[], float] | None = None,
         carries_pixels: bool = False,
     ) -> SiteAnswer:
         """Send one request and return as soon as the head of the answer is there.
@@ -267,7 +334,8 @@ class Wire:
         deadline  until the head of the answer has come; sending a body is part of it
         body      bytes go with a length, an iterable goes chunked (Orthanc holds a body with a
                   length whole in memory)
-        answer_s  seconds for the head once a chunked body is sent; None: what the deadline leaves
+        answer_s  tells, once a chunked body is sent, the seconds for the head; None: what the
+                  deadline leaves
         raises    SiteBusy, SiteUnreachable, SiteUntrusted, SiteTimeout, SiteSpeaksGarbage
         """
         post = self._post(site)
@@ -333,7 +401,7 @@ class Wire:
         headers: Sequence[tuple[str, str]],
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
-        answer_s: float | None,
+        answer_s: Callable[[], float] | None,
     ) -> tuple[_Connection, HeadParsed]:
         head = _request_head(site, method, target, headers, body)
         pooled = self._pooled(post, site) if body is None or isinstance(body, bytes) else None
@@ -399,7 +467,7 @@ class Wire:
         head: bytes,
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
-        answer_s: float | None,
+        answer_s: Callable[[], float] | None,
     ) -> HeadParsed:
         connection.expect(deadline, deadline.total_s)
         response = HeadParsed(connection, method=method)  # type: ignore[arg-type]
@@ -411,7 +479,7 @@ class Wire:
             else:
                 whole = _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
                 if answer_s is not None:
-                    connection.reader.deadline = Deadline(answer_s)
+                    connection.reader.deadline = Deadline(answer_s())
             response.begin()
             response.will_close |= not whole
         except TimeoutError as error:
@@ -432,21 +500,26 @@ def _request_head(
     headers: Sequence[tuple[str, str]],
     body: bytes | Iterable[bytes] | None,
 ) -> bytes:
-    parts = urlsplit(site.url)
-    path = parts.path.rstrip("/") + target
-    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity"), *headers]
-    if site.username:
-        pair = f"{site.username}:{site.password}".encode()
-        lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    lines = [*_always(site), *headers]
     if isinstance(body, bytes):
         lines.append(("Content-Length", str(len(body))))
     elif body is not None:
         lines.append(("Transfer-Encoding", "chunked"))
+    path = urlsplit(site.url).path.rstrip("/") + target
     text = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in lines)])
-    clean = text.isascii() and text.count("\r\n") == len(lines) and "\n" not in path
-    if not clean or any(c <= " " for c in path):
+    if not (text.isascii() and text.count("\r\n") == len(lines) and PATH.fullmatch(path)):
         raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
     return text.encode("ascii") + b"\r\n\r\n"
+
+
+@lru_cache(maxsize=4096)
+def _always(site: Site) -> tuple[tuple[str, str], ...]:
+    """Headers of every request to a site."""
+    lines = [("Host", urlsplit(site.url).netloc), ("Accept-Encoding", "identity")]
+    if site.username:
+        pair = f"{site.username}:{site.password}".encode()
+        lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    return tuple(lines)
 
 
 def _send_chunked(
@@ -466,21 +539,21 @@ def _send_chunked(
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             try:
-                sock.sendall(b"%x\r\n" % len(block) + block + b"\r\n")
+                sock.sendall(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
             except (BrokenPipeError, ConnectionResetError):
                 return False
     sock.sendall(b"0\r\n\r\n")
     return True
 
 
-def _take(slots: Sequence[threading.BoundedSemaphore], site_id: str, wait_s: float) -> None:
+def _take(slots: Sequence[Slots], site_id: str, wait_s: float) -> None:
     deadline = Deadline(wait_s)
     for n, slot in enumerate(slots):
-        if not slot.acquire(timeout=deadline.remaining_s()):
+        if not slot.take(deadline):
             _give_back(slots[:n])
             raise SiteBusy(site_id, "all our slots there are taken")
 
 
-def _give_back(slots: Sequence[threading.BoundedSemaphore]) -> None:
+def _give_back(slots: Sequence[Slots]) -> None:
     for slot in slots:
-        slot.release()
+        slot.give_back()

@@ -7,11 +7,13 @@ from gateway.web import (
     capabilities,
     errors,
     events,
+    front_proxy,
     health,
     home,
     qido,
     reports,
     stow,
+    upload,
     viewer,
     wado,
     wado_uri,
@@ -30,8 +32,10 @@ def create_app(gateway: Gateway) -> Flask:
         for door in (qido, wado, stow):
             app.register_blueprint(door.create_blueprint(gateway, name), url_prefix=prefix)
     app.register_blueprint(health.create_blueprint(gateway))
+    app.register_blueprint(front_proxy.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
+    app.register_blueprint(upload.create_blueprint(gateway))
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))

@@ -36,6 +36,7 @@ EXPOSED = (
 )
 ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-Range, If-None-Match"
 ROWS = (DICOM_JSON, f'{MULTIPART}; type="{DICOM_XML}"')
+TAKES = (DICOM, DICOM_JSON, DICOM_XML)
 GIVES = {
     "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM, ZIP),
     "metadata": ROWS,
@@ -107,7 +108,7 @@ def _resources(app: Flask) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if not rule.rule.startswith("/dicom-web/"):
             continue
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            types = (DICOM_JSON,) if method == "POST" else GIVES[name]
+            types = (DICOM_JSON, DICOM_XML) if method == "POST" else GIVES[name]
             yield _template(rule), method, types
 
 
@@ -124,7 +125,8 @@ def _wadl(base: str, resources: list[tuple[str, str, tuple[str, ...]]]) -> bytes
         call = ET.SubElement(resource, "method", name=method)
         if method == "POST":
             asked = ET.SubElement(call, "request")
-            ET.SubElement(asked, "representation", mediaType=f'{MULTIPART}; type="{DICOM}"')
+            for kind in TAKES:
+                ET.SubElement(asked, "representation", mediaType=f'{MULTIPART}; type="{kind}"')
         answer = ET.SubElement(call, "response", status="200")
         for media_type in types:
             ET.SubElement(answer, "representation", mediaType=media_type)

@@ -1,6 +1,6 @@
 """Metadata (PS3.18 10.4.1.1.2) as DICOM JSON or native XML, with our own addresses in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 from flask import Response
@@ -48,7 +48,7 @@ class Metadata:
         rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, scope.service_url))
         answer = as_json(datasets) if choice.media_type == DICOM_JSON else as_xml(datasets)
         warn_of_silence(answer, opened)
-        return located(stamp(answer, tag), opened)
+        return located(stamp(answer, tag, weak=choice.media_type != DICOM_JSON), opened)
 
 
 def as_json(datasets: Sequence[Dataset]) -> Response:
@@ -56,9 +56,15 @@ def as_json(datasets: Sequence[Dataset]) -> Response:
 
 
 def as_xml(datasets: Sequence[Dataset]) -> Response:
-    """One part for each dataset (PS3.18 8.7.3.2)."""
+    """One part for each dataset (PS3.18 8.7.3.2), written while they are sent: other requests of
+    this process go on between two of them."""
     boundary = new_boundary()
     head = part_head(boundary, [("Content-Type", DICOM_XML)])
-    parts = [head + to_xml(dataset) + b"\r\n" for dataset in datasets]
+
+    def parts() -> Iterator[bytes]:
+        for dataset in datasets:
+            yield head + to_xml(dataset) + b"\r\n"
+        yield closing(boundary)
+
     media_type = f'{MULTIPART}; type="{DICOM_XML}"; boundary="{boundary}"'
-    return Response(b"".join([*parts, closing(boundary)]), content_type=media_type)
+    return Response(parts(), content_type=media_type)

@@ -14,7 +14,7 @@ from gateway.dicom.multipart import check_boundary
 from gateway.errors import RangeNotSatisfiable, SiteSpeaksGarbage
 from gateway.federation.retrieve import Opened, checked_blocks, unwrapped
 from gateway.web.opening import SINGLE_KINDS, upstream_type
-from gateway.web.streaming import streamed
+from gateway.web.streaming import streamed, untouched
 from gateway.web.versions import stamp
 
 # Whatever a site stored, a browser must not run it on our origin (trust.md H36, H73).
@@ -37,8 +37,7 @@ def passed_on(opened: Opened, choice: Choice, tag: str | None = None) -> Respons
     if not choice.single_part:
         part_type = parameters.get("type", choice.part_type)
         media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary.decode()}"'
-        blocks = checked_blocks(opened, boundary)
-        return in_parts(streamed(blocks, media_type, answer.length_of_body, opened), opened, tag)
+        return in_parts(untouched(opened, boundary, media_type), opened, tag)
     headers, body = unwrapped(opened, boundary)
     single_type, parameters = parse_content_type(headers.get("content-type", choice.media_type))
     syntax = parameters.get("transfer-syntax", choice.transfer_syntax)

@@ -1,34 +1,53 @@
-"""Store (STOW-RS, PS3.18 10.5): parts are streamed to one site, each instance gets its own result.
+"""Store (STOW-RS, PS3.18 10.5): parts are streamed to the sites, each instance gets its own result.
 
-Without a site in the path it is the region's home site (until logins know the caller's own).
+Where an instance goes is decided by storing.py; what becomes of it by federation/store.py.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+import gevent
 import orjson
 from flask import Blueprint, Response, request
 from gunicorn.http.errors import ParseException
 
 from gateway.bootstrap import Gateway
-from gateway.clock import Deadline
 from gateway.dicom.media_types import (
     DICOM,
     DICOM_JSON,
+    DICOM_XML,
     MULTIPART,
-    choose_metadata,
-    parse_accept,
+    Offer,
+    negotiate,
     parse_content_type,
 )
 from gateway.dicom.multipart import Limits, MultipartReader, Part, check_boundary
-from gateway.dicom.store_response import response_module, status_of
+from gateway.dicom.native_model import to_xml
+from gateway.dicom.store_response import (
+    DUPLICATE,
+    OTHER_PATIENT,
+    InstanceResult,
+    response_module,
+    status_of,
+)
 from gateway.dicom.uids import check_uid
-from gateway.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from gateway.errors import BadRequest, PayloadTooLarge, TooSlow, UnsupportedMediaType
+from gateway.federation.assemble import assemble
 from gateway.federation.store import store
 from gateway.log import log
-from gateway.orthanc import dicomweb
-from gateway.web.scope import scope_of
+from gateway.model.answers import Refused
+from gateway.settings import Settings
+from gateway.web.capabilities import TAKES
+from gateway.web.scope import accepted, scope_of
+from gateway.web.storing import RegionStorage
 
-LONGEST_S = 6 * 3600.0
+ANSWERS = (Offer(DICOM_JSON), Offer(DICOM_XML))
+SLOWEST_S = 60.0
+"""Longest wait for one block of 256 KB, 4 KB/s: a slower caller holds a place of others."""
+RETRY_AFTER_S = 30
+STUDIES_LOGGED = 5
+MOST_PARTS = 50_000
+"""trust.md H16; a CT of a whole body has 20,000 slices at most."""
 
 
 def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
@@ -40,56 +59,66 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
     def instances(site_id: str | None = None, study: str | None = None) -> Response:
         if study is not None:
             check_uid(study, "study", lenient=False)
-        choose_metadata(parse_accept(request.headers.getlist("Accept")))
-        parts = _parts(gateway.settings.max_store_bytes)
-        region = gateway.region
-        scope = scope_of(gateway, site_id or region.home_site)
-        site = scope.sites[0]
-        results = store(
-            parts,
-            site.site_id,
-            study,
-            lambda boundary, body: dicomweb.send_store(
-                gateway.wire, site, boundary, body, LONGEST_S
-            ),
-            lambda uid: dicomweb.list_instances(
-                gateway.wire, site, uid, Deadline(site.timeouts.store_s)
-            ),
-        )
-        for uid in {result.study_uid for result in results}:
-            gateway.locator.forget(uid)
+        choice = negotiate(accepted(), ANSWERS)
+        storage = RegionStorage(gateway, site_id)
+        parts = _parts(gateway.settings, storage)
+        service_url = scope_of(gateway, site_id).service_url
+        results = store(parts, study, storage)
         if not results:
             raise BadRequest("body", "holds no part")
         status = status_of(results)
-        log.info("store", site=site.site_id, instances=len(results), status=status)
-        service_url = scope_of(gateway, site_id).service_url
+        _log(site_id, results, status)
         module = response_module(results, service_url)
-        return Response(orjson.dumps(module), status, content_type=DICOM_JSON)
+        body = to_xml(module) if choice.media_type == DICOM_XML else orjson.dumps(module)
+        answer = Response(body, status, content_type=choice.media_type)
+        if status == 503:
+            answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return answer
 
     return door
 
 
-def _parts(limit: int) -> Iterator[Part]:
+def _log(site_id: str | None, results: Sequence[InstanceResult], status: int) -> None:
+    """One line, a warning where somebody may have tried to replace images (trust.md H82, F20)."""
+    reasons = Counter(f"{r.failure:04X}" for r in results if r.failure is not None)
+    conflict = any(r.failure in (DUPLICATE, OTHER_PATIENT) for r in results)
+    (log.warning if conflict else log.info)(
+        "store",
+        site=site_id,
+        instances=len(results),
+        stored=len(results) - reasons.total(),
+        reasons=dict(reasons),
+        studies=sorted({r.study_uid for r in results})[:STUDIES_LOGGED],
+        status=status,
+    )
+
+
+def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refused]:
     """The request's parts; refuses before a byte is read what can be refused then."""
     if request.content_encoding not in (None, "", "identity"):
         raise UnsupportedMediaType("Content-Encoding", "send the body without any coding")
     media_type, parameters = parse_content_type(request.headers.get("Content-Type", ""))
-    if media_type != MULTIPART:
-        raise UnsupportedMediaType("Content-Type", f'must be {MULTIPART}; type="{DICOM}"')
-    if parameters.get("type", DICOM) != DICOM:
-        raise UnsupportedMediaType("Content-Type", f"the parts must be {DICOM}")
+    kind = parameters.get("type", DICOM)
+    if media_type != MULTIPART or kind not in TAKES:
+        known = " or ".join(f'{MULTIPART}; type="{name}"' for name in TAKES)
+        raise UnsupportedMediaType("Content-Type", f"must be {known}")
     boundary = check_boundary(parameters.get("boundary"))
+    limit = settings.max_store_bytes
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge("Content-Length", f"at most {limit} bytes are taken")
-    stream = request.stream
+    limits = Limits(parts=MOST_PARTS, total_bytes=limit)
+    reader = MultipartReader(_read, boundary, limits)
+    return _dicom_only(reader) if kind == DICOM else assemble(reader, kind, storage.spool)
 
-    def read(size: int) -> bytes:
-        try:
-            return stream.read(size)
-        except (OSError, ValueError, ParseException) as error:
-            raise BadRequest("body", "broke off or is wrongly chunked") from error
 
-    return _dicom_only(MultipartReader(read, boundary, Limits(total_bytes=limit)))
+def _read(size: int) -> bytes:
+    """Up to `size` bytes of the request's body, b"" at its end."""
+    slow = TooSlow("body", f"comes slower than {size // SLOWEST_S:.0f} bytes a second")
+    try:
+        with gevent.Timeout(SLOWEST_S, slow):
+            return request.stream.read(size)
+    except (OSError, ValueError, ParseException) as error:
+        raise BadRequest("body", "broke off or is wrongly chunked") from error
 
 
 def _dicom_only(reader: MultipartReader) -> Iterator[Part]:

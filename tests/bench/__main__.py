@@ -1,7 +1,8 @@
 """`make bench`: how fast the gateway is, as ratios to the same question put to Orthanc directly.
 
-In each round all works are shuffled, and inside a work the two sides; a ratio pairs two
-measurements that stand next to each other, the table shows the median of the rounds.
+In each round all works are shuffled, and inside a work its sides (direct, the gateway and, where
+a plain proxy could answer too, a tuned nginx); a ratio pairs two measurements of one round, the
+table shows the median of the rounds.
 """
 
 import os
@@ -26,22 +27,31 @@ SMALL_STUDIES = 300
 
 
 @dataclass
-class Measured:
-    """What all rounds of one work gave; `cpu_s`, `moved` and `asked` are the gateway's alone."""
+class Cost:
+    """What one side took and gave in all rounds; `cpu_s` is that of its process."""
 
-    work: Work
-    direct: list[float] = field(default_factory=list)
-    gateway: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     moved: int = 0
     asked: int = 0
     errors: int = 0
 
-    @property
-    def ratios(self) -> list[float]:
-        """Speed of the gateway, 1 for as fast as direct, one for each round."""
-        pairs = zip(self.direct, self.gateway, strict=True)
-        return [d / g if self.work.unit == "ms" else g / d for d, g in pairs]
+
+@dataclass
+class Measured:
+    """What all rounds of one work gave, for each of its sides."""
+
+    work: Work
+    values: dict[str, list[float]] = field(init=False)
+    costs: dict[str, Cost] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.values = {side: [] for side in self.work.sides}
+        self.costs = {side: Cost() for side in self.work.sides}
+
+    def ratios(self, side: str, to: str) -> list[float]:
+        """Speed of one side, 1 for as fast as the other, one for each round."""
+        pairs = zip(self.values[side], self.values[to], strict=True)
+        return [b / a if self.work.unit == "ms" else a / b for a, b in pairs]
 
 
 @dataclass(frozen=True)
@@ -101,17 +111,17 @@ def measure(work: Work, askers: Sequence[Asker]) -> Sample:
 
 
 def one_round(measured: Sequence[Measured], dice: random.Random) -> None:
-    """Measure both sides of every work once, in an order of its own."""
+    """Measure all sides of every work once, in an order of its own."""
     for row in dice.sample(measured, len(measured)):
-        for side in dice.sample(("direct", "gateway"), 2):
-            before_s = row.work.process.cpu_s()
-            sample = measure(row.work, getattr(row.work, side))
-            getattr(row, side).append(sample.value)
-            row.errors += sample.errors
-            if side == "gateway":
-                row.cpu_s += row.work.process.cpu_s() - before_s
-                row.moved += sample.moved
-                row.asked += sample.asked
+        for name in dice.sample(list(row.work.sides), len(row.work.sides)):
+            side, cost = row.work.sides[name], row.costs[name]
+            before_s = side.process.cpu_s() if side.process else 0.0
+            sample = measure(row.work, side.askers)
+            row.values[name].append(sample.value)
+            cost.cpu_s += side.process.cpu_s() - before_s if side.process else 0.0
+            cost.moved += sample.moved
+            cost.asked += sample.asked
+            cost.errors += sample.errors
 
 
 @click.command()
@@ -136,7 +146,7 @@ def main(rounds: int, quick: bool, only: str, seed: int) -> None:
         for work in works:
             work.close()
     print_table(measured, 2 if quick else rounds, time.monotonic() - started, load)
-    sys.exit(1 if any(row.errors for row in measured) else 0)
+    sys.exit(1 if any(cost.errors for row in measured for cost in row.costs.values()) else 0)
 
 
 if __name__ == "__main__":

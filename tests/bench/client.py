@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 CAPACITY = 2 * 2**20  # answers that are looked at are held whole
 WRAP = 2**20  # a bulk answer runs through this much of the buffer, so that it stays in the cache
+PIECE = WRAP // 2  # most of a chunk that is read at once
 TAIL = 256  # last bytes of a bulk answer that are kept: its closing boundary
 SPARE = 64  # bytes read beyond a chunk: its CRLF and the next chunk's size
 TIMEOUT_S = 60.0
@@ -163,19 +164,27 @@ class Client:
         at = total = 0
         while True:
             size = self._chunk_size()
-            needed = size + 2
-            at = self._room(at, needed + SPARE, bulk)
-            got = min(len(self._head), needed + SPARE)
-            self._view[at : at + got] = self._head[:got]
-            rest = self._head[got:]
-            got = self._fill(at, got, needed)
-            if self._buffer[at + size : at + needed] != b"\r\n":
+            left = size + 2
+            while left:
+                piece = min(left, PIECE)
+                at = self._room(at, piece + SPARE, bulk)
+                self._take(at, piece)
+                at += piece
+                left -= piece
+            if self._buffer[at - 2 : at] != b"\r\n":
                 raise Broken("a chunk does not end where it should")
-            self._head = bytes(self._view[at + needed : at + got]) + rest
+            at -= 2
             if size == 0:
                 return total, at
-            at += size
             total += size
+
+    def _take(self, at: int, needed: int) -> None:
+        """Put the next bytes of the stream at `at`; what came beyond them waits in _head."""
+        got = min(len(self._head), needed + SPARE)
+        self._view[at : at + got] = self._head[:got]
+        rest = self._head[got:]
+        got = self._fill(at, got, needed)
+        self._head = bytes(self._view[at + needed : at + got]) + rest
 
     def _fill(self, at: int, got: int, needed: int) -> int:
         sock = self._connected()

@@ -27,7 +27,8 @@ from tests.bench.client import Client
 from tests.bench.index_databases import KINDS, Database, database, passing_folder
 from tests.bench.index_questions import Question, questions
 from tests.bench.index_region import gateway_over
-from tests.bench.region import Gateway, cpu_s_of
+from tests.bench.region import Gateway
+from tests.nginx import family_cpu_s
 
 SITES = 300
 MANY_CLIENTS = 8
@@ -64,7 +65,7 @@ class Asked:
 
     def cpu_s(self) -> float:
         own = self.gateway.cpu_s()
-        return own + (cpu_s_of(self.database_pid) if self.database_pid else 0.0)
+        return own + (family_cpu_s(self.database_pid) if self.database_pid else 0.0)
 
     def ask(self, measured: Measured, random: Random, times: int) -> None:
         """Ask so many searches of this kind; each answer is judged outside the time."""

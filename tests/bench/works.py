@@ -7,16 +7,16 @@ fast one.
 import itertools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 import requests
 
 from gateway.demo.servers import OrthancServer
 from tests.bench.client import Answer, Broken, Client
-from tests.bench.region import Gateway, ManySites, Servers
+from tests.bench.region import ManySites, Servers
 from tests.bench.stand_ins import FIRST_SITE, STUDIES
 from tests.bench.studies import (
     CT,
@@ -157,30 +157,41 @@ class Store(Asker):
         self.site.close()
 
 
+class Process(Protocol):
+    """What stands between caller and site, and what it costs."""
+
+    def cpu_s(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to ask: as many askers as there are callers, and the process that they go through."""
+
+    askers: Sequence[Asker]
+    process: Process | None = None
+
+
 @dataclass(frozen=True)
 class Work:
-    """One row of the table: the same question to both, by `callers` at a time.
+    """One kind of question, put to every side by as many callers at a time.
 
     unit      "ms" for the median time of one request, else a rate over all callers
     requests  of each caller in one round
-    process   whose processor time is counted, for each request or each GB
+    sides     "direct", "gateway" and, where a plain proxy could do it too, "nginx" (that proxy)
+              and "behind" (the gateway behind the nginx that it configures)
+    per       what the processor time of a side's process is divided by
     """
 
     name: str
     unit: Literal["ms", "MB/s", "req/s"]
     requests: int
-    direct: Sequence[Asker]
-    gateway: Sequence[Asker]
-    process: Gateway
+    sides: Mapping[str, Side]
     per: Literal["request", "GB"] = "request"
 
-    @property
-    def callers(self) -> int:
-        return len(self.direct)
-
     def close(self) -> None:
-        for asker in (*self.direct, *self.gateway):
-            asker.close()
+        for side in self.sides.values():
+            for asker in side.askers:
+                asker.close()
 
 
 def all_works(servers: Servers) -> list[Work]:
@@ -208,9 +219,12 @@ def _searches(servers: Servers) -> list[Work]:
             name,
             "ms",
             requests,
-            [Get(asked, ["/dicom-web" + path], JSON, judges[0])],
-            [Get(ours, [f"{root}/dicom-web{path}"], JSON, judges[1])],
-            servers.gateway,
+            {
+                "direct": Side([Get(asked, ["/dicom-web" + path], JSON, judges[0])]),
+                "gateway": Side(
+                    [Get(ours, [f"{root}/dicom-web{path}"], JSON, judges[1])], servers.gateway
+                ),
+            },
         )
 
     return [
@@ -273,16 +287,20 @@ def _many_searches(many: ManySites) -> list[Work]:
                 f"search {name}, {count} stand-ins{away}",
                 "ms",
                 times,
-                [Get(direct, ["/dicom-web" + path], JSON, judges[0])],
-                [Get([Client(many.gateway.port)], ["/dicom-web" + path], JSON, judges[1])],
-                many.gateway,
+                {
+                    "direct": Side([Get(direct, ["/dicom-web" + path], JSON, judges[0])]),
+                    "gateway": Side(
+                        [Get([Client(many.gateway.port)], ["/dicom-web" + path], JSON, judges[1])],
+                        many.gateway,
+                    ),
+                },
             )
         )
     return works
 
 
 def _retrieves(servers: Servers) -> list[Work]:
-    orthanc, gateway = servers.orthancs[0], servers.gateway
+    orthanc = servers.orthancs[0]
     series = f"/dicom-web/studies/{CT.study_uid}/series/{CT.series_uid}"
     instances = [f"{series}/instances/{CT.instance_uid(n)}" for n in range(SLICES)]
     frames = [f"{path}/frames/1" for path in instances]
@@ -296,10 +314,11 @@ def _retrieves(servers: Servers) -> list[Work]:
     def work(
         name: str, unit: Any, callers: int, requests: int, per: Any, *rest: Any, **more: Any
     ) -> Work:
-        direct = askers(orthanc.http_port, orthanc.auth, callers, *rest, **more)
-        ours = askers(gateway.port, (), callers, *rest, **more)
-        name = f"{name}, c={callers}"
-        return Work(name, unit, requests, direct, ours, gateway, per=per)
+        sides = {"direct": Side(askers(orthanc.http_port, orthanc.auth, callers, *rest, **more))}
+        through = {"nginx": servers.nginx, "gateway": servers.gateway, "behind": servers.front}
+        for side, process in through.items():
+            sides[side] = Side(askers(process.port, (), callers, *rest, **more), process)
+        return Work(f"{name}, c={callers}", unit, requests, sides, per)
 
     metadata = ([f"{series}/metadata"], JSON, _metadata)
     study = (["/dicom-web/studies/" + CT.study_uid], ANY_DICOM, _whole_study)
@@ -309,6 +328,7 @@ def _retrieves(servers: Servers) -> list[Work]:
         work(f"series metadata, {SLICES} slices", "ms", 1, 3, "request", *metadata),
         work("study retrieve, 105 MB", "MB/s", 1, 3, "GB", *study, bulk=True),
         work("study retrieve, 105 MB", "MB/s", 4, 2, "GB", *study, bulk=True),
+        work("study retrieve, 105 MB", "MB/s", 16, 1, "GB", *study, bulk=True),
         work("frame, 524 KB", "ms", 1, 60, "request", *frame),
         work("frame, 524 KB", "req/s", 8, 25, "request", *frame),
         work("instance, 525 KB", "req/s", 8, 25, "request", *instance),
@@ -322,9 +342,12 @@ def _store(servers: Servers) -> Work:
         "store, 105 MB in chunks, c=1",
         "MB/s",
         1,
-        [Store(Client(orthanc.http_port, *orthanc.auth), template, orthanc)],
-        [Store(Client(servers.gateway.port), template, orthanc)],
-        servers.gateway,
+        {
+            "direct": Side([Store(Client(orthanc.http_port, *orthanc.auth), template, orthanc)]),
+            "gateway": Side(
+                [Store(Client(servers.gateway.port), template, orthanc)], servers.gateway
+            ),
+        },
         per="GB",
     )
 

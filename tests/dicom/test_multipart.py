@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicom.multipart import (
-    ClosingBoundary,
     Limits,
     MultipartReader,
+    PassingParts,
     check_boundary,
     closing,
     new_boundary,
@@ -129,14 +129,47 @@ def test_boundaries_differ() -> None:
     assert new_boundary() != new_boundary()
 
 
-@given(st.binary(max_size=300), st.integers(min_value=1, max_value=50))
-def test_the_closing_boundary_is_seen_only_when_it_came(data: bytes, step: int) -> None:
-    body = body_of([data.replace(b"-", b"+")])
+def watched(stream: bytes, step: int, *, skipping: bool) -> PassingParts:
+    """The stream has gone by in blocks of `step`; what need not be seen is skipped if wanted."""
+    watch, at = PassingParts(BOUNDARY.encode()), 0
+    while at < len(stream):
+        watch.feed(stream[at : at + step])
+        at += step
+        if skipping:
+            unseen = max(0, min(watch.ahead, len(stream) - at))
+            watch.skip(unseen)
+            at += unseen
+    return watch
 
-    def seen(stream: bytes) -> bool:
-        watch = ClosingBoundary(BOUNDARY.encode())
-        for at in range(0, len(stream), step):
-            watch.feed(stream[at : at + step])
-        return watch.seen
 
-    assert (seen(body), seen(body[: -len("--\r\n")])) == (True, False)
+@pytest.mark.parametrize(
+    "with_length", [True, False], ids=["parts say their length", "they do not"]
+)
+@pytest.mark.parametrize("skipping", [True, False], ids=["unseen bytes skipped", "all seen"])
+@given(parts=st.lists(st.binary(max_size=300), max_size=5), step=st.integers(1, 200))
+def test_parts_and_the_end_are_counted_however_the_stream_is_cut(
+    with_length: bool, skipping: bool, parts: list[bytes], step: int
+) -> None:
+    parts = [part.replace(b"-", b"+") for part in parts]
+    body = b"".join(
+        part_head(BOUNDARY, [("Content-Length", str(len(part)))] if with_length else [])
+        + part
+        + b"\r\n"
+        for part in parts
+    ) + closing(BOUNDARY)
+    watch = watched(body, step, skipping=skipping)
+    assert (watch.parts, watch.closed) == (len(parts), True)
+    for missing in (3, len(closing(BOUNDARY)) + 1):
+        assert not watched(body[:-missing], step, skipping=skipping).closed
+
+
+def test_a_part_that_says_more_than_it_has_hides_the_end() -> None:
+    head = part_head(BOUNDARY, [("Content-Length", "400")])
+    body = head + b"x" * 4 + b"\r\n" + closing(BOUNDARY)
+    assert not watched(body, len(head), skipping=True).closed
+    assert watched(body, len(head), skipping=False).closed
+
+
+def test_what_follows_the_end_changes_nothing() -> None:
+    watch = watched(body_of([b"abc"]) + b"\r\n\r\n", 1, skipping=False)
+    assert (watch.parts, watch.closed) == (1, True)

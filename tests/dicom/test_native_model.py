@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dicom.native_model import NAMESPACE, to_xml
+from gateway.dicom.native_model import NAMESPACE, from_xml, to_xml
+from gateway.errors import BadRequest
 from tests.dicom.test_attributes import JUNK
 
 NAME = f"{{{NAMESPACE}}}"
@@ -165,3 +166,55 @@ def test_a_deep_sequence_needs_no_recursion():
 @given(st.dictionaries(st.sampled_from(["00100010", "00091001", "0040", "ZZZZZZZZ"]), JUNK))
 def test_what_is_no_dataset_is_still_well_formed(dataset):
     ET.fromstring(to_xml(dataset))
+
+
+def test_what_was_written_is_read_back() -> None:
+    dataset = {
+        "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]},
+        "00080008": {"vr": "CS", "Value": ["ORIGINAL", None, "AXIAL"]},
+        "00100010": {
+            "vr": "PN",
+            "Value": [{"Alphabetic": "Иванов^Пётр^Ильич", "Ideographic": "山田"}],
+        },
+        "00100020": {"vr": "LO", "Value": ["<&> \t x"]},
+        "00104000": {"vr": "LT"},
+        "00400275": {
+            "vr": "SQ",
+            "Value": [{"00400009": {"vr": "SH", "Value": ["S1"]}}, {}],
+        },
+        "00091010": {"vr": "OB", "InlineBinary": "AQID"},
+        "7FE00010": {"vr": "OW", "BulkDataURI": "pixels"},
+    }
+    assert from_xml(to_xml(dataset)) == dataset
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"<a", id="no XML"),
+        pytest.param(b"<html/>", id="another document"),
+        pytest.param(b"<NativeDicomModel><b/></NativeDicomModel>", id="another element"),
+        pytest.param(
+            b'<NativeDicomModel><DicomAttribute tag="1" vr="LO"/></NativeDicomModel>', id="no tag"
+        ),
+        pytest.param(
+            b'<NativeDicomModel><DicomAttribute tag="00100020" vr="LO"><b/></DicomAttribute>'
+            b"</NativeDicomModel>",
+            id="no value",
+        ),
+        pytest.param(
+            b'<!DOCTYPE a [<!ENTITY x "y">]><NativeDicomModel>&x;</NativeDicomModel>', id="entities"
+        ),
+        pytest.param(
+            b"<NativeDicomModel>"
+            + b'<DicomAttribute tag="00081115" vr="SQ"><Item number="1">' * 40
+            + b"</Item></DicomAttribute>" * 40
+            + b"</NativeDicomModel>",
+            id="nested deeply",
+        ),
+    ],
+)
+def test_other_xml_is_refused(document: bytes) -> None:
+    with pytest.raises(BadRequest):
+        from_xml(document)

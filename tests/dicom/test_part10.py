@@ -16,7 +16,15 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from gateway.dicom.part10 import DEPTH_LIMIT, MoreBytesNeeded, NotUnderstood, identify
+from gateway.dicom.part10 import (
+    DEPTH_LIMIT,
+    LengthCheck,
+    MoreBytesNeeded,
+    NotUnderstood,
+    dataset_start,
+    identify,
+    with_preamble,
+)
 from gateway.dicom.uids import is_uid
 
 UIDS = ("1.2.840.10008.5.1.4.1.1.7", "1.2.3.4", "1.2.3", "1.2.3.1")
@@ -127,3 +135,95 @@ def test_a_damaged_file_never_raises_anything_else(at: int, damage: bytes) -> No
     except NotUnderstood:
         return
     assert all(map(is_uid, found))
+
+
+def undefined_lengths(syntax: str) -> bytes:
+    """A file whose sequence and item have no length."""
+    item = Dataset()
+    item.is_undefined_length_sequence_item = True
+    item.ReferencedSOPInstanceUID = "9.9.9"
+    sequence = Sequence([item])
+    sequence.is_undefined_length = True
+    return file_of(syntax, ReferencedStudySequence=sequence)
+
+
+def adds_up(data: bytes, step: int) -> bool:
+    check = LengthCheck(identify(data, whole=True))
+    for at in range(0, len(data), step):
+        check.feed(data[at : at + step])
+    return check.adds_up
+
+
+@pytest.mark.parametrize("step", [1, 7, 64, 10_000])
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+)
+def test_the_elements_of_a_whole_file_add_up_however_its_bytes_come(syntax: str, step: int) -> None:
+    assert adds_up(file_of(syntax, BitsAllocated=8, PixelData=bytes(4000)), step)
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_undefined_lengths_add_up_when_they_are_closed(syntax: str, step: int) -> None:
+    assert adds_up(undefined_lengths(syntax), step)
+
+
+@pytest.mark.parametrize("missing", [1, 3999, 4003])
+def test_a_file_that_was_cut_does_not_add_up(missing: int) -> None:
+    assert not adds_up(file_of(BitsAllocated=8, PixelData=bytes(4000))[:-missing], 512)
+
+
+def test_a_length_beyond_the_end_does_not_add_up() -> None:
+    """H76"""
+    data = file_of(BitsAllocated=8, PixelData=bytes(4000))
+    at = data.index(struct.pack("<HH", 0x7FE0, 0x0010)) + 8
+    lying = data[:at] + struct.pack("<I", 0xFFFFFFF0) + data[at + 4 :]
+    assert not adds_up(lying, 512)
+
+
+def test_encapsulated_frames_add_up() -> None:
+    frames = struct.pack("<HHI", 0xFFFE, 0xE000, 0) + struct.pack("<HHI", 0xFFFE, 0xE000, 4)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    head = struct.pack("<HH", 0x7FE0, 0x0010) + b"OB\0\0" + b"\xff" * 4
+    whole = file_of() + head + frames + b"\0\1\2\3" + end
+    assert (adds_up(whole, 5), adds_up(whole[: -len(end)], 5)) == (True, False)
+
+
+@given(st.integers(132, 500), st.binary(min_size=1, max_size=8), st.integers(1, 600))
+def test_the_check_of_lengths_never_raises(at: int, damage: bytes, step: int) -> None:
+    data = bytearray(file_of())
+    data[at : at + len(damage)] = damage
+    try:
+        assert adds_up(bytes(data), step) in (True, False)
+    except NotUnderstood:
+        return
+
+
+@pytest.mark.parametrize("left_out", [128, 132], ids=["no preamble", "neither preamble nor mark"])
+def test_a_preamble_that_was_left_out_is_put_back(left_out: int) -> None:
+    assert with_preamble(file_of()[left_out:]) == file_of()
+
+
+@pytest.mark.parametrize("data", [file_of(), b"", b"garbage" * 40, b"MZ" + file_of()[2:]])
+def test_nothing_else_is_changed(data: bytes) -> None:
+    assert with_preamble(data) == data
+
+
+def test_the_patient_is_told() -> None:
+    assert identify(file_of(PatientID="N-17 "), whole=True).patient_id == "N-17"
+
+
+def test_the_walk_ends_at_the_first_element_after_the_uids() -> None:
+    data = file_of()
+    at = identify(data, whole=True).known_to
+    assert data[at:].startswith(struct.pack("<HH", 0x0020, 0x0013))
+
+
+@pytest.mark.parametrize("data", [file_of(), file_of(ImplicitVRLittleEndian)])
+def test_the_data_set_begins_after_the_file_meta_information(data: bytes) -> None:
+    assert data[dataset_start(data) :].startswith(struct.pack("<HH", 0x0008, 0x0005))
+    assert dataset_start(data[:140]) == dataset_start(b"garbage" * 40) == 0
+
+
+def test_a_patient_id_that_is_not_ascii_is_not_compared() -> None:
+    assert identify(file_of(PatientID="К-17"), whole=True).patient_id == ""

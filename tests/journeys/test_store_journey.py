@@ -93,10 +93,12 @@ def test_a_named_site_stores_for_itself(empty_region: Region) -> None:
 def test_a_damaged_part_fails_alone(empty_region: Region) -> None:
     good, other = an_instance(120), an_instance(120, number=2)
     answer = store(empty_region, good.data, b"this is no DICOM file" * 20, other.data)
-    assert (answer.status_code, stored(answer), told(answer, "00081198")) == (
+    nameless = [item["00081197"]["Value"] for item in answer.json()["0008119A"]["Value"]]
+    assert (answer.status_code, stored(answer), told(answer, "00081198"), nameless) == (
         202,
         [good.instance_uid, other.instance_uid],
-        [""],
+        [],
+        [[0xC000]],
     )
 
 

@@ -89,9 +89,14 @@ def test_any_json_is_an_answer_or_a_site_error(kind: str, answers: list[Any], qu
     try:
         page = dicomweb.search(wire, site, query, Deadline(5))
         dicomweb.find_study(wire, site, STUDY, Deadline(5))
-        dicomweb.list_instances(wire, site, STUDY, Deadline(5))
+        copies = dicomweb.list_copies(wire, site, STUDY, Deadline(5))
+        dicomweb.find_patients(wire, site, STUDY, Deadline(5))
+        dicomweb.send_store(wire, site, "b", iter(()), 5)
     except SiteError:
         return
+    assert all(
+        path.count("/") in (2, 6) and "\n" not in path for p in copies.values() for path in p
+    )
     assert all("/" not in uid and "\n" not in uid for uid in page.uids)
     merged = merge([page], query, {"gkb1": site}, "https://gw.example/dicom-web")
     orjson.dumps(merged.rows)

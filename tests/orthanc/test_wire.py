@@ -301,6 +301,79 @@ def test_a_stream_slower_than_the_lowest_rate_ends(wire, serve, monkeypatch):
             list(iter(answer.read, b""))
 
 
+# ---- pouring past this process
+
+
+def poured(wire: Wire, site: Site, count: int, read: int) -> tuple[int, bytes, bytes]:
+    """(what pour says, what came out, what was then read): after one read of `read` bytes."""
+    sink, out = socket.socketpair()
+    with sink, out, wire.open(site, "GET", "/x", deadline=Deadline(5)) as answer:
+        sink.settimeout(5)
+        out.settimeout(5)
+        answer.read(read)
+        said = answer.pour(sink, count, b"first ")
+        sink.shutdown(socket.SHUT_WR)
+        return said, out.recv(100), answer.read_all(100)
+
+
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + b"a" * 19_990 + b"0123456789"
+
+
+def test_bytes_are_poured_into_a_socket_and_the_rest_is_read(wire, serve):
+    def talk(connection):
+        while connection.read_request():
+            connection.send(LONG)
+
+    server = serve(talk)
+    site = server.site()
+    sink, out = socket.socketpair()
+    with sink, out:
+        sink.settimeout(5)
+        for rest in (b"789", b""):  # and the connection serves another exchange after both
+            with wire.open(site, "GET", "/x", deadline=Deadline(5)) as answer:
+                got = 0
+                while got < 19_990:
+                    got += len(answer.read(19_990 - got if got else 1 << 14))
+                count = 10 - len(rest)
+                assert answer.pour(sink, count, b"first ") == count
+                assert out.recv(100) == b"first " + b"0123456789"[:count]
+                assert answer.read_all(100) == rest
+    assert len(server.connections) == 1
+
+
+def test_nothing_is_poured_past_bytes_that_were_read_with_the_head(wire, serve):
+    server = serve(says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"))
+    assert poured(wire, server.site(), 8, read=2) == (0, b"", b"23456789")
+
+
+def test_chunks_are_not_poured(wire, serve):
+    body = b"a\r\n0123456789\r\n0\r\n\r\n"
+    server = serve(says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+    assert poured(wire, server.site(), 8, read=1 << 16)[0] == 0
+
+
+@pytest.mark.parametrize("head", [LONG[:-10], OPEN_END + b"a"], ids=["length", "no length"])
+def test_a_body_that_ends_while_it_is_poured_is_cut(wire, serve, head):
+    site = serve(says(head)).site()
+    with pytest.raises(SiteStreamCut):
+        poured(wire, site, 20_000, read=1 << 20)
+
+
+def test_a_body_that_stops_while_it_is_poured_is_not_waited_for(wire, serve):
+    def talk(connection):
+        connection.read_request()
+        connection.send(OPEN_END + b"a")
+        connection.wait_for_the_end()
+
+    site = serve(talk).site(timeouts=Timeouts(idle_s=0.3))
+    sink, out = socket.socketpair()
+    with sink, out, wire.open(site, "GET", "/x", deadline=Deadline(5)) as answer:
+        answer.read()
+        answer.become_stream()
+        with pytest.raises(SiteTimeout):
+            answer.pour(sink, 100)
+
+
 # ---- sending
 
 
@@ -383,8 +456,8 @@ def test_a_site_gets_its_own_password_and_nothing_else_of_ours(wire, serve):
         "GET /x HTTP/1.1",
         f"Host: {server.url.removeprefix('http://')}",
         "Accept-Encoding: identity",
-        "Accept: a/b",
         "Authorization: Basic Z3c6dMOkOnN0",
+        "Accept: a/b",
         "",
         "",
     ]

@@ -1,0 +1,125 @@
+"""Metadata and bulk data in parts of their own become real files at a real site (PS3.18 10.5.2)."""
+
+import io
+from pathlib import Path
+
+import orjson
+import pydicom
+import pytest
+import requests
+from PIL import Image
+
+from gateway.dicom.multipart import closing, part_head
+from gateway.dicom.native_model import to_xml
+from tests.journeys.conftest import Region
+from tests.journeys.test_store_journey import stored
+from tests.journeys.test_store_truth import reasons
+from tests.studies import SIDE, Instance, an_instance
+
+pytestmark = pytest.mark.real
+
+BOUNDARY = "metadata-and-bulk"
+JSON, XML = "application/dicom+json", "application/dicom+xml"
+
+
+def metadata_of(instance: Instance, uri: str) -> dict:
+    """Its dataset with a reference instead of its pixels."""
+    dataset = pydicom.dcmread(io.BytesIO(instance.data))
+    del dataset.PixelData
+    found = orjson.loads(dataset.to_json())
+    return found | {"7FE00010": {"vr": "OB", "BulkDataURI": uri}}
+
+
+def send(region: Region, kind: str, *parts: tuple[dict[str, str], bytes]) -> requests.Response:
+    body = b"".join(part_head(BOUNDARY, h.items()) + data + b"\r\n" for h, data in parts)
+    return requests.post(
+        f"{region.gateway.dicomweb}/studies",
+        data=body + closing(BOUNDARY),
+        headers={"Content-Type": f'multipart/related; type="{kind}"; boundary={BOUNDARY}'},
+        timeout=60,
+    )
+
+
+def read_back(region: Region, instance: Instance) -> pydicom.Dataset:
+    """The instance as the gateway gives it to a viewer."""
+    path = (
+        f"/studies/{instance.study_uid}/series/{instance.series_uid}"
+        f"/instances/{instance.instance_uid}"
+    )
+    accept = "application/dicom; transfer-syntax=*"
+    answer = region.gateway.get(path, headers={"Accept": accept})
+    assert answer.status_code == 200
+    return pydicom.dcmread(io.BytesIO(answer.content))
+
+
+def octets(data: bytes, uri: str) -> tuple[dict[str, str], bytes]:
+    return {"Content-Type": "application/octet-stream", "Content-Location": uri}, data
+
+
+def test_json_metadata_with_pixels_are_stored(empty_region: Region) -> None:
+    first, second = an_instance(300), an_instance(300, number=2)
+    metadata = [metadata_of(first, "one"), metadata_of(second, "two")]
+    answer = send(
+        empty_region,
+        JSON,
+        ({"Content-Type": JSON}, orjson.dumps(metadata)),
+        octets(second.pixels, "two"),
+        octets(first.pixels, "one"),
+    )
+    assert (answer.status_code, stored(answer)) == (200, [first.instance_uid, second.instance_uid])
+    found = read_back(empty_region, second)
+    assert (found.PixelData, str(found.PatientName)) == (second.pixels, "Иванов^Пётр^Ильич")
+
+
+def test_xml_metadata_with_pixels_are_stored(empty_region: Region) -> None:
+    instance = an_instance(301)
+    answer = send(
+        empty_region,
+        XML,
+        ({"Content-Type": XML}, to_xml(metadata_of(instance, "pixels"))),
+        octets(instance.pixels, "pixels"),
+    )
+    assert (answer.status_code, stored(answer)) == (200, [instance.instance_uid])
+    found = read_back(empty_region, instance)
+    assert (found.PixelData, str(found.PatientName)) == (instance.pixels, "Иванов^Пётр^Ильич")
+
+
+def test_a_photograph_stays_the_jpeg_that_it_is(empty_region: Region) -> None:
+    instance = an_instance(302)
+    photograph = io.BytesIO()
+    Image.frombytes("L", (SIDE, SIDE), instance.pixels).save(photograph, "JPEG")
+    answer = send(
+        empty_region,
+        JSON,
+        ({"Content-Type": JSON}, orjson.dumps([metadata_of(instance, "photo")])),
+        ({"Content-Type": "image/jpeg", "Content-Location": "photo"}, photograph.getvalue()),
+    )
+    assert answer.status_code == 200
+    (frame,) = pydicom.encaps.generate_frames(
+        read_back(empty_region, instance).PixelData, number_of_frames=1
+    )
+    assert frame.rstrip(b"\0") == photograph.getvalue().rstrip(b"\0")
+
+
+def test_what_lacks_its_pixels_fails_alone(empty_region: Region) -> None:
+    good, lacking = an_instance(303), an_instance(303, number=2)
+    metadata = [metadata_of(good, "here"), metadata_of(lacking, "file:///etc/passwd")]
+    answer = send(
+        empty_region,
+        JSON,
+        ({"Content-Type": JSON}, orjson.dumps(metadata)),
+        octets(good.pixels, "here"),
+    )
+    assert (answer.status_code, stored(answer), reasons(answer)) == (
+        202,
+        [good.instance_uid],
+        [0xC000],
+    )
+
+
+def test_nothing_stays_on_our_disk(empty_region: Region) -> None:
+    """F33"""
+    state = Path(empty_region.gateway.folder) / "state"
+    before = set(state.iterdir())
+    test_json_metadata_with_pixels_are_stored(empty_region)
+    assert {file for file in state.iterdir() if file.suffix == ""} - before == set()

@@ -1,0 +1,116 @@
+"""Where a store request puts a study, as the index and the sites know it; the body's own faults."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from gateway.bootstrap import Gateway
+from gateway.errors import BadRequest, NoRoom, SiteError, TooSlow
+from gateway.model.answers import Copy
+from gateway.records.engine import metadata
+from gateway.web import stow
+from gateway.web.storing import RegionStorage, _Spool
+from tests.web.indexed import indexed_gateway, stubborn_sites
+from tests.web.rows import ROWS, U
+
+CHEST, SMITH, DOE, NEW = (f"{U}.{n}" for n in (1, 2, 3, 99))
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """gkb1 and the archive hold CHEST; gkb1, the first of the list, is the home site."""
+    folder = tmp_path_factory.mktemp("storing")
+    with stubborn_sites(ROWS) as urls, indexed_gateway(folder, ROWS, live=urls) as gateway:
+        yield gateway
+
+
+def copy(site_id: str, study: int, number: int = 1) -> Copy:
+    uid = f"{U}.{study}"
+    return Copy(site_id, f"/studies/{uid}/series/{uid}.1/instances/{uid}.1.{number}")
+
+
+@pytest.mark.parametrize(
+    ("study_uid", "site_id"),
+    [(CHEST, "gkb1"), (DOE, "zlat"), (NEW, "gkb1")],
+    ids=["held at two sites", "held at one", "new"],
+)
+def test_a_study_goes_to_its_best_holder_and_a_new_one_home(
+    gateway: Gateway, study_uid: str, site_id: str
+) -> None:
+    assert RegionStorage(gateway, None).place(study_uid).site_id == site_id
+
+
+def test_a_named_site_wins_and_copies_of_others_are_known(gateway: Gateway) -> None:
+    place = RegionStorage(gateway, "zlat").place(SMITH)
+    assert (place.site_id, place.patient_ids, place.here) == ("zlat", frozenset(), {})
+    assert place.elsewhere == {f"{U}.2.1.1": [copy("gkb1", 2)]}
+
+
+def test_what_the_site_holds_itself_is_known(gateway: Gateway) -> None:
+    place = RegionStorage(gateway, None).place(CHEST)
+    mine = {f"{U}.1.1.{n}": (copy("gkb1", 1, n).path,) for n in (1, 2)}
+    others = {f"{U}.1.1.{n}": [copy("archive", 1, n)] for n in (1, 2)}
+    assert (place.patient_ids, place.here, place.elsewhere) == (frozenset({"77"}), mine, others)
+
+
+def test_a_site_that_does_not_answer_takes_nothing(tmp_path: Path) -> None:
+    with indexed_gateway(tmp_path, ROWS) as gateway, pytest.raises(SiteError):
+        RegionStorage(gateway, None).place(NEW)
+
+
+def test_sites_are_asked_where_there_is_no_index(tmp_path: Path) -> None:
+    with stubborn_sites(ROWS) as urls, indexed_gateway(tmp_path, ROWS, live=urls) as gateway:
+        with gateway.records.write() as connection:
+            for table in metadata.tables.values():
+                connection.execute(sa.delete(table))
+        gateway._states_at = 0.0
+        assert RegionStorage(gateway, None).place(DOE).site_id == "zlat"
+
+
+def test_a_full_disk_is_told_by_the_write_that_meets_it() -> None:
+    with _Spool(os.open("/dev/full", os.O_RDWR), "r+b") as spool, pytest.raises(NoRoom):
+        spool.write(b"x")
+
+
+def test_a_spool_leaves_no_name_behind(gateway: Gateway) -> None:
+    folder = gateway.settings.state_dir
+    before = set(folder.iterdir())
+    with RegionStorage(gateway, None).spool() as spool:
+        spool.write(b"abc")
+        spool.seek(0)
+        assert (spool.read(), set(folder.iterdir())) == (b"abc", before)
+
+
+class Body:
+    """The body of a request as gunicorn gives it."""
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.fails = fails
+
+    def read(self, _size: int = -1) -> bytes:
+        if self.fails:
+            raise self.fails
+        gevent.sleep(60)
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [(Body(), TooSlow), (Body(OSError()), BadRequest)],
+    ids=["stalls", "breaks off"],
+)
+def test_a_body_that_does_not_come_is_refused(
+    monkeypatch: pytest.MonkeyPatch, body: Body, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(stow, "SLOWEST_S", 0.01)
+    environ = {"wsgi.input": body, "wsgi.input_terminated": True}
+    with (
+        Flask("test").test_request_context("/", method="POST", environ_overrides=environ),
+        pytest.raises(error),
+    ):
+        stow._read(1)
