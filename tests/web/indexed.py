@@ -62,6 +62,7 @@ def held(site_id: str, rows: Sequence[Dataset], seen: datetime) -> tuple[list[di
             "series_uid": series_uid,
             "study_uid": study_uid,
             "instance_count": 1,
+            "first_seen_at": seen,
             "record": json.dumps(below).encode(),
             **series_columns(below),
         }
