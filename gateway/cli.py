@@ -19,13 +19,19 @@ from gateway.clock import utc_now
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
-from gateway.errors import GatewayError, SettingsError
+from gateway.errors import GatewayError, LinkRefused, SettingsError
+from gateway.index.person_lists import Shown, load_persons, load_suggestions, load_torn
+from gateway.index.persons import Word, decide
 from gateway.index.plan import is_in_window
+from gateway.model.alarms import MEANING
 from gateway.model.sites import Site
 from gateway.model.wording import number, span
 from gateway.nginx import configuration
 from gateway.queues import QUEUES
+from gateway.records.alarms import load_alarms
+from gateway.records.engine import Records
 from gateway.records.indexing import forget_site
+from gateway.records.persons import Link
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import RegionFile, load_region
 from gateway.settings import PREFIX, Settings, load_settings
@@ -214,6 +220,127 @@ def check_config(region: Path | None) -> None:
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{settings.region}: {len(found.sites)} sites, no mistakes")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+most_option = click.option("--most", default=100, help="Rows to show.")
+
+
+@main.group()
+def persons() -> None:
+    """Identifiers of one person at several hospitals: see, confirm, reject and separate links."""
+
+
+def _echo_json(found: object) -> None:
+    click.echo(orjson.dumps(found, lambda pair: pair._asdict(), orjson.OPT_INDENT_2))
+
+
+def _records(region: Path | None) -> Records:
+    settings = _settings(region=region)
+    log.configure("ERROR", settings.log_form)
+    return _bench(settings).records
+
+
+@persons.command("list")
+@region_option
+@json_option
+@most_option
+def list_persons(region: Path | None, as_json: bool, most: int) -> None:
+    """People with several identifiers, and confirmed links that have become impossible."""
+    records = _records(region)
+    found, torn = load_persons(records, most), load_torn(records, most)
+    if as_json:
+        _echo_json({"persons": found, "torn": torn})
+        return
+    for person in found:
+        click.echo(f"● {person.person}")
+        for member in person.members:
+            click.echo(f"  {_member_line(member)}")
+        for link in person.links:
+            click.echo(f"  связь / link {link.name}: {_link_state(link)}")
+    for shown in torn:
+        click.echo(f"▲ связь невозможна / link is impossible {shown.link.name}")
+        for member in shown.ends:
+            click.echo(f"  {_member_line(member)}")
+
+
+@persons.command()
+@region_option
+@json_option
+@most_option
+def suggestions(region: Path | None, as_json: bool, most: int) -> None:
+    """Links that wait for a person's word, the oldest first."""
+    found = load_suggestions(_records(region), most)
+    if as_json:
+        _echo_json(found)
+        return
+    for shown in found:
+        click.echo(f"? связь / link {shown.link.name}")
+        for member in shown.ends:
+            click.echo(f"  {_member_line(member)}")
+
+
+def _member_line(member: Shown) -> str:
+    said = " ".join(filter(None, (member.name, member.birth_date, member.sex)))
+    return f"{member.issuer} {member.patient_id}: {said}, исследований / studies {member.studies}"
+
+
+def _link_state(link: Link) -> str:
+    if link.decided_at is None or link.state == "automatic":
+        return "автоматически / automatic"
+    return f"подтвердил(а) / confirmed by {link.decided_by}, {link.decided_at:%Y-%m-%d %H:%M} UTC"
+
+
+REFUSALS = {
+    "unknown": "такой связи нет, см. gateway persons suggestions и list / there is no such link",
+    "state": "слово не подходит к состоянию связи / the word does not fit how the link stands: "
+    "confirm is for what is suggested or rejected, reject for what is suggested, separate for what "
+    "is linked",
+    "contradiction": "связь свела бы двух людей / the link would join two people: state numbers "
+    "differ, or a pair of the group was taken apart",
+}
+
+
+def _word(word: Word, meaning: str) -> click.Command:
+    """The command by which a person says this word of a link."""
+
+    @click.argument("link")
+    @click.option("--by", required=True, envvar="USER", help="Who decides; kept with the time.")
+    @region_option
+    def say(link: str, by: str, region: Path | None) -> None:
+        try:
+            decide(_records(region), link, word, by, utc_now())
+        except LinkRefused as error:
+            raise click.ClickException(REFUSALS[error.why]) from error
+        click.echo(f"{link}: записано / recorded, {by}")
+
+    return click.command(word, help=meaning)(say)
+
+
+persons.add_command(_word("confirm", "The two identifiers of a link are one person's."))
+persons.add_command(_word("reject", "The two identifiers of a suggestion are two people's."))
+persons.add_command(_word("separate", "Take linked identifiers apart: they are two people's."))
+
+
+@main.command()
+@region_option
+@json_option
+@click.option("--all", "cleared", is_flag=True, help="Also those whose cause has gone.")
+def alarms(region: Path | None, as_json: bool, cleared: bool) -> None:
+    """What somebody must look at, newest first; an alarm goes with its cause."""
+    found = load_alarms(_records(region), cleared=cleared)
+    if as_json:
+        _echo_json(found)
+        return
+    for alarm in found:
+        russian, english = MEANING[alarm.kind]
+        mark = "▲" if alarm.cleared_at is None else "●"
+        click.echo(f"{mark} {alarm.kind} {alarm.subject}: {russian} / {english}")
+        click.echo(f"  {'raised_at':<18}{alarm.raised_at:%Y-%m-%d %H:%M} UTC")
+        if alarm.cleared_at is not None:
+            click.echo(f"  {'cleared_at':<18}{alarm.cleared_at:%Y-%m-%d %H:%M} UTC")
+        for name, value in alarm.facts.items():
+            click.echo(f"  {name:<18}{_shown(tuple(value) if isinstance(value, list) else value)}")
 
 
 @main.command("nginx-config")
