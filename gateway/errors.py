@@ -13,6 +13,8 @@ GatewayError
 ├── NotFound                 every site that may know was asked, and none has it
 │   └── Gone                 it was there: the index knows it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+├── PatientsDiffer           one StudyInstanceUID, different patients: nothing is mixed
+├── LinkRefused              a person's word on a link of identifiers that cannot be
 ├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
@@ -120,6 +122,27 @@ class NoSiteAnswered(GatewayError):
         super().__init__("no answer from " + ", ".join(silent) if silent else "no site configured")
         self.silent = dict(silent)
         self.retry_after_s = retry_after_s
+
+
+class PatientsDiffer(GatewayError):
+    """Sites hold different patients under one StudyInstanceUID: it is given by each site alone."""
+
+    def __init__(self, study_uid: str, sites: Sequence[str]) -> None:
+        super().__init__(f"study {study_uid} is of different patients at {', '.join(sites)}")
+        self.study_uid = study_uid
+        self.sites = tuple(sites)
+
+
+class LinkRefused(GatewayError):
+    """Two identifiers cannot be linked or separated so.
+
+    why  "unknown": there is no such link; "state": the word does not fit how it stands;
+         "contradiction": it would join two state numbers, or what a person has taken apart
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class NoRoom(GatewayError):

@@ -3,7 +3,7 @@
 A file with a mistake changes nothing; every mistake is named with its line, in both languages.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from gateway.clock import utc_now
+from gateway.commands.opening import open_quietly, region_option
 from gateway.dicom.attributes import Dataset
 from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
 from gateway.errors import RuleSetChanged, RuleSetRefused
@@ -30,7 +31,6 @@ from gateway.model.routing.words import (
     refusal_in_words,
     rule_in_words,
 )
-from gateway.model.sites import Region
 from gateway.records.engine import Records
 from gateway.records.rules import (
     Version,
@@ -44,169 +44,169 @@ from gateway.records.rules import (
     save_version,
 )
 
-Open = Callable[[Path | None], tuple[Records, Region]]
-"""region.toml's path -> the database and the sites, or the end of the program with a sentence."""
-
 HEAD = 1 << 20
 by_option = click.option("--by", required=True, envvar="USER", help="Who does this; is recorded.")
 file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
-def rule_commands(
-    region_option: Callable[..., Callable[..., None]], open_region: Open
-) -> click.Group:
-    """The group `rules`; the door of the process says how its database is opened."""
+@click.group()
+def rules() -> None:
+    """Rules that say where studies go: check, try, save, activate, roll back."""
 
-    @click.group()
-    def rules() -> None:
-        """Rules that say where studies go: check, try, save, activate, roll back."""
 
-    @rules.command()
-    @file_argument
-    def check(file: Path) -> None:
-        """Read a rule file; tell every mistake with its line, or the rules in words."""
-        rule_set = _read(file)
-        for language in LANGUAGES:
-            for rule in rule_set.rules:
-                click.echo(f"● {rule.rule_id} [{rule.state}] {rule_in_words(rule, language)}")
-        click.echo(f"{file}: ошибок нет / no mistakes")
+@rules.command()
+@file_argument
+def check(file: Path) -> None:
+    """Read a rule file; tell every mistake with its line, or the rules in words."""
+    rule_set = _read(file)
+    for language in LANGUAGES:
+        for rule in rule_set.rules:
+            click.echo(f"● {rule.rule_id} [{rule.state}] {rule_in_words(rule, language)}")
+    click.echo(f"{file}: ошибок нет / no mistakes")
 
-    @rules.command()
-    @file_argument
-    @click.option("--comment", required=True, help="Why; shown in the history.")
-    @click.option("--based-on", type=int, help="Version that you edited; the newest if left out.")
-    @by_option
-    @region_option
-    def save(file: Path, comment: str, based_on: int | None, by: str, region: Path | None) -> None:
-        """Keep a rule file as a new version; it counts once it is activated."""
-        rule_set = _read(file)
-        records, sites = open_region(region)
-        if rule_set.owner != "ministry" and sites.site(rule_set.owner) is None:
-            raise click.ClickException(
-                f"{rule_set.owner}: такой больницы нет в region.toml / is no site of region.toml"
-            )
-        last = load_version(records, rule_set.owner)
-        before = based_on if based_on is not None else last.number if last else 0
-        try:
-            number = save_version(records, rule_set, by, comment, before, utc_now())
-        except RuleSetChanged as error:
-            raise click.ClickException(
-                f"за это время сохранили версию {error.number}: возьмите её (gateway rules show) и "
-                f"внесите своё ещё раз / version {error.number} was saved meanwhile: take it "
-                "(gateway rules show) and make your change again"
-            ) from error
-        for language in LANGUAGES:
-            for line in difference_in_words(last.rule_set if last else None, rule_set, language):
-                click.echo(f"  {line}")
-        click.echo(f"{rule_set.owner}: версия / version {number}")
 
-    @rules.command("list")
-    @click.argument("owner")
-    @region_option
-    def list_versions(owner: str, region: Path | None) -> None:
-        """Versions of a hospital's rules (or of `ministry`), and what was activated when."""
-        records, _ = open_region(region)
-        now = _active(records, owner)
-        for version in load_versions(records, owner):
-            mark = "●" if now and now.number == version.number else "○"
-            click.echo(
-                f"{mark} {version.number}  {_when(version.made_at)}  {version.author}: "
-                f"{version.comment}"
-            )
-        for act in load_activations(records, owner):
-            waits = act.needs_approval and act.approved_at is None
-            word = "ждёт второго / waits for a second person" if waits else act.approved_by
-            click.echo(
-                f"  активация / activation {act.activation_id}: версия / version {act.number}, "
-                f"с / from {_when(act.starts_at)}, {act.author} {word}".rstrip()
-            )
+@rules.command()
+@file_argument
+@click.option("--comment", required=True, help="Why; shown in the history.")
+@click.option("--based-on", type=int, help="Version that you edited; the newest if left out.")
+@by_option
+@region_option
+def save(file: Path, comment: str, based_on: int | None, by: str, region: Path | None) -> None:
+    """Keep a rule file as a new version; it counts once it is activated."""
+    rule_set = _read(file)
+    bench = open_quietly(region)
+    records, sites = bench.records, bench.region_file.region
+    if rule_set.owner != "ministry" and sites.site(rule_set.owner) is None:
+        raise click.ClickException(
+            f"{rule_set.owner}: такой больницы нет в region.toml / is no site of region.toml"
+        )
+    last = load_version(records, rule_set.owner)
+    before = based_on if based_on is not None else last.number if last else 0
+    try:
+        number = save_version(records, rule_set, by, comment, before, utc_now())
+    except RuleSetChanged as error:
+        raise click.ClickException(
+            f"за это время сохранили версию {error.number}: возьмите её (gateway rules show) и "
+            f"внесите своё ещё раз / version {error.number} was saved meanwhile: take it "
+            "(gateway rules show) and make your change again"
+        ) from error
+    for language in LANGUAGES:
+        for line in difference_in_words(last.rule_set if last else None, rule_set, language):
+            click.echo(f"  {line}")
+    click.echo(f"{rule_set.owner}: версия / version {number}")
 
-    @rules.command()
-    @click.argument("owner")
-    @click.option("--version", "number", type=int, help="The newest if left out.")
-    @region_option
-    def show(owner: str, number: int | None, region: Path | None) -> None:
-        """A version as YAML, ready to be edited."""
+
+@rules.command("list")
+@click.argument("owner")
+@region_option
+def list_versions(owner: str, region: Path | None) -> None:
+    """Versions of a hospital's rules (or of `ministry`), and what was activated when."""
+    records = open_quietly(region).records
+    now = _active(records, owner)
+    for version in load_versions(records, owner):
+        mark = "●" if now and now.number == version.number else "○"
         click.echo(
-            format_rule_set(_version(open_region(region)[0], owner, number).rule_set), nl=False
+            f"{mark} {version.number}  {_when(version.made_at)}  {version.author}: "
+            f"{version.comment}"
+        )
+    for act in load_activations(records, owner):
+        waits = act.needs_approval and act.approved_at is None
+        word = "ждёт второго / waits for a second person" if waits else act.approved_by
+        click.echo(
+            f"  активация / activation {act.activation_id}: версия / version {act.number}, "
+            f"с / from {_when(act.starts_at)}, {act.author} {word}".rstrip()
         )
 
-    @rules.command()
-    @click.argument("owner")
-    @click.argument("old", type=int)
-    @click.argument("new", type=int)
-    @region_option
-    def diff(owner: str, old: int, new: int, region: Path | None) -> None:
-        """What changed from one version to another, in words."""
-        records, _ = open_region(region)
-        pair = [_version(records, owner, number).rule_set for number in (old, new)]
-        for language in LANGUAGES:
-            for line in difference_in_words(pair[0], pair[1], language):
-                click.echo(line)
 
-    @rules.command("activate")
-    @click.argument("owner")
-    @click.argument("number", type=int)
-    @click.option("--at", "starts_at", help="From when, 2026-01-31T08:00+03:00; now if left out.")
-    @click.option("--second-person", is_flag=True, help="Counts only after `approve` by another.")
-    @by_option
-    @region_option
-    def activate_version(
-        owner: str, number: int, starts_at: str | None, second_person: bool, by: str,
-        region: Path | None,
-    ) -> None:  # fmt: skip
-        """Let a version count; an older number is a rollback."""
-        records, _ = open_region(region)
-        now = utc_now()
-        start = _moment(starts_at) if starts_at else now
-        with _words_of_refusals():
-            made = activate(records, owner, number, start, by, now, needs_approval=second_person)
-        click.echo(
-            f"{owner}: версия {number} действует с {_when(start)} / version {number} counts from "
-            f"{_when(start)} (активация / activation {made})"
-        )
-
-    @rules.command("approve")
-    @click.argument("activation", type=int)
-    @by_option
-    @region_option
-    def approve_activation(activation: int, by: str, region: Path | None) -> None:
-        """The second person's word for an activation."""
-        with _words_of_refusals():
-            approve(open_region(region)[0], activation, by, utc_now())
-        click.echo(f"активация / activation {activation}: {by}")
-
-    @rules.command()
-    @click.option(
-        "--file",
-        "rule_file",
-        type=click.Path(path_type=Path, exists=True),
-        help="Rules to try; those that count now if left out.",
+@rules.command()
+@click.argument("owner")
+@click.option("--version", "number", type=int, help="The newest if left out.")
+@region_option
+def show(owner: str, number: int | None, region: Path | None) -> None:
+    """A version as YAML, ready to be edited."""
+    click.echo(
+        format_rule_set(_version(open_quietly(region).records, owner, number).rule_set), nl=False
     )
-    @click.option("--site", "site_id", required=True, help="As if it had come to this site.")
-    @click.argument(
-        "dicom_files",
-        nargs=-1,
-        required=True,
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    )
-    @region_option
-    def test(
-        rule_file: Path | None, site_id: str, dicom_files: tuple[Path, ...], region: Path | None
-    ) -> None:  # fmt: skip
-        """Try rules on DICOM files of one study, without storing anything."""
-        records, sites = open_region(region)
-        site = sites.site(site_id)
-        if site is None:
-            raise click.ClickException(f"{site_id}: is no site of region.toml")
-        now = utc_now()
-        given = [_read(rule_file)] if rule_file else []
-        found = active_versions(records, site_id, now)
-        rule_sets = given or [version.rule_set for version in found]
-        facts = gather(Arrival(site, now), [_dataset(file) for file in dicom_files])
-        _tell(decide(rule_sets, facts, now), explain(rule_sets, facts, now), facts)
 
-    return rules
+
+@rules.command()
+@click.argument("owner")
+@click.argument("old", type=int)
+@click.argument("new", type=int)
+@region_option
+def diff(owner: str, old: int, new: int, region: Path | None) -> None:
+    """What changed from one version to another, in words."""
+    records = open_quietly(region).records
+    pair = [_version(records, owner, number).rule_set for number in (old, new)]
+    for language in LANGUAGES:
+        for line in difference_in_words(pair[0], pair[1], language):
+            click.echo(line)
+
+
+@rules.command("activate")
+@click.argument("owner")
+@click.argument("number", type=int)
+@click.option("--at", "starts_at", help="From when, 2026-01-31T08:00+03:00; now if left out.")
+@click.option("--second-person", is_flag=True, help="Counts only after `approve` by another.")
+@by_option
+@region_option
+def activate_version(
+    owner: str, number: int, starts_at: str | None, second_person: bool, by: str,
+    region: Path | None,
+) -> None:  # fmt: skip
+    """Let a version count; an older number is a rollback."""
+    records = open_quietly(region).records
+    now = utc_now()
+    start = _moment(starts_at) if starts_at else now
+    with _words_of_refusals():
+        made = activate(records, owner, number, start, by, now, needs_approval=second_person)
+    click.echo(
+        f"{owner}: версия {number} действует с {_when(start)} / version {number} counts from "
+        f"{_when(start)} (активация / activation {made})"
+    )
+
+
+@rules.command("approve")
+@click.argument("activation", type=int)
+@by_option
+@region_option
+def approve_activation(activation: int, by: str, region: Path | None) -> None:
+    """The second person's word for an activation."""
+    with _words_of_refusals():
+        approve(open_quietly(region).records, activation, by, utc_now())
+    click.echo(f"активация / activation {activation}: {by}")
+
+
+@rules.command()
+@click.option(
+    "--file",
+    "rule_file",
+    type=click.Path(path_type=Path, exists=True),
+    help="Rules to try; those that count now if left out.",
+)
+@click.option("--site", "site_id", required=True, help="As if it had come to this site.")
+@click.argument(
+    "dicom_files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@region_option
+def test(
+    rule_file: Path | None, site_id: str, dicom_files: tuple[Path, ...], region: Path | None
+) -> None:  # fmt: skip
+    """Try rules on DICOM files of one study, without storing anything."""
+    bench = open_quietly(region)
+    records, sites = bench.records, bench.region_file.region
+    site = sites.site(site_id)
+    if site is None:
+        raise click.ClickException(f"{site_id}: is no site of region.toml")
+    now = utc_now()
+    given = [_read(rule_file)] if rule_file else []
+    found = active_versions(records, site_id, now)
+    rule_sets = given or [version.rule_set for version in found]
+    facts = gather(Arrival(site, now), [_dataset(file) for file in dicom_files])
+    _tell(decide(rule_sets, facts, now), explain(rule_sets, facts, now), facts)
 
 
 def _read(file: Path) -> RuleSet:

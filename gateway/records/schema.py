@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
-from gateway.records import events, leases, probes, rules, studies
+from gateway.records import alarms, events, leases, persons, probes, rules, studies
 from gateway.records.engine import Records
 
 TABLES = (
@@ -24,6 +24,11 @@ TABLES = (
     studies.word_ending,
     studies.modality_set,
     studies.site_cursor,
+    alarms.alarm,
+    persons.due,
+    persons.person_link,
+    persons.person_member,
+    persons.person_decision,
     rules.rule_version,
     rules.rule_activation,
 )
