@@ -150,6 +150,15 @@ site_cursor = sa.Table(
     sa.Column("aside", sa.Integer, nullable=False, server_default="0"),
 )
 
+# How many rows of `study` were ever deleted, by site: whoever counts the rows sees by it whether
+# his count still holds (index/totals.py). It stays when the site is forgotten.
+study_deletion = sa.Table(
+    "study_deletion",
+    metadata,
+    sa.Column("site_id", sa.String(32), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+)
+
 
 @dataclass(frozen=True)
 class IndexState:

@@ -1,0 +1,15 @@
+"""How many studies were deleted from the index, by site."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "study_deletion",
+        sa.Column("site_id", sa.String(32), primary_key=True),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+    )
