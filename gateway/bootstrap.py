@@ -14,6 +14,7 @@ from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable, SiteError
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
+from gateway.index.coverage import Coverage
 from gateway.index.persons import check_one_patient
 from gateway.log import log
 from gateway.model.answers import Holder, SitePage
@@ -92,6 +93,7 @@ class Gateway:
         self._profiles: Mapping[str, QuirkProfile] = {}
         self._profiles_now = Reread(self._read_profiles, LOOK_AGAIN_S)
         self._states_now = Reread(self._read_states, STATES_AGE_S)
+        self._coverage = Coverage((), {})
 
     @property
     def region(self) -> Region:
@@ -128,6 +130,16 @@ class Gateway:
         except RecordsUnavailable as error:
             log.warning("index not read, sites are asked", why=str(error))
             return {}
+
+    def coverage(self, sites: Sequence[Site]) -> Coverage:
+        """How far the index has these sites; of the whole region, worked out once a second."""
+        states, last = self.index_states, self._coverage
+        if last.sites is sites and last.known is states:
+            return last
+        found = Coverage(sites, states)
+        if sites is self.region_file.region.sites:
+            self._coverage = found
+        return found
 
     def gather(
         self, query: Query, sites: Sequence[Site], known: Collection[str] = ()
