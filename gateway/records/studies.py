@@ -91,6 +91,7 @@ series = sa.Table(
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
+sa.Index("series_by_uid", series.c.series_uid)
 
 # What stands in these columns of `study`, each once: shorter tables in which a part of a name, or a
 # name with a typing error, is looked for. records/words.py keeps them in step.

@@ -1,4 +1,4 @@
-"""How many studies were deleted from the index, by site."""
+"""How many studies were deleted from the index, by site; series are found by their UID."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,3 +13,4 @@ def upgrade() -> None:
         sa.Column("site_id", sa.String(32), primary_key=True),
         sa.Column("rows", sa.BigInteger, nullable=False),
     )
+    op.create_index("series_by_uid", "series", ["series_uid"])
