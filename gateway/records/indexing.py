@@ -25,7 +25,7 @@ from gateway.records.studies import (
     word_ending,
     word_of_name,
 )
-from gateway.records.words import forget_names, names_of, save_words
+from gateway.records.words import forget_names, names_of, save_words, wait_for_turn
 
 PAGE = 1000
 
@@ -111,6 +111,7 @@ class IndexWriter:
                 self._fence.check(connection)
             if self._closed:
                 raise LeaseLost(self._site_id)
+            wait_for_turn(connection)
             names: set[str] = set()
             for part in _parts(uids):
                 held = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
