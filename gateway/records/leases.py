@@ -75,7 +75,7 @@ def take_lease(records: Records, name: str, holder: str, now: datetime, span_s: 
     return fence
 
 
-HOLDERS = sa.text(
+END_SESSIONS = sa.text(
     """
     SELECT pg_terminate_backend(pid) FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 2
@@ -96,7 +96,7 @@ def _end_writers(connection: sa.Connection, name: str, number: int) -> None:
     if connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(*key))).scalar_one():
         return
     connection.execute(sa.text(f"SET LOCAL lock_timeout = '{BUSY_S}s'"))
-    connection.execute(HOLDERS, {"name": name, "number": number})
+    connection.execute(END_SESSIONS, {"name": name, "number": number})
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*key)))
 
 
