@@ -12,6 +12,7 @@ from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable, SiteError
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
+from gateway.index.persons import check_one_patient
 from gateway.log import log
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
@@ -159,12 +160,18 @@ def build_gateway(settings: Settings) -> Gateway:
     def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
         return dicomweb.find_study(wire, site, study_uid, deadline)
 
+    def check(study_uid: str, sites: Sequence[Site]) -> None:
+        try:
+            check_one_patient(records, study_uid, {site.site_id for site in sites})
+        except RecordsUnavailable as error:
+            log.warning("index not read, holders are compared only", why=str(error))
+
     return Gateway(
         settings=settings,
         region_file=RegionFile(settings.region),
         wire=wire,
         pool=pool,
-        locator=Locator(find, pool),
+        locator=Locator(find, pool, check),
         records=records,
         stored=StoredSyntaxes(wire),
         pixels=PixelWorkers(),

@@ -13,10 +13,14 @@ GatewayError
 ├── NotFound                 every site that may know was asked, and none has it
 │   └── Gone                 it was there: the index knows it
 ├── NoSiteAnswered           silence: no site answered, or the only holders are silent
+├── PatientsDiffer           one StudyInstanceUID, different patients: nothing is mixed
+├── LinkRefused              a person's word on a link of identifiers that cannot be
 ├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
+├── RuleSetChanged           somebody saved another version since the author looked
+├── RuleSetRefused           a version or an activation cannot be used; `why` is a code
 ├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
@@ -120,6 +124,27 @@ class NoSiteAnswered(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class PatientsDiffer(GatewayError):
+    """Sites hold different patients under one StudyInstanceUID: it is given by each site alone."""
+
+    def __init__(self, study_uid: str, sites: Sequence[str]) -> None:
+        super().__init__(f"study {study_uid} is of different patients at {', '.join(sites)}")
+        self.study_uid = study_uid
+        self.sites = tuple(sites)
+
+
+class LinkRefused(GatewayError):
+    """Two identifiers cannot be linked or separated so.
+
+    why  "unknown": there is no such link; "state": the word does not fit how it stands;
+         "contradiction": it would join two state numbers, or what a person has taken apart
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class NoRoom(GatewayError):
     """The folder for what must wait on disk has no room left."""
 
@@ -142,6 +167,23 @@ class RecordsRefused(GatewayError):
 
 class LeaseLost(GatewayError):
     """The lease is somebody else's by now: nothing was written."""
+
+
+class RuleSetChanged(GatewayError):
+    """The newest version of an owner's rules is `number`, not the one that was edited."""
+
+    def __init__(self, owner: str, number: int) -> None:
+        super().__init__(f"{owner}: version {number} is newer than the one that was edited")
+        self.owner = owner
+        self.number = number
+
+
+class RuleSetRefused(GatewayError):
+    """A version or an activation of rules cannot be used; `why` is a code for words.py."""
+
+    def __init__(self, owner: str, number: int, why: str) -> None:
+        super().__init__(f"{owner} {number}: {why}".strip())
+        self.why = why
 
 
 class GatewayBusy(GatewayError):

@@ -73,7 +73,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """One search, checked. `notes` are texts for Warning: 299, without code and service."""
+    """One search, checked. `notes` are texts for Warning: 299, without code and service.
+
+    any_of  groups of conditions at the top of a dataset, of which at least one group must hold too;
+            () asks for nothing more
+    """
 
     level: Level
     conditions: tuple[Condition, ...] = ()
@@ -85,6 +89,7 @@ class Query:
     study_uid: str | None = None
     series_uid: str | None = None
     notes: tuple[str, ...] = ()
+    any_of: tuple[tuple[Condition, ...], ...] = ()
 
     @cached_property
     def wanted(self) -> frozenset[str]:
@@ -99,6 +104,7 @@ class Query:
         if self.level is Level.INSTANCE and self.series_uid is None:
             tags |= set(DEFAULT_ATTRIBUTES[Level.SERIES])
         tags |= {(*condition.path, condition.tag)[0] for condition in self.conditions}
+        tags |= {condition.tag for group in self.any_of for condition in group}
         tags |= {condition.time[0] for condition in self.conditions if condition.time}
         return frozenset(tags)
 
@@ -354,6 +360,10 @@ def matches(query: Query, dataset: Dataset) -> bool:
         return False
     if query.series_uid is not None and text(dataset, "0020000E") != query.series_uid:
         return False
+    if query.any_of and not any(
+        all(_holds(condition, dataset) for condition in group) for group in query.any_of
+    ):
+        return False
     groups: dict[tuple[str, ...], list[Condition]] = {}
     for condition in query.conditions:
         groups.setdefault(condition.path, []).append(condition)
@@ -418,8 +428,8 @@ def to_find(query: Query) -> dict[str, str]:
       letters but е and ё; all else becomes `*`.
     - PN is one text, compared letter by letter: no transliteration, no lost patronymic, no hyphen
       for a space. Names are left out.
-    - `\` makes lists of exact values (UI, DA, CS, ModalitiesInStudy); with wildcards or in names
-      the answer is empty. Lists of those are left to `matches`.
+    - `\` makes lists of exact values (UI, DA, CS, PatientID, ModalitiesInStudy); with wildcards or
+      in names the answer is empty. Lists of those are left to `matches`.
     - ModalitiesInStudy works, with lists and wildcards, at Level Study only; at Series it finds
       nothing. Modality at Study finds nothing.
     - Ranges compare texts: right for DA (`-b` also gives rows without a date); wrong for TM of
@@ -454,11 +464,18 @@ def _find_key(level: Level, condition: Condition) -> str:
     known = any(name in _MAIN_TAGS[above] for above in Level) and belongs(condition.tag, level)
     if not known and not (name == "ModalitiesInStudy" and level is Level.STUDY):
         return ""
-    if len(keys) > 1 and (vr not in ("DA", "CS") or any(set(key) & set("*?-") for key in keys)):
+    if len(keys) > 1 and not _is_list(name, vr, keys):
         return ""
     if has_wildcard(keys[0]):
         return _find_pattern(keys[0])
     return "\\".join(key.replace(" ", "") if vr == "DA" else key for key in keys)
+
+
+def _is_list(name: str, vr: str, keys: Sequence[str]) -> bool:
+    """Whether /tools/find takes these exact values as a list."""
+    if name == "PatientID":
+        return not any(has_wildcard(key) for key in keys)
+    return vr in ("DA", "CS") and not any(set(key) & set("*?-") for key in keys)
 
 
 def _find_pattern(key: str) -> str:

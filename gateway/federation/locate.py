@@ -10,22 +10,26 @@ from concurrent.futures import Executor
 from threading import Lock
 
 from gateway.clock import Deadline, monotonic_s
-from gateway.errors import NoSiteAnswered, NotFound
+from gateway.errors import NoSiteAnswered, NotFound, PatientsDiffer
 from gateway.federation.fanout import ask_all
 from gateway.model.answers import Holder, Location
+from gateway.model.persons import find_different
 from gateway.model.sites import Site
 
 KEEP_S = 30.0
 KEEP_MOST = 10_000
 
 FindStudy = Callable[[Site, str, Deadline], Holder | None]
+CheckStudy = Callable[[str, Sequence[Site]], None]
+"""Raises PatientsDiffer for a study that is known to be of different patients at these sites."""
 
 
 class Locator:
     """Answers "who holds this study"; one for each process, safe for threads."""
 
-    def __init__(self, find: FindStudy, pool: Executor) -> None:
+    def __init__(self, find: FindStudy, pool: Executor, check: CheckStudy) -> None:
         self._find = find
+        self.check = check
         self._pool = pool
         self._kept: OrderedDict[tuple[str, ...], tuple[float, Location]] = OrderedDict()
         self._lock = Lock()
@@ -34,13 +38,16 @@ class Locator:
         """Holders of a study, complete copies first, then hospitals, then the faster.
 
         raises  NotFound only if every site answered and none has it; NoSiteAnswered if none of
-                those that answered has it and at least one is silent (never 404 for what may exist)
+                those that answered has it and at least one is silent (never 404 for what may
+                exist); PatientsDiffer if holders among these sites name different patients
         """
         key = (study_uid, *(site.site_id for site in sites))
         with self._lock:
             found_at, location = self._kept.get(key, (0.0, None))
         if location is not None and monotonic_s() - found_at < KEEP_S:
             return location
+
+        self.check(study_uid, sites)
 
         def one(site: Site, deadline: Deadline) -> Holder | None:
             return self._find(site, study_uid, deadline)
@@ -51,6 +58,8 @@ class Locator:
             if silent:
                 raise NoSiteAnswered(silent)
             raise NotFound("study")
+        if find_different(holder.patient for holder in holders):
+            raise PatientsDiffer(study_uid, sorted(holder.site_id for holder in holders))
         location = Location(
             study_uid, order(holders, {site.site_id: site for site in sites}), silent
         )

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
 from gateway.dicom.names import latin_key
-from gateway.dicom.query import Query, project, sort_key
+from gateway.dicom.query import Query, matches, project, sort_key
 from gateway.model.answers import SitePage
+from gateway.model.persons import find_different, identity_of
 from gateway.model.sites import Site
 
 KEY = {
@@ -33,14 +34,17 @@ COUNTS = (
 
 @dataclass(frozen=True)
 class Merged:
-    """A page of the merged list; `conflicts` are UIDs whose holders name different patients.
+    """A page of the merged list.
 
-    total  None: more than the page, and too many to be counted
+    total      None: more than the page, and too many to be counted
+    conflicts  UIDs whose holders name one patient in different ways
+    parted     UIDs whose holders name different patients: the row is of one of them alone
     """
 
     rows: tuple[Dataset, ...]
     total: int | None
     conflicts: tuple[str, ...]
+    parted: tuple[str, ...] = ()
 
 
 def merge(
@@ -60,21 +64,31 @@ def merge(
     silent       sites that hold what they hold but do not answer now (InstanceAvailability)
     """
     groups = _groups(pages, sites, query.level)
-    window = [(_choose(groups[uid]), groups[uid]) for uid in _page(groups, query)]
     holders = _holders(pages)
     rows = []
     conflicts = []
-    for (site, row), records in window:
-        uid = text(row, KEY[query.level])
-        if _different_patients([record for _, record in records]):
+    parted = []
+    for uid in _page(groups, query):
+        records = groups[uid]
+        held_by = set(holders[uid])
+        if len(records) > 1 and find_different(identity_of(row) for _, row in records):
+            parted.append(uid)
+            held_by -= {site.site_id for site, _ in records}
+            records = _of_one_patient(records, query)
+            held_by |= {site.site_id for site, _ in records}
+        elif _named_differently([record for _, record in records]):
             conflicts.append(uid)
+        site, row = _choose(records)
+        url = service_url
+        if uid in parted:  # the common address refuses to open it: PatientsDiffer
+            url = f"{service_url.removesuffix('/dicom-web')}/sites/{site.site_id}/dicom-web"
         merged = project(query, row)
-        _describe(merged, site, row, records, query.level, service_url)
-        _name_holders(merged, [sites[site_id] for site_id in holders[uid]], silent)
+        _describe(merged, site, row, records, query.level, url)
+        _name_holders(merged, [sites[site_id] for site_id in sorted(held_by)], silent)
         rows.append(dict(sorted(merged.items())))
     if total is None:
         total = len(frozenset().union(*(page.uids for page in pages)))
-    return Merged(tuple(rows), total, tuple(conflicts))
+    return Merged(tuple(rows), total, tuple(conflicts), tuple(parted))
 
 
 def uids_of_page(
@@ -119,6 +133,19 @@ def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:
     return min(records, key=rank)
 
 
+def _of_one_patient(
+    records: Sequence[tuple[Site, Dataset]], query: Query
+) -> list[tuple[Site, Dataset]]:
+    """The records of one of several patients under one UID: of one who was asked for."""
+    asked = [(site, row) for site, row in records if matches(query, row)]
+    site, row = _choose(asked or records)
+    mine = {site.site_id: (site, row)}
+    for site, row in records:
+        if not find_different(identity_of(one) for _, one in [*mine.values(), (site, row)]):
+            mine[site.site_id] = (site, row)
+    return list(mine.values())
+
+
 def _holders(pages: Iterable[SitePage]) -> dict[str, list[str]]:
     holders: dict[str, list[str]] = {}
     for page in sorted(pages, key=lambda page: page.site_id):
@@ -127,8 +154,8 @@ def _holders(pages: Iterable[SitePage]) -> dict[str, list[str]]:
     return holders
 
 
-def _different_patients(rows: Sequence[Dataset]) -> bool:
-    """Whether records of one UID name different people: name, birth date or sex disagree.
+def _named_differently(rows: Sequence[Dataset]) -> bool:
+    """Whether records of one patient disagree about name, birth date or sex.
 
     An absent value disagrees with nothing. PatientID is left out: it differs between hospitals
     for the same person. A name in Latin letters is the same name.
@@ -157,8 +184,6 @@ def _describe(
     if level is Level.INSTANCE:
         url += f"/instances/{text(row, 'SOPInstanceUID')}"
     merged["00081190"] = make("RetrieveURL", url)
-    if site.patient_id_issuer and text(row, "PatientID") and not text(row, "IssuerOfPatientID"):
-        merged["00100021"] = make("IssuerOfPatientID", site.patient_id_issuer)
     if not text(row, "TimezoneOffsetFromUTC"):
         offset = _utc_offset(site.time_zone, text(row, "StudyDate"))
         if offset:

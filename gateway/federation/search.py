@@ -82,7 +82,7 @@ def finish(
     more: Sequence[str] = (),
 ) -> SearchResult:
     """The result with all that must be said about it; `more` are further warnings."""
-    warnings = (*_warnings(query, merged.total, merged.conflicts, pages, silent), *more)
+    warnings = (*_warnings(query, merged, pages, silent), *more)
     return SearchResult(merged.rows, merged.total, silent, warnings)
 
 
@@ -115,13 +115,12 @@ def _described(
 
 def _warnings(
     query: Query,
-    total: int | None,
-    conflicts: Sequence[str],
+    merged: Merged,
     pages: Iterable[SitePage],
     silent: Mapping[str, str],
 ) -> Iterable[str]:
     """Sentences for Warning 299, the standard's own text first (PS3.18 8.3.4.4.1)."""
-    remaining = None if total is None else total - query.offset - query.limit
+    remaining = None if merged.total is None else merged.total - query.offset - query.limit
     if remaining is None:
         yield "There are additional results that can be requested"
     elif remaining > 0:
@@ -131,6 +130,11 @@ def _warnings(
     for page in pages:
         if page.truncated:
             yield f"Results incomplete, {page.site_id} has more matches than can be read"
-    if conflicts:
-        yield f"{len(conflicts)} of these results name different patients at different sites"
+    if merged.conflicts:
+        yield f"{len(merged.conflicts)} of these results name the patient differently at some sites"
+    if merged.parted:
+        yield (
+            f"{len(merged.parted)} of these results have other patients' images under the same UID "
+            "at another site; open them at the hospital's own address, which RetrieveURL names"
+        )
     yield from query.notes

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.dicom.attributes import Dataset, integer, values
 from gateway.dicom.matching import MAX_KEY, span_of_key
 from gateway.dicom.names import MAX_READINGS, latin_readings, name_key
+from gateway.model.persons import identity_of
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
@@ -42,7 +43,19 @@ def study_columns(record: Dataset) -> dict[str, Any]:
     odd = odd or len(joined) > LONGEST_NAME
     odd = odd or any("|" in m or m != m.upper() for m in modalities)
     odd = odd or any(len(_values(record, keyword)) > 1 for keyword in ("StudyDate", "StudyTime"))
-    return {**columns, "odd": odd}
+    return {**columns, **_person(record), "odd": odd}
+
+
+def _person(record: Dataset) -> dict[str, str]:
+    """What model/persons.py compares of a patient, beside patient_id."""
+    found = identity_of(record)
+    return {
+        "issuer": _clean(found.issuer)[:LONGEST],
+        "birth_date": found.birth_date,
+        "sex": found.sex,
+        "alike": _clean(found.alike)[:LONGEST],
+        "numbers": " ".join(sorted(found.numbers)),
+    }
 
 
 def series_columns(record: Dataset) -> dict[str, Any]:

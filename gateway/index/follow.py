@@ -41,6 +41,7 @@ from gateway.records.indexing import (
     IndexRow,
     IndexWriter,
     Known,
+    forget_marks,
     load_cursor,
     load_known,
     load_sums,
@@ -101,6 +102,8 @@ class Follower:
             self._cursor = load_cursor(self._records, self.site.site_id) or self._begin(
                 "first fill"
             )
+        if self._cursor.issuer != self.site.patient_id_issuer:
+            self._cursor = self._read_all_again(self._cursor)
         if self.site.kind == "orthanc":
             asked_at = utc_now()
             if not self._read_feed():
@@ -118,6 +121,14 @@ class Follower:
         """From now on nothing is written; a step under way ends with LeaseLost."""
         self._writer.close()
 
+    def _read_all_again(self, cursor: Cursor) -> Cursor:
+        """region.toml names another issuer of this site's PatientIDs: it stands in every row."""
+        log.info("site has another issuer of patient ids, it is read again", site=self.site.site_id)
+        forget_marks(self._records, self.site.site_id)
+        again = replace(cursor, issuer=self.site.patient_id_issuer, swept_at=None)
+        self._save(again)
+        return again
+
     # The feed
 
     def _begin(self, why: str) -> Cursor:
@@ -127,7 +138,10 @@ class Follower:
             seq, fingerprint = feed.read_position(self._wire, self.site)
             total = self._site_counts().studies
         filled = load_sums(self._records, self.site.site_id)[0]
-        cursor = Cursor(seq, fingerprint, "filling", filled, total, utc_now(), filled)
+        issuer = self.site.patient_id_issuer
+        cursor = Cursor(
+            seq, fingerprint, "filling", filled, total, utc_now(), filled, issuer=issuer
+        )
         self._save(cursor)
         self._sweep = None
         log.info("index fill begins", site=self.site.site_id, why=why, studies=total, known=filled)
@@ -339,9 +353,10 @@ class Follower:
         """Rows of the studies as the site has them now, and UIDs of those that it has not."""
         rows, gone = [], []
         waiting = {uid for uid, aside in self._aside.items() if not aside.again.passed}
+        issuer = self.site.patient_id_issuer
         for portion in parts([s for s in studies if s.study_uid not in waiting], UIDS_PER_REQUEST):
             found = self._read_portion(portion)
-            rows += [row_of(s, found[s.study_uid]) for s in portion if s.study_uid in found]
+            rows += [row_of(s, found[s.study_uid], issuer) for s in portion if s.study_uid in found]
             missing = [s for s in portion if s.study_uid not in {*found, *self._aside}]
             gone += [study.study_uid for study in missing if self._has_gone(study)]
         return rows, gone

@@ -6,6 +6,7 @@ from gateway.dicom.attributes import Dataset, integer, make, text, values
 from gateway.dicom.names import repair
 from gateway.dicom.uids import is_lenient_uid
 from gateway.index.columns import series_columns, study_columns
+from gateway.model.persons import with_issuer
 from gateway.orthanc.feed import Listed, StudyRecord
 from gateway.records.indexing import IndexRow
 
@@ -13,9 +14,10 @@ MODALITIES, SERIES, INSTANCES = "00080061", "00201206", "00201208"
 MOST = 2**31 - 1  # what a column takes; a hostile site may claim more
 
 
-def row_of(listed: Listed, found: StudyRecord) -> IndexRow:
+def row_of(listed: Listed, found: StudyRecord, issuer: str) -> IndexRow:
     """Columns and records of a study and its series, texts repaired (dicom/names.py).
 
+    issuer  of the site's PatientIDs, for records that name none
     Counts and modalities that the site left out are computed of its series.
     """
     series = {
@@ -23,7 +25,7 @@ def row_of(listed: Listed, found: StudyRecord) -> IndexRow:
         for one in found.series
         if is_lenient_uid(uid := text(one, "SeriesInstanceUID"))
     }
-    record = _complete(repair(found.record), list(series.values()))
+    record = with_issuer(_complete(repair(found.record), list(series.values())), issuer)
     study = {
         "study_uid": listed.study_uid,
         "orthanc_id": listed.orthanc_id,

@@ -142,7 +142,7 @@ def select_by(connection: sa.Connection, query: Query) -> Selection:
         plain = not condition.path and not condition.empty
         parts.append(_of_condition(connection, condition, query.level) if plain else None)
     known = [part for part in parts if part is not None]
-    exact = query.level is Level.STUDY or not query.conditions
+    exact = not query.any_of and (query.level is Level.STUDY or not query.conditions)
     few = tuple(part.term if part.way is None else part.way for part in known)
     return Selection(
         tuple(part.term for part in known),

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.dicom.attributes import Dataset
 from gateway.dicom.part10 import Identity
+from gateway.model import persons
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,12 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Holder:
-    """A site that holds (part of) a study, and how much of it."""
+    """A site that holds (part of) a study, how much of it, and of whom it says it is."""
 
     site_id: str
     instances: int
     seconds: float
+    patient: persons.Identity = field(default=persons.Identity(), repr=False)
 
 
 @dataclass(frozen=True)

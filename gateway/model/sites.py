@@ -184,20 +184,24 @@ def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) 
     window = reader.text(table, where, "window", "00:00-24:00")
     if not WINDOW.fullmatch(window):
         reader.mistake(f"{where}: window", "is no time window", '"20:00-06:00"')
+    role = reader.choice(table, where, "role", ("hospital", "archive"))
     return Site(
         site_id=site_id,
         name_ru=reader.text(table, where, "name_ru", required=True),
         name_en=reader.text(table, where, "name_en", required=True),
         url=url,
         kind=reader.choice(table, where, "kind", ("orthanc", "dicomweb")),
-        role=reader.choice(table, where, "role", ("hospital", "archive")),
+        role=role,
         dicomweb_root="" if root == "/" else root,
         username=reader.text(table, where, "username", ""),
         password=_password(reader, where, table, read_secret),
         event_key=_event_key(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
         time_zone=zone,
-        patient_id_issuer=reader.text(table, where, "patient_id_issuer", site_id.upper()),
+        # An archive keeps the identifiers of others.
+        patient_id_issuer=reader.text(
+            table, where, "patient_id_issuer", "" if role == "archive" else site_id.upper()
+        ),
         ae_title=ae_title,
         window=window,
         timeouts=_timeouts(reader, where, table.get("timeouts", {})),

@@ -9,6 +9,7 @@ address below /tools that the gateway calls. Other servers are asked by plain pa
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -22,6 +23,7 @@ from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage, SiteSaid
+from gateway.model.persons import identity_of, with_issuer
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
@@ -98,7 +100,9 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
     if not rows:
         return None
     count = integer(rows[0], "NumberOfStudyRelatedInstances") or 0
-    return Holder(site.site_id, count, monotonic_s() - start)
+    # The row does not tell whose the PatientID is where that is not asked, at the cost of a file.
+    patient = replace(identity_of(rows[0]), issuer="")
+    return Holder(site.site_id, count, monotonic_s() - start, patient)
 
 
 def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
@@ -308,7 +312,7 @@ def _judged_by_index(query: Query) -> bool:
     while level in PARENT:
         level = PARENT[level]
         shown |= IN_INDEX[level]
-    return all(
+    return not query.any_of and all(
         (condition.keyword in shown and not condition.path) or _exact_in_find(condition)
         for condition in query.conditions
     )
@@ -441,7 +445,9 @@ def _fields(query: Query) -> str:
 def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
     """Plain QIDO, page by page, until a page brings nothing new; every row is judged here."""
     path = site.dicomweb_root + _path(query)
-    keys = [(c.tag, ",".join(c.values)) for c in query.conditions if not c.path and not c.empty]
+    # Only UIDs have lists (PS3.18 8.3.4.1): elsewhere a comma is a letter of the one value.
+    asked = [c for c in query.conditions if not c.path and (c.vr == "UI" or len(c.values) == 1)]
+    keys = [(c.tag, ",".join(c.values)) for c in asked if not c.empty]
     keys = [(tag, value) for tag, value in keys if value]
     keys.append(("includefield", "all" if query.include_all else ",".join(sorted(query.wanted))))
     rows: dict[str, Dataset] = {}
@@ -487,8 +493,9 @@ def _rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Datas
             return []
         if answer.status != 200:
             raise SiteRefused(site.site_id, answer.status, "search")
-        # Names under a wrong character set read as the index shows them.
-        return [repair(row) for row in _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))]
+        found = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
+    # As the index shows them: names under a wrong character set, identifiers without their issuer.
+    return [with_issuer(repair(row), site.patient_id_issuer) for row in found]
 
 
 def _datasets(site: Site, raw: bytes) -> list[dict[str, Any]]:

@@ -40,7 +40,10 @@ ABOUT_ONE = (SiteRefused, SiteSpeaksGarbage, SiteStreamCut, SiteTimeout)
 ORTHANC_ID = re.compile(r"(?:[0-9a-f]{8}-){4}[0-9a-f]{8}", re.ASCII)
 RETRIEVE_URL = "00081190"  # the site's own address of itself: ours are made for each answer
 
-_STUDY_EXTRA = "InstitutionName", "PhysiciansOfRecord", "IssuerOfPatientID", "PatientAge"
+_STUDY_EXTRA = (
+    "InstitutionName", "PhysiciansOfRecord", "IssuerOfPatientID", "PatientAge", "OtherPatientIDs",
+    "OtherPatientIDsSequence",  # Orthanc 1.10 gives no sequences here; 1.12 does
+)  # fmt: skip
 _SERIES_EXTRA = (
     "SeriesDate", "SeriesTime", "BodyPartExamined", "Laterality", "ProtocolName", "Manufacturer",
     "ManufacturerModelName", "DeviceSerialNumber", "StationName", "InstitutionName",

@@ -2,23 +2,22 @@
 
 requests stays for control traffic (probe.py); here a call must end by a total deadline (requests'
 timeouts are for each read), bytes must pass without being decoded, and a search over many sites
-must not cost a millisecond for each (performance.md 2, 4). The head is read by heads.py.
+must not cost a millisecond for each (performance.md 2, 4). Sockets and their
+waiting are in connection.py, the head is read by heads.py.
 
 The user's headers never reach a site: the caller names each header that is sent.
 """
 
 import base64
 import http.client
-import io
 import re
-import select
 import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
@@ -34,104 +33,18 @@ from gateway.errors import (
 )
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
+from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
 from gateway.orthanc.heads import HeadParsed
 from gateway.orthanc.slots import Slots
 from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
 
 BLOCK = 256 * 1024
-HEAD_BUFFER = 16 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
-SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
 SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (performance.md 5.9)
 SLOTS_FOR_BODIES = 16
 ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
 """Refusals that say more about what we asked than about the site."""
 PATH = re.compile(r"[!-~]+", re.ASCII)
-KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
-
-
-class _TimedReader(io.RawIOBase):
-    """Reads a socket under a total deadline, an idle limit and a lowest rate."""
-
-    def __init__(self, sock: socket.socket, deadline: Deadline | None, idle_s: float) -> None:
-        self.sock = sock
-        self.deadline = deadline
-        self.idle_s = idle_s
-        self._waited_s = 0.0
-        self._got = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        start = self._begin()
-        count = self.sock.recv_into(buffer)
-        self._judge(start, count)
-        return count
-
-    def recv(self, size: int) -> bytes:
-        """Up to `size` bytes, b"" at the end."""
-        start = self._begin()
-        block = self.sock.recv(size)
-        self._judge(start, len(block))
-        return block
-
-    def wait(self, came: int) -> None:
-        """Wait until there is something to read, or the end; `came` bytes were taken unread."""
-        start = self._begin()
-        self.sock.recv(1, socket.MSG_PEEK)  # waits as a reader does, in threads and under gevent
-        self._judge(start, came)
-
-    def _begin(self) -> float:
-        timeout = self.idle_s
-        if self.deadline is not None:
-            timeout = min(timeout, self.deadline.remaining_s())
-        if timeout <= 0:
-            raise TimeoutError("deadline")
-        self.sock.settimeout(timeout)
-        return monotonic_s()
-
-    def _judge(self, start_s: float, count: int) -> None:
-        self._waited_s += monotonic_s() - start_s
-        self._got += count
-        if self._waited_s > SLOWEST_WINDOW_S:
-            if self._got < SLOWEST_BYTES:
-                raise TimeoutError("too slow")
-            self._waited_s, self._got = 0.0, 0
-
-
-class _Connection:
-    """A socket to one site; `makefile` is all that HTTPResponse asks of it."""
-
-    def __init__(self, sock: socket.socket, url: str) -> None:
-        self.sock = sock
-        self.url = url
-        self.idle_since = monotonic_s()
-        self.expect(None, 1.0)
-
-    def expect(self, deadline: Deadline | None, idle_s: float) -> None:
-        """Start a new exchange: closing an answer closes its reader but not the socket."""
-        self.reader = _TimedReader(self.sock, deadline, idle_s)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self.reader, HEAD_BUFFER)
-
-    def is_quiet(self) -> bool:
-        """Whether nothing came while it was idle: neither its end, nor bytes that nobody asked for
-        and that would be taken for the next answer."""
-        try:
-            if isinstance(self.sock, ssl.SSLSocket):
-                return not select.select([self.sock], [], [], 0)[0]
-            self.sock.settimeout(0)
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except (OSError, ValueError):
-            pass
-        return False
-
-    def close(self) -> None:
-        self.sock.close()
 
 
 class SiteAnswer:
@@ -145,8 +58,8 @@ class SiteAnswer:
         self,
         site: Site,
         response: HeadParsed,
-        connection: _Connection,
-        release: Callable[[_Connection | None], None],
+        connection: Connection,
+        release: Callable[[Connection | None], None],
         judge: Callable[[SiteError | None], None],
     ) -> None:
         self.site = site
@@ -159,7 +72,7 @@ class SiteAnswer:
         self._response = response
         self._connection = connection
         self._buffered = True
-        self._release: Callable[[_Connection | None], None] | None = release
+        self._release: Callable[[Connection | None], None] | None = release
         self._judge: Callable[[SiteError | None], None] | None = judge
 
     @property
@@ -290,9 +203,9 @@ class _Post:
         self.standing = Standing()
         self.slots = Slots(SLOTS_PER_SITE)
         self.body_slots = Slots(SLOTS_FOR_BODIES)
-        self.idle: deque[_Connection] = deque()
+        self.idle: deque[Connection] = deque()
 
-    def keep(self, connection: _Connection) -> None:
+    def keep(self, connection: Connection) -> None:
         """Let the next exchange use it; those that have waited for too long are closed."""
         self.close_idle(IDLE_LIMIT_S)
         connection.idle_since = monotonic_s()
@@ -357,7 +270,7 @@ class Wire:
             _give_back(slots)
             raise
 
-        def release(reusable: _Connection | None) -> None:
+        def release(reusable: Connection | None) -> None:
             if reusable is None or self._posts.get(site.site_id) is not post:
                 connection.close()
             else:
@@ -402,7 +315,7 @@ class Wire:
         body: bytes | Iterable[bytes] | None,
         deadline: Deadline,
         answer_s: Callable[[], float] | None,
-    ) -> tuple[_Connection, HeadParsed]:
+    ) -> tuple[Connection, HeadParsed]:
         head = _request_head(site, method, target, headers, body)
         pooled = self._pooled(post, site) if body is None or isinstance(body, bytes) else None
         if pooled is not None:
@@ -413,14 +326,14 @@ class Wire:
             except BaseException:
                 pooled.close()
                 raise
-        connection = self._connect(site, deadline)
+        connection = connect(site, deadline, self._context)
         try:
             return connection, self._send(site, connection, method, head, body, deadline, answer_s)
         except BaseException:
             connection.close()
             raise
 
-    def _pooled(self, post: _Post, site: Site) -> _Connection | None:
+    def _pooled(self, post: _Post, site: Site) -> Connection | None:
         while post.idle:
             connection = post.idle.pop()
             young = monotonic_s() - connection.idle_since < IDLE_LIMIT_S
@@ -428,31 +341,6 @@ class Wire:
                 return connection
             connection.close()
         return None
-
-    def _connect(self, site: Site, deadline: Deadline) -> _Connection:
-        parts = urlsplit(site.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        timeout = min(site.timeouts.connect_s, deadline.remaining_s())
-        try:
-            if timeout <= 0:
-                raise TimeoutError
-            sock = socket.create_connection((parts.hostname or "", port), timeout)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
-            for option, value in KEEPALIVE:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
-            if parts.scheme == "https":
-                sock = self._context(site).wrap_socket(sock, server_hostname=parts.hostname)
-        except TimeoutError as error:
-            raise SiteTimeout(site.site_id, timeout) from error
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            raise SiteUnreachable(site.site_id, "ended during the TLS handshake") from error
-        except ssl.SSLError as error:
-            raise SiteUntrusted(site.site_id, error.reason or "TLS") from error
-        except OSError as error:
-            raise SiteUnreachable(site.site_id, type(error).__name__) from error
-        return _Connection(sock, site.url)
 
     def _context(self, site: Site) -> ssl.SSLContext:
         if site.ca_file not in self._contexts:
@@ -462,7 +350,7 @@ class Wire:
     def _send(
         self,
         site: Site,
-        connection: _Connection,
+        connection: Connection,
         method: str,
         head: bytes,
         body: bytes | Iterable[bytes] | None,

@@ -13,9 +13,11 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
+from gateway.model.persons import PersonId
 from gateway.records.engine import Records
 from gateway.records.events import site_event
 from gateway.records.leases import Fence
+from gateway.records.persons import ask_for_check
 from gateway.records.studies import (
     modality_set,
     patient_name,
@@ -44,6 +46,7 @@ class Cursor:
     fill_began_at: datetime
     filled_before: int = 0
     swept_at: datetime | None = None
+    issuer: str = ""
     aside: int = 0
 
 
@@ -112,6 +115,8 @@ class IndexWriter:
             if self._closed:
                 raise LeaseLost(self._site_id)
             wait_for_turn(connection)
+            if now is not None:
+                self._ask_for_check(connection, uids, studies, now)
             names: set[str] = set()
             for part in _parts(uids):
                 held = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
@@ -130,6 +135,18 @@ class IndexWriter:
             connection.execute(
                 _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
             )
+
+    def _ask_for_check(
+        self, connection: sa.Connection, uids: Sequence[str], studies: Sequence[Mapping[str, Any]],
+        now: datetime,
+    ) -> None:  # fmt: skip
+        """Have it judged who the patients of these studies were, and who they are now."""
+        persons = {PersonId.of(row["issuer"], row["patient_id"]) for row in studies}
+        before = sa.select(study.c.issuer, study.c.patient_id)
+        for part in _parts(uids):
+            where = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
+            persons |= {PersonId.of(*said) for said in connection.execute(before.where(where))}
+        ask_for_check(connection, persons, uids, now)
 
     def _series_of(self, connection: sa.Connection, study_uids: Sequence[str]) -> set[str]:
         found: set[str] = set()
@@ -199,6 +216,12 @@ def load_known(
         question = question.where(study.c.study_uid.in_(uids))
     with records.read() as connection:
         return {row["study_uid"]: Known(**row) for row in connection.execute(question).mappings()}
+
+
+def forget_marks(records: Records, site_id: str) -> None:
+    """The next comparison reads every study of this site again, whatever the site's list says."""
+    with records.write() as connection:
+        connection.execute(sa.update(study).where(study.c.site_id == site_id).values(mark=""))
 
 
 def walk_known(records: Records, site_id: str) -> Iterator[list[Known]]:

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
-from gateway.records import events, leases, probes, studies
+from gateway.records import alarms, events, leases, persons, probes, rules, studies
 from gateway.records.engine import Records
 
 TABLES = (
@@ -24,6 +24,13 @@ TABLES = (
     studies.word_ending,
     studies.modality_set,
     studies.site_cursor,
+    alarms.alarm,
+    persons.due,
+    persons.person_link,
+    persons.person_member,
+    persons.person_decision,
+    rules.rule_version,
+    rules.rule_activation,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

@@ -20,6 +20,11 @@ def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
     return kind(length, collation="C").with_variant(kind(length), "sqlite")
 
 
+def _made_of_record(name: str) -> sa.Column[str]:
+    """A column that migration 0006 added: empty until the record is read again."""
+    return sa.Column(name, _ordered(), nullable=False, server_default=sa.text("''"))
+
+
 study = sa.Table(
     "study",
     metadata,
@@ -37,6 +42,12 @@ study = sa.Table(
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
+    # model/persons.py: Identity of the record, whose name is name_key; spaces between numbers.
+    _made_of_record("issuer"),
+    _made_of_record("birth_date"),
+    _made_of_record("sex"),
+    _made_of_record("alike"),
+    _made_of_record("numbers"),
     # The columns do not tell all that the record says (several values, name groups, overlong).
     sa.Column("odd", sa.Boolean, nullable=False),
     sa.Column("series_count", sa.Integer, nullable=False),
@@ -57,6 +68,7 @@ sa.Index("study_by_name", study.c.name_key, *_PLACE, *_SCOPE)
 sa.Index("study_by_modalities", study.c.modalities, *_PLACE, *_SCOPE)
 sa.Index("study_by_patient_id", study.c.patient_id)
 sa.Index("study_by_accession_number", study.c.accession_number)
+sa.Index("study_by_alike", study.c.alike)
 sa.Index("study_by_first_seen", study.c.first_seen_at)
 sa.Index("study_by_uid", study.c.study_uid, *_SCOPE)
 # In these words, so that SQLite sees that the search for odd rows is the same.
@@ -132,6 +144,8 @@ site_cursor = sa.Table(
     sa.Column("filled_before", sa.Integer, nullable=False, server_default="0"),
     sa.Column("read_at", UtcDateTime),  # the feed was read to its end
     sa.Column("swept_at", UtcDateTime),  # the whole list was compared
+    # Whose PatientIDs the rows are taken to be where the site's records do not say.
+    sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
     # Studies that the site lists but cannot tell of; they are tried again.
     sa.Column("aside", sa.Integer, nullable=False, server_default="0"),
 )

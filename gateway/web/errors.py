@@ -17,6 +17,7 @@ from gateway.errors import (
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
+    PatientsDiffer,
     PayloadTooLarge,
     RangeNotSatisfiable,
     RecordsUnavailable,
@@ -40,6 +41,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
+    (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
     (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
     (NoSiteAnswered, 503, "No site could answer"),
@@ -79,6 +81,15 @@ def answer_of(error: GatewayError) -> Response:
         return problem(status, title, detail=f"The {error.what} was there; no site has it now.")
     if isinstance(error, NotFound):
         return problem(status, title, detail=f"All sites answered, and none has this {error.what}.")
+    if isinstance(error, PatientsDiffer):
+        below = f"dicom-web/studies/{error.study_uid}"
+        return problem(
+            status,
+            title,
+            detail="These sites hold different patients under this StudyInstanceUID, so it is not "
+            "given at the common address. Open it at the address of the hospital that you mean.",
+            open={site_id: f"/sites/{site_id}/{below}" for site_id in error.sites},
+        )
     if isinstance(error, NoSiteAnswered):
         answer = problem(
             status,

@@ -14,9 +14,10 @@ from gateway.bootstrap import Gateway
 from gateway.clock import monotonic_s, utc_now
 from gateway.dicom.attributes import Level, text
 from gateway.dicom.query import Query
-from gateway.errors import NoSiteAnswered
+from gateway.errors import NoSiteAnswered, RecordsUnavailable
 from gateway.federation.merge import KEY, merge
 from gateway.federation.search import finish
+from gateway.index.linked import widen
 from gateway.index.query import (
     count_matching,
     find_holders,
@@ -38,13 +39,18 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     raises  NoSiteAnswered if no site answered and the index has nothing to show either
     """
     by_id = {site.site_id: site for site in sites}
+    if query.study_uid is not None:
+        gateway.locator.check(query.study_uid, sites)
     states = {site_id: s for site_id, s in gateway.index_states.items() if site_id in by_id}
     now = utc_now()
+    as_asked = query
+    if len(sites) > 1:  # one hospital's address answers what was asked of that hospital
+        query = _with_linked(gateway, query)
     oldest = now - timedelta(seconds=gateway.settings.max_index_age_s)
     if query.level is Level.INSTANCE:
         fresh = {site_id: s for site_id, s in states.items() if _is_fresh(s, oldest)}
         return _search_instances(gateway, query, by_id, fresh, service_url)
-    as_of = _as_of(gateway, query, now, list(by_id))
+    as_of = _as_of(gateway, as_asked, now, list(by_id))
     stale = [site for site in sites if not _is_fresh(states.get(site.site_id), oldest)]
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
@@ -125,6 +131,15 @@ def _hides_sequences(gateway: Gateway, site: Site) -> bool:
     """Orthanc's plugin gives no sequence before 1.17 (measured: 1.7 none, 1.18 some)."""
     numbers = re.findall(r"[0-9]+", gateway.profile(site.site_id).dicomweb_version)
     return site.kind == "orthanc" and [int(n) for n in numbers[:2]] < [1, 17]
+
+
+def _with_linked(gateway: Gateway, query: Query) -> Query:
+    """A person has an identifier at each hospital: the others count too, and the notes say so."""
+    try:
+        return widen(gateway.records, query)
+    except RecordsUnavailable:
+        note = "Results incomplete, what the PatientID is linked with cannot be read now"
+        return replace(query, notes=(*query.notes, note))
 
 
 def _is_fresh(state: IndexState | None, oldest: datetime) -> bool:

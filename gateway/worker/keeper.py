@@ -1,5 +1,5 @@
 """The keeper: one process leads, spares wait. It keeps what we know of each site fresh: how it
-behaves (probes) and what it holds (followers.py, index/follow.py).
+behaves (probes), what it holds (followers.py, index/follow.py) and of whom (index/persons.py).
 
 Every second the leader gathers rows, plans (schedule.py), orders what is due in the database, and
 rings a worker. What no worker does in time it does itself, in threads: a site that hangs holds up
@@ -9,12 +9,14 @@ nobody else.
 import os
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from gateway.clock import Deadline, utc_now
 from gateway.errors import GatewayError, LeaseLost
 from gateway.index.follow import Follower, Pace
+from gateway.index.persons import settle
 from gateway.log import log
 from gateway.model.sites import Site
 from gateway.orthanc.wire import Wire
@@ -39,6 +41,7 @@ QUEUE = "routine"
 EVENTS_KEPT = timedelta(days=30)
 TIDY_S = 3600.0
 DAY_S = 86_400.0
+BREATH_S = 0.02  # a lock has no queue: those who write the index must get a turn
 
 
 def run_keeper(
@@ -74,6 +77,7 @@ class Keeper:
         self._doorbell = Doorbell(settings.redis_url)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="probe")
         self._probing: set[str] = set()
+        self._settling = False
         self._changed: set[str] = set()
         self._lease: Deadline | None = None
         self._fence = Fence(LEASE, 0)
@@ -100,6 +104,7 @@ class Keeper:
             self._followers.stop()
             return
         self._follow_sites()
+        self._settle()
         self._look_after_sites()
         if self._tidy is None or self._tidy.passed:
             self._tidy = Deadline(TIDY_S)
@@ -164,6 +169,28 @@ class Keeper:
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
         return Follower(site, self._wire, self._records, writer, self._pace)
+
+    def _settle(self) -> None:
+        """A thread judges the patients of what has been written, as long as there is any."""
+        if not self._settling:
+            self._settling = True
+            self._pool.submit(self._settle_in_thread)
+
+    def _settle_in_thread(self) -> None:
+        settled = 1
+        try:
+            while settled and self.leads:
+                with self._turn:
+                    settled = settle(self._records, utc_now(), fence=self._fence)
+                time.sleep(BREATH_S)
+        except LeaseLost:
+            pass  # the next tick finds out who leads
+        except GatewayError as error:
+            log.warning("patients are not judged", problem=str(error))
+        except Exception as error:  # noqa: BLE001 - the thread's door: the notes stay due
+            log.error("patients are not judged", problem=f"{type(error).__name__}: {error}")
+        finally:
+            self._settling = False
 
     def _look_after_sites(self) -> None:
         sites = self._region_file.region.sites

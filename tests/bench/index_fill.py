@@ -171,11 +171,14 @@ def fill(records: Records, studies: int, sites: int = 300, seed: int = 1) -> Non
         for index in indexes:
             index.drop(connection)
     rows = _Region(studies, sites, seed).rows()
+    named: set[tuple[str, str]] = set()
     with _loading(records) as connection:
         while some := list(islice(rows, BATCH)):
             _load(connection, study, [row for row, _ in some])
-            save_words(records, connection, [row for row, _ in some])
+            named |= {(row["name_key"], row["modalities"]) for row, _ in some}
             _load(connection, series, [one for _, inside in some for one in inside])
+        words = [{"name_key": name, "modalities": held} for name, held in sorted(named)]
+        save_words(records, connection, words)
         follow_all(connection, site_names(sites))
     with records.write() as connection:
         for index in indexes:

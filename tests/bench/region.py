@@ -4,8 +4,13 @@ Everything lies in one temporary folder, listens on free ports of loopback, and 
 """
 
 import base64
+import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, free_port
@@ -13,6 +18,7 @@ from gateway.nginx import configuration
 from gateway.region_file import load_region
 from gateway.settings import PREFIX, Settings
 from tests.bench.client import Broken, Client
+from tests.bench.studies import CT, SmallStudy, small_file, small_studies
 from tests.nginx import Nginx, family_cpu_s
 
 SITE_IDS = ("gkb1", "magnit", "zlat")  # the CT and what is stored lie at the first
@@ -108,3 +114,112 @@ server {{
         client_max_body_size 0;
     }}
 }}"""
+
+
+class StandIns(Program):
+    """Stand-in sites in one process of their own; not Orthanc, see stand_ins.py."""
+
+    def __init__(self, folder: Path, count: int, delay_ms: int) -> None:
+        command = [sys.executable, "-m", "tests.bench.stand_ins", str(count), str(delay_ms)]
+        log_file = folder / f"stand-ins-{count}-{delay_ms}.log"
+        super().__init__(f"{count} stand-ins", command, log_file, folder=REPOSITORY)
+
+    def is_ready(self) -> bool:
+        """Whether it has written its ports."""
+        return self.alive and self.log_tail().endswith("]")
+
+    @property
+    def ports(self) -> list[int]:
+        return [int(port) for port in json.loads(self.log_tail(lines=1))]
+
+
+@dataclass(frozen=True)
+class ManySites:
+    """A gateway over stand-in sites."""
+
+    gateway: Gateway
+    ports: Sequence[int]
+    delay_ms: int
+
+
+@dataclass(frozen=True)
+class Servers:
+    """All that is asked in a run. studies[n] are the small studies of orthancs[n]."""
+
+    orthancs: Sequence[OrthancServer]
+    gateway: Gateway
+    nginx: Nginx
+    front: Front
+    studies: Sequence[Sequence[SmallStudy]]
+    many: Sequence[ManySites]
+
+
+@contextmanager
+def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
+    """Start and fill everything; stop everything at the end.
+
+    raises  DemoError if a server does not start; Broken if one does not take its studies
+    """
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]  # settings of the caller's own region have no say here
+    with ExitStack() as stack:
+        orthancs = [
+            OrthancServer(
+                folder / site_id,
+                site_id,
+                free_port(),
+                free_port(),
+                username=USERNAME,
+                password=f"secret-of-{site_id}",
+            )
+            for site_id in SITE_IDS
+        ]
+        for orthanc in orthancs:
+            stack.enter_context(orthanc)
+        workers = os.cpu_count() or 1
+        gateway = Gateway("gateway", folder / "web", _real_region(orthancs, folder), workers)
+        stack.enter_context(gateway)
+        nginx = stack.enter_context(plain_proxy(folder / "nginx", orthancs[0]))
+        front = stack.enter_context(Front(folder / "front", gateway))
+        studies = [small_studies(n, studies_of_a_site) for n in range(len(orthancs))]
+        with ThreadPoolExecutor(len(orthancs)) as pool:
+            list(pool.map(_fill, orthancs, studies, (True, False, False)))
+        many = []
+        for count, delay_ms in [(count, 0) for count in MANY_SITES] + [(MANY_SITES[-1], SLOW_MS)]:
+            stand_ins = stack.enter_context(StandIns(folder, count, delay_ms))
+            name = f"over-{count}-{delay_ms}"
+            region = region_toml([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
+            over = stack.enter_context(Gateway(name, folder / name, region, workers=1))
+            many.append(ManySites(over, stand_ins.ports, delay_ms))
+        yield Servers(orthancs, gateway, nginx, front, studies, many)
+
+
+def _real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:
+    sites = []
+    for orthanc in orthancs:
+        secret = folder / f"{orthanc.site_id}.secret"
+        secret.write_text(orthanc.password)
+        login = f'username = "{orthanc.username}"\npassword_file = "{secret}"\n'
+        sites.append((orthanc.site_id, orthanc.http_port, login))
+    return region_toml(sites)
+
+
+def region_toml(sites: Sequence[tuple[str, int, str]]) -> str:
+    """region.toml of (site id, port, further lines)."""
+    tables = [
+        f'[[site]]\nid = "{site_id}"\nname_ru = "{site_id}"\nname_en = "{site_id}"\n'
+        f'url = "http://127.0.0.1:{port}"\n{more}'
+        for site_id, port, more in sites
+    ]
+    head = '[region]\nname_ru = "Замер"\nname_en = "Bench"\n'
+    return "\n".join([head + f'home_site = "{sites[0][0]}"\n', *tables])
+
+
+def _fill(orthanc: OrthancServer, studies: Sequence[SmallStudy], with_ct: bool) -> None:
+    client = Client(orthanc.http_port, *orthanc.auth)
+    files = [small_file(study) for study in studies] + list(CT.files if with_ct else ())
+    for file in files:
+        status = client.ask("POST", "/instances", "Expect:\r\n", file).status
+        if status != 200:
+            raise Broken(f"{orthanc.site_id} does not take a file: {status}")
+    client.close()

@@ -57,7 +57,10 @@ STUDY_KEYS = [
     *[{"ModalitiesInStudy": key} for key in ("CT", "CT,MR", "C?", "S*\\MR", "ct", "XX")],
     {"ModalitiesInStudy": "CT,SR", "multiplevaluematching": "true"},
     {"Modality": "CT"},
-    *[{"PatientID": key} for key in ("P 1", "p 1", "P*", "P?1", "*1", "P 1\\P 2")],
+    *[
+        {"PatientID": key}
+        for key in ("P 1", "p 1", "P*", "P?1", "*1", "P 1\\P 2", "p 1\\P 2", "1\\P-9")
+    ],
     *[{"AccessionNumber": key} for key in ("Акт-3", "акт-3", "Акт*", "А?т-3")],
     *[
         {"StudyDescription": key}

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicom.attributes import Dataset, Level, text, values
-from gateway.dicom.query import Query, sort_key
+from gateway.dicom.query import Query, parse_query, sort_key
 from gateway.federation.merge import merge
 from gateway.model.answers import SitePage
 from tests.fakes import a_row, a_site, page_of
@@ -150,10 +151,10 @@ def test_a_study_at_two_sites_names_both_and_takes_the_fuller_record() -> None:
     }
 
 
-def test_one_uid_with_two_patients_is_reported_and_not_blended() -> None:
+def test_a_patient_who_is_spelt_in_two_ways_is_reported_and_not_blended() -> None:
     rows = {
         "east": [a_row(StudyInstanceUID="1.2.3", PatientName="Иванов^Пётр", PatientSex="M")],
-        "west": [a_row(StudyInstanceUID="1.2.3", PatientName="Сидорова^Анна", PatientSex="F")],
+        "west": [a_row(StudyInstanceUID="1.2.3", PatientName="ИВАНОВ^ПЕТР^И", PatientSex="F")],
     }
     query = study_query(limit=10)
     merged = merge(pages_of(rows, query), query, SITES, SERVICE)
@@ -161,17 +162,74 @@ def test_one_uid_with_two_patients_is_reported_and_not_blended() -> None:
     assert (pairs, merged.conflicts) == ([("Иванов^Пётр", "M")], ("1.2.3",))
 
 
-def test_the_same_patient_id_at_two_hospitals_is_told_apart_by_its_issuer() -> None:
-    rows = {
-        "east": [a_row(StudyInstanceUID="1.2.3", PatientID="111", StudyDate="20260102")],
-        "west": [a_row(StudyInstanceUID="1.2.4", PatientID="111", StudyDate="20260101")],
-    }
-    query = study_query(limit=10)
-    merged = merge(pages_of(rows, query), query, SITES, SERVICE)
-    assert [(text(r, "PatientID"), text(r, "IssuerOfPatientID")) for r in merged.rows] == [
-        ("111", "EAST"),
-        ("111", "WEST"),
+TWO_PATIENTS = {
+    "east": [
+        a_row(
+            StudyInstanceUID="1.2.3",
+            PatientName="Иванов^Пётр",
+            ModalitiesInStudy=["CT"],
+            NumberOfStudyRelatedInstances=9,
+        )
+    ],
+    "west": [
+        a_row(
+            StudyInstanceUID="1.2.3",
+            PatientName="Сидорова^Анна",
+            ModalitiesInStudy=["MR"],
+            NumberOfStudyRelatedInstances=200,
+        )
+    ],
+    "archive": [
+        a_row(
+            StudyInstanceUID="1.2.3",
+            PatientName="ИВАНОВ^ПЕТР",
+            ModalitiesInStudy=["SR"],
+            NumberOfStudyRelatedInstances=3,
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "holders", "modalities", "instances", "site"),
+    [
+        ("", "Сидорова^Анна", ["WEST"], ["MR"], [200], "west"),
+        ("Иванов*", "Иванов^Пётр", ["ARCHIVE", "EAST"], ["CT", "SR"], [9], "east"),
+        ("Сидорова*", "Сидорова^Анна", ["WEST"], ["MR"], [200], "west"),
+    ],
+    ids=["nobody is asked for", "the one is", "the other is"],
+)
+def test_one_uid_with_two_patients_is_the_study_of_one_alone_at_its_own_address(
+    asked: str,
+    name: str,
+    holders: list[str],
+    modalities: list[str],
+    instances: list[int],
+    site: str,
+) -> None:
+    query = parse_query(Level.STUDY, [("PatientName", asked)] if asked else [], max_results=10)
+    # The index shows every holder's record, also of one whose patient was not asked for.
+    pages = [
+        SitePage(site_id, tuple(rows), frozenset({"1.2.3"}))
+        for site_id, rows in TWO_PATIENTS.items()
     ]
+    merged = merge(pages, query, SITES, SERVICE)
+    (row,) = merged.rows
+    assert {
+        "name": text(row, "PatientName"),
+        "holders": values(row, "RetrieveAETitle"),
+        "modalities": values(row, "ModalitiesInStudy"),
+        "instances": values(row, "NumberOfStudyRelatedInstances"),
+        "url": text(row, "RetrieveURL"),
+        "told": (merged.parted, merged.conflicts, merged.total),
+    } == {
+        "name": name,
+        "holders": holders,
+        "modalities": modalities,
+        "instances": instances,
+        "url": f"https://images.example/sites/{site}/dicom-web/studies/1.2.3",
+        "told": (("1.2.3",), (), 1),
+    }
 
 
 def test_a_study_only_in_the_archive_is_nearline_and_has_its_zone() -> None:

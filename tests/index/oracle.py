@@ -19,6 +19,7 @@ from gateway.records.studies import series, study
 STUDY_LEVEL = {
     tag for tag in STUDY_FIELDS.split(",") if tag not in SERIES_FIELDS.split(",")
 } - {"0020000D"}  # fmt: skip
+PATIENT_ID, ISSUER = "00100020", "00100021"
 RETRIEVE_URL, STUDY_UID, SERIES_UID = "00081190", "0020000D", "0020000E"
 
 
@@ -30,8 +31,8 @@ def differences(records: Records, servers: dict[str, OrthancServer]) -> list[str
             session.auth = server.auth
             session.headers["Accept"] = "application/dicom+json"
             said = {
-                "study": _ask(session, f"{server.dicomweb_url}/studies", STUDY_FIELDS, STUDY_UID),
-                "series": _ask(session, f"{server.dicomweb_url}/series", SERIES_FIELDS, SERIES_UID),
+                "study": _ask(session, site_id, server, STUDY_FIELDS, STUDY_UID),
+                "series": _ask(session, site_id, server, SERIES_FIELDS, SERIES_UID),
             }
         for table, key in ((study, "study_uid"), (series, "series_uid")):
             with records.read() as connection:
@@ -41,7 +42,10 @@ def differences(records: Records, servers: dict[str, OrthancServer]) -> list[str
     return wrong
 
 
-def _ask(session: requests.Session, url: str, fields: str, key: str) -> dict[str, Any]:
+def _ask(
+    session: requests.Session, site_id: str, server: OrthancServer, fields: str, key: str
+) -> dict[str, Any]:
+    url = f"{server.dicomweb_url}/{'studies' if key == STUDY_UID else 'series'}"
     answer = session.get(url, params=f"limit=0&includefield={fields}", timeout=60)
     answer.raise_for_status()
     found = {}
@@ -49,6 +53,9 @@ def _ask(session: requests.Session, url: str, fields: str, key: str) -> dict[str
         lean = {tag for tag in record if key == SERIES_UID and tag in STUDY_LEVEL}
         for tag in {RETRIEVE_URL, *lean}:
             record.pop(tag, None)
+        if key == STUDY_UID and record.get(PATIENT_ID, {}).get("Value"):
+            issuer = {"vr": "LO", "Value": [site_id.upper()]}  # tests.fakes.a_site
+            record.setdefault(ISSUER, issuer)
         found[record[key]["Value"][0]] = record
     return found
 

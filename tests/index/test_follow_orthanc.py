@@ -47,6 +47,23 @@ def test_index_of_a_site_is_filled_then_follows_it(server, follow, records):
     assert differences(records, {"gkb1": server}) == []
 
 
+def test_another_issuer_of_patient_ids_stands_in_every_row(server, follow, records):
+    def issuers():
+        with records.read() as connection:
+            return set(connection.execute(sa.select(study.c.issuer)).scalars())
+
+    for number in (1, 2):
+        load(server, a_study(number, (1,)))
+    load(server, a_study(3, (1,), IssuerOfPatientID="OTHER"))
+    follower = follow(site_of(server))
+    catch_up(follower)
+    assert issuers() == {"GKB1", "OTHER"}
+    follower.close()
+    again = follow(site_of(server, patient_id_issuer="CITY"))
+    step_until(again, lambda: issuers() == {"CITY", "OTHER"})
+    assert load_cursor(records, "gkb1").issuer == "CITY"
+
+
 def test_late_image_raises_the_counts(server, follow, records):
     load(server, a_study(1, (2,)))
     follower = follow(site_of(server))

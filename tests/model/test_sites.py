@@ -39,6 +39,13 @@ def parse(document: str) -> Region:
     return parse_region(tomllib.loads(document), lambda kind, ref: f"{kind}:{ref}")
 
 
+def test_an_archive_issues_no_patient_ids_unless_it_is_told_to() -> None:
+    archive = GOOD.replace('kind = "dicomweb"', 'role = "archive"')
+    told = archive.replace('role = "archive"', 'role = "archive"\npatient_id_issuer = "REGION"')
+    issuers = [[site.patient_id_issuer for site in parse(text).sites] for text in (archive, told)]
+    assert issuers == [["NORTH", ""], ["NORTH", "REGION"]]
+
+
 def mistakes(document: str) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as caught:
         parse(document)

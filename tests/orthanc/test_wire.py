@@ -22,6 +22,7 @@ from gateway.errors import (
 )
 from gateway.model.sites import Secret, Site, Timeouts
 from gateway.model.standing import Standing
+from gateway.orthanc import connection as connection_module
 from gateway.orthanc import wire as wire_module
 from gateway.orthanc.wire import Wire
 
@@ -292,7 +293,7 @@ def test_a_stream_has_no_deadline_but_an_idle_limit(wire, serve):
 
 
 def test_a_stream_slower_than_the_lowest_rate_ends(wire, serve, monkeypatch):
-    monkeypatch.setattr(wire_module, "SLOWEST_WINDOW_S", 0.2)
+    monkeypatch.setattr(connection_module, "SLOWEST_WINDOW_S", 0.2)
     server = serve(lambda connection: drip(connection, OPEN_END))
     with wire.open(server.site(), "GET", "/x", deadline=Deadline(5)) as answer:
         answer.read()

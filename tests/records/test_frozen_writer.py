@@ -13,9 +13,12 @@ import pytest
 from psycopg.types.string import StrDumper
 
 from gateway.errors import GatewayError, RecordsUnavailable
+from gateway.index.rows import row_of
+from gateway.orthanc.feed import Listed, StudyRecord
 from gateway.records.engine import open_records
-from gateway.records.indexing import Cursor, IndexRow, IndexWriter, load_known
+from gateway.records.indexing import Cursor, IndexWriter, load_known
 from gateway.records.leases import Fence, take_lease
+from tests.fakes import a_row
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=61)
@@ -40,16 +43,12 @@ class FreezesDumper(StrDumper):
         return super().dump(obj.stop() if isinstance(obj, Freezes) else obj)
 
 
-def rows(mark, last=str):
-    columns = dict.fromkeys(
-        ("study_date", "study_time", "accession_number", "patient_id", "name_key", "name_latin"), ""
-    )
-    columns |= {"modalities": "|CT|", "odd": False, "record": b"{}", "changed_at": None}
-    columns |= {"orthanc_id": "", "series_count": 0, "instance_count": 0}
-    marks = [mark] * AT + [last(mark)] + [mark] * (STUDIES - AT - 1)
+def rows(mark, at_one=str):
+    uids = [f"1.2.{1000 + at}" for at in range(STUDIES)]
+    all_marks = [at_one(mark) if at == AT else mark for at in range(STUDIES)]
     return [
-        IndexRow({**columns, "study_uid": f"1.2.{1000 + at}", "mark": mark}, [])
-        for at, mark in enumerate(marks)
+        row_of(Listed(uid, "id", one), StudyRecord(a_row(StudyInstanceUID=uid), ()), "")
+        for uid, one in zip(uids, all_marks, strict=True)
     ]
 
 

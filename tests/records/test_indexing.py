@@ -29,9 +29,9 @@ CURSOR = Cursor(5, "here", "filling", 1, 4, NOW)
 
 def a_row(number, mark="m", series_count=2):
     uid = f"1.2.{number}"
-    columns = dict.fromkeys(
-        ("study_date", "study_time", "accession_number", "patient_id", "name_key", "name_latin"), ""
-    )
+    moments = "study_date", "study_time"
+    person = "patient_id", "issuer", "name_key", "name_latin", "birth_date", "sex", "alike"
+    columns = dict.fromkeys((*moments, *person, "numbers", "accession_number"), "")
     record = {"modalities": "|CT|", "odd": False, "record": b"{}", "changed_at": None}
     counts = {"series_count": series_count, "instance_count": 10 * series_count}
     names = {"study_uid": uid, "orthanc_id": f"id-{number}", "mark": mark}

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from gateway.dicom.names import latin_readings, name_key
 from gateway.records.indexing import Cursor, IndexRow, IndexWriter, forget_site, load_sums
-from gateway.records.leases import Fence, take_lease
 from gateway.records.studies import modality_set, patient_name, study, word_ending, word_of_name
 from gateway.records.words import forget_names
 from tests.waiting import wait_until
@@ -21,7 +20,9 @@ NAMES = ["Иванов^Пётр^Петрович", "Иванов^Иван", "NIC
 
 
 def a_row(number, name):
-    columns = dict.fromkeys(("study_date", "study_time", "accession_number", "patient_id"), "")
+    columns = dict.fromkeys(
+        ("study_date", "study_time", "accession_number", "patient_id", "issuer"), ""
+    )
     rest = {"name_latin": "", "odd": False, "record": b"{}", "changed_at": None, "mark": ""}
     counts = {"series_count": 0, "instance_count": 0, "orthanc_id": ""}
     row = {"study_uid": f"1.2.{number}", "name_key": name_key(name), "modalities": "|CT|"}
@@ -30,9 +31,8 @@ def a_row(number, name):
 
 @pytest.fixture
 def writers(records):
-    fence = Fence("keeper", take_lease(records, "keeper", "me", NOW, 60))
     turn = threading.Lock()
-    return [IndexWriter(records, site, fence, turn) for site in ("north", "south")]
+    return [IndexWriter(records, site, None, turn) for site in ("north", "south")]
 
 
 def rows_of(records, table):

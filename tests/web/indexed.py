@@ -17,6 +17,7 @@ from gateway.bootstrap import Gateway, build_gateway
 from gateway.clock import utc_now
 from gateway.dicom.attributes import Dataset, Level, level_of, text
 from gateway.index.columns import series_columns, study_columns
+from gateway.model.persons import with_issuer
 from gateway.records.studies import series, site_cursor, study
 from gateway.records.words import save_words
 from gateway.settings import Settings
@@ -37,7 +38,8 @@ def held(site_id: str, rows: Sequence[Dataset], seen: datetime) -> tuple[list[di
     """Rows of the tables `study` and `series`, made of datasets of instances."""
     studies: dict[str, dict[str, Any]] = {}
     all_series: dict[str, dict[str, Any]] = {}
-    for found in rows:
+    issuer = "" if site_id == "archive" else site_id.upper()
+    for found in (with_issuer(row, issuer) for row in rows):
         study_uid = found["0020000D"]["Value"][0]
         above = {tag: e for tag, e in found.items() if level_of(tag) is Level.STUDY}
         below = {tag: e for tag, e in found.items() if level_of(tag) is Level.SERIES}
@@ -60,6 +62,7 @@ def held(site_id: str, rows: Sequence[Dataset], seen: datetime) -> tuple[list[di
             "series_uid": series_uid,
             "study_uid": study_uid,
             "instance_count": 1,
+            "first_seen_at": seen,
             "record": json.dumps(below).encode(),
             **series_columns(below),
         }

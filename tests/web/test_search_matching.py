@@ -50,7 +50,7 @@ STUDIES = {
     "00100030=19700102-": "",
     "00100030=19690101-19701231": "1",
     "PatientSex=M": "1",
-    "IssuerOfPatientID=GKB1": "1",
+    "IssuerOfPatientID=GKB1": "2 1",
     "Modality=MR": "3",
     "NumberOfStudyRelatedInstances=2": "1",
     # Case: names without it, all else with it (PS3.4 C.2.2.2.1).

@@ -1,0 +1,40 @@
+"""What the gateway raises an alarm for, in the words that people read. Pure.
+
+An alarm's subject and facts are UIDs and ids of ours, never a patient's data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+STUDY_OF_TWO_PATIENTS = "study_of_two_patients"
+TORN_LINK = "torn_link"
+
+MEANING: Mapping[str, tuple[str, str]] = {
+    STUDY_OF_TWO_PATIENTS: (
+        "под одним StudyInstanceUID разные пациенты",
+        "different patients under one StudyInstanceUID",
+    ),
+    TORN_LINK: (
+        "подтверждённая связь номеров пациента стала невозможной",
+        "a confirmed link between patient identifiers has become impossible",
+    ),
+}
+"""Kind -> (Russian, English)."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One cause. There is at most one open alarm of a kind and subject.
+
+    last_seen_at  when the cause was last seen; raised_at is when it was seen first
+    cleared_at    None while it is open
+    """
+
+    kind: str
+    subject: str
+    facts: Mapping[str, Any]
+    raised_at: datetime
+    last_seen_at: datetime
+    cleared_at: datetime | None

@@ -1,0 +1,133 @@
+"""A socket to one site: how it is opened, and how long it is waited for."""
+
+import io
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.clock import Deadline, monotonic_s
+from gateway.errors import SiteTimeout, SiteUnreachable, SiteUntrusted
+from gateway.model.sites import Site
+
+HEAD_BUFFER = 16 * 1024
+SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+
+
+class TimedReader(io.RawIOBase):
+    """Reads a socket under a total deadline, an idle limit and a lowest rate."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline | None, idle_s: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self.idle_s = idle_s
+        self._waited_s = 0.0
+        self._got = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        start = self._begin()
+        count = self.sock.recv_into(buffer)
+        self._judge(start, count)
+        return count
+
+    def recv(self, size: int) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        start = self._begin()
+        block = self.sock.recv(size)
+        self._judge(start, len(block))
+        return block
+
+    def wait(self, came: int) -> None:
+        """Wait until there is something to read, or the end; `came` bytes were taken unread."""
+        start = self._begin()
+        self.sock.recv(1, socket.MSG_PEEK)  # waits as a reader does, in threads and under gevent
+        self._judge(start, came)
+
+    def _begin(self) -> float:
+        timeout = self.idle_s
+        if self.deadline is not None:
+            timeout = min(timeout, self.deadline.remaining_s())
+        if timeout <= 0:
+            raise TimeoutError("deadline")
+        self.sock.settimeout(timeout)
+        return monotonic_s()
+
+    def _judge(self, start_s: float, count: int) -> None:
+        self._waited_s += monotonic_s() - start_s
+        self._got += count
+        if self._waited_s > SLOWEST_WINDOW_S:
+            if self._got < SLOWEST_BYTES:
+                raise TimeoutError("too slow")
+            self._waited_s, self._got = 0.0, 0
+
+
+class Connection:
+    """A socket to one site; `makefile` is all that HTTPResponse asks of it."""
+
+    def __init__(self, sock: socket.socket, url: str) -> None:
+        self.sock = sock
+        self.url = url
+        self.idle_since = monotonic_s()
+        self.expect(None, 1.0)
+
+    def expect(self, deadline: Deadline | None, idle_s: float) -> None:
+        """Start a new exchange: closing an answer closes its reader but not the socket."""
+        self.reader = TimedReader(self.sock, deadline, idle_s)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self.reader, HEAD_BUFFER)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing came while it was idle: neither its end, nor bytes that nobody asked for
+        and that would be taken for the next answer."""
+        try:
+            if isinstance(self.sock, ssl.SSLSocket):
+                return not select.select([self.sock], [], [], 0)[0]
+            self.sock.settimeout(0)
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except (OSError, ValueError):
+            pass
+        return False
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def connect(
+    site: Site, deadline: Deadline, context: Callable[[Site], ssl.SSLContext]
+) -> Connection:
+    """A new connection; raises SiteTimeout, SiteUnreachable, SiteUntrusted.
+
+    context  what a site with https is judged by
+    """
+    parts = urlsplit(site.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    timeout = min(site.timeouts.connect_s, deadline.remaining_s())
+    try:
+        if timeout <= 0:
+            raise TimeoutError
+        sock = socket.create_connection((parts.hostname or "", port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+        for option, value in KEEPALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        if parts.scheme == "https":
+            sock = context(site).wrap_socket(sock, server_hostname=parts.hostname)
+    except TimeoutError as error:
+        raise SiteTimeout(site.site_id, timeout) from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        raise SiteUnreachable(site.site_id, "ended during the TLS handshake") from error
+    except ssl.SSLError as error:
+        raise SiteUntrusted(site.site_id, error.reason or "TLS") from error
+    except OSError as error:
+        raise SiteUnreachable(site.site_id, type(error).__name__) from error
+    return Connection(sock, site.url)

@@ -1,0 +1,84 @@
+"""Alarms: one row for each cause, open until it has gone (trust.md R5).
+
+Raising what is open already only moves `last_seen_at`; clearing what is not open does nothing. So
+whoever looks may raise or clear as often as it looks.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.model.alarms import Alarm
+from gateway.records.engine import BigId, Records, UtcDateTime, metadata
+
+alarm = sa.Table(
+    "alarm",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(128), nullable=False),  # a UID or an id of ours
+    sa.Column("facts", sa.Text, nullable=False),  # JSON object
+    sa.Column("raised_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime, nullable=False),
+    sa.Column("cleared_at", UtcDateTime),
+)
+_OPEN = alarm.c.cleared_at.is_(None)
+sa.Index(
+    "alarm_open", alarm.c.kind, alarm.c.subject, unique=True,
+    sqlite_where=_OPEN, postgresql_where=_OPEN,
+)  # fmt: skip
+
+
+def write_alarm(
+    connection: sa.Connection, kind: str, subject: str, facts: Mapping[str, Any], now: datetime
+) -> bool:
+    """There is an open alarm of this cause from now on; its facts are these.
+
+    kind     of gateway.model.alarms
+    subject  and facts: UIDs and ids of ours, never a patient's data
+    returns  whether it was not open before
+    """
+    of = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    told = orjson.dumps(dict(facts), option=orjson.OPT_SORT_KEYS).decode()
+    row = {"kind": kind, "subject": subject, "facts": told, "raised_at": now, "last_seen_at": now}
+    raised_at = connection.execute(
+        of(alarm)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["kind", "subject"],
+            index_where=_OPEN,
+            set_={"facts": told, "last_seen_at": now},
+        )
+        .returning(alarm.c.raised_at)
+    ).scalar_one()
+    return bool(raised_at == now)
+
+
+def write_clearance(
+    connection: sa.Connection, kind: str, subjects: Collection[str], now: datetime
+) -> None:
+    """These causes have gone."""
+    of_kind = sa.and_(_OPEN, alarm.c.kind == kind)
+    is_open = set(connection.execute(sa.select(alarm.c.subject).where(of_kind)).scalars())
+    gone = [{"of_subject": subject} for subject in sorted(is_open.intersection(subjects))]
+    if gone:
+        ended = sa.update(alarm).where(of_kind, alarm.c.subject == sa.bindparam("of_subject"))
+        connection.execute(ended.values(cleared_at=now), gone)
+
+
+def load_alarms(records: Records, *, cleared: bool = False, limit: int = 1000) -> list[Alarm]:
+    """Open alarms, newest first; with `cleared` also those that have gone."""
+    question = sa.select(alarm).order_by(alarm.c.raised_at.desc(), alarm.c.id.desc()).limit(limit)
+    if not cleared:
+        question = question.where(_OPEN)
+    names = tuple(Alarm.__dataclass_fields__)
+    with records.read() as connection:
+        rows = connection.execute(question).mappings().all()
+    return [
+        Alarm(**{name: row[name] for name in names} | {"facts": orjson.loads(row["facts"])})
+        for row in rows
+    ]
