@@ -43,9 +43,9 @@ def list_persons(region: Path | None, as_json: bool, most: int) -> None:
             click.echo(f"  {_member_line(member)}")
         for link in person.links:
             click.echo(f"  связь / link {link.name}: {_link_state(link)}")
-    for impossible in torn:
-        click.echo(f"▲ связь невозможна / link is impossible {impossible.link.name}")
-        for member in impossible.ends:
+    for each in torn:
+        click.echo(f"▲ связь невозможна / link is impossible {each.link.name}")
+        for member in each.ends:
             click.echo(f"  {_member_line(member)}")
 
 
