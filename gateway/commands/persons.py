@@ -59,9 +59,9 @@ def suggestions(region: Path | None, as_json: bool, most: int) -> None:
     if as_json:
         _echo_json(found)
         return
-    for link in found:
-        click.echo(f"? связь / link {link.link.name}")
-        for member in link.ends:
+    for each in found:
+        click.echo(f"? связь / link {each.link.name}")
+        for member in each.ends:
             click.echo(f"  {_member_line(member)}")
 
 
