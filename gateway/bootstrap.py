@@ -1,9 +1,11 @@
 """Builds the one Gateway object of a process: what the doors need, wired once."""
 
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from gateway.bookmarks import Bookmarks
 from gateway.clock import Deadline, monotonic_s
@@ -12,6 +14,7 @@ from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable, SiteError
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
+from gateway.index.coverage import Coverage
 from gateway.index.persons import check_one_patient
 from gateway.log import log
 from gateway.model.answers import Holder, SitePage
@@ -32,6 +35,43 @@ LOOK_AGAIN_S = 2.0
 STATES_AGE_S = 1.0
 PARALLEL_CALLS = 512
 
+Read = TypeVar("Read")
+
+
+class Reread(Generic[Read]):
+    """What was read a moment ago, read again when it is older than `age_s`.
+
+    One request reads; the others go on with what was read before. Only of the first reading they
+    all wait for the end: nothing read yet must not look like nothing there.
+    """
+
+    def __init__(self, read: Callable[[], Read], age_s: float) -> None:
+        self._read, self._age_s = read, age_s
+        self._turn = threading.Lock()
+        self._last: tuple[Read, float] | None = None
+
+    def get(self) -> Read:
+        """May raise what `read` raises; then the next request tries again."""
+        last = self._last
+        if last is None:
+            with self._turn:
+                return (self._last or self._take())[0]
+        if monotonic_s() - last[1] <= self._age_s or not self._turn.acquire(blocking=False):
+            return last[0]
+        try:
+            return self._take()[0]
+        finally:
+            self._turn.release()
+
+    def forget(self) -> None:
+        """The next request reads."""
+        self._last = None
+
+    def _take(self) -> tuple[Read, float]:
+        begun = monotonic_s()  # what is written while it is read may be missing
+        self._last = (self._read(), begun)
+        return self._last
+
 
 @dataclass
 class Gateway:
@@ -48,9 +88,12 @@ class Gateway:
     bookmarks: Bookmarks
     _tried_at: dict[str, float] = field(default_factory=dict, repr=False)
     _looked_at: float = field(default=0.0, repr=False)
-    _profiles: Mapping[str, QuirkProfile] = field(default_factory=dict, repr=False)
-    _states_at: float = field(default=0.0, repr=False)
-    _states: Mapping[str, IndexState] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._profiles: Mapping[str, QuirkProfile] = {}
+        self._profiles_now = Reread(self._read_profiles, LOOK_AGAIN_S)
+        self._states_now = Reread(self._read_states, STATES_AGE_S)
+        self._coverage = Coverage((), {})
 
     @property
     def region(self) -> Region:
@@ -63,28 +106,40 @@ class Gateway:
             elif self.region_file.problem:
                 log.error("region.toml refused, the old one stays", why=self.region_file.problem)
                 self.region_file.problem = ""
-            try:
-                self._profiles = load_profiles(self.records)
-            except RecordsUnavailable as error:
-                log.warning("profiles not read, the last ones stay", why=str(error))
         return self.region_file.region
 
     def profile(self, site_id: str) -> QuirkProfile:
         """What the last probe saw; the oldest supported server if there was none."""
-        return self._profiles.get(site_id, QuirkProfile())
+        return self._profiles_now.get().get(site_id, QuirkProfile())
+
+    def _read_profiles(self) -> Mapping[str, QuirkProfile]:
+        try:
+            self._profiles = load_profiles(self.records)
+        except RecordsUnavailable as error:
+            log.warning("profiles not read, the last ones stay", why=str(error))
+        return self._profiles
 
     @property
     def index_states(self) -> Mapping[str, IndexState]:
         """How far each site is in the index, not older than a second; none if it cannot be read."""
-        now = monotonic_s()
-        if now - self._states_at > STATES_AGE_S:
-            self._states_at = now
-            try:
-                self._states = load_index_states(self.records)
-            except RecordsUnavailable as error:
-                self._states = {}
-                log.warning("index not read, sites are asked", why=str(error))
-        return self._states
+        return self._states_now.get()
+
+    def _read_states(self) -> Mapping[str, IndexState]:
+        try:
+            return load_index_states(self.records)
+        except RecordsUnavailable as error:
+            log.warning("index not read, sites are asked", why=str(error))
+            return {}
+
+    def coverage(self, sites: Sequence[Site]) -> Coverage:
+        """How far the index has these sites; of the whole region, worked out once a second."""
+        states, last = self.index_states, self._coverage
+        if last.sites is sites and last.known is states:
+            return last
+        found = Coverage(sites, states)
+        if sites is self.region_file.region.sites:
+            self._coverage = found
+        return found
 
     def gather(
         self, query: Query, sites: Sequence[Site], known: Collection[str] = ()

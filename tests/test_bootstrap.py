@@ -1,16 +1,18 @@
 """The one Gateway object: whom a search waits for."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from gateway.bootstrap import Gateway, build_gateway
+from gateway import bootstrap
+from gateway.bootstrap import Gateway, Reread, build_gateway
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Level
 from gateway.dicom.query import Query, parse_query
-from gateway.errors import SiteTimeout
+from gateway.errors import RecordsUnavailable, SiteTimeout
 from gateway.model.answers import SitePage
 from gateway.model.sites import QuirkProfile, Site
 from gateway.model.standing import Standing
@@ -67,9 +69,11 @@ def test_a_site_in_the_index_that_was_silent_is_not_waited_for(
     assert found == (set(), {"gkb1": "timeout"})
 
 
-def test_a_site_that_only_its_last_probe_found_silent_is_not_waited_for(gateway: Gateway) -> None:
-    assert gateway.region.sites
-    gateway._profiles = {"gkb1": QuirkProfile(problem="unreachable (refused)")}
+def test_a_site_that_only_its_last_probe_found_silent_is_not_waited_for(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed = QuirkProfile(problem="unreachable (refused)")
+    monkeypatch.setattr(bootstrap, "load_profiles", lambda _: {"gkb1": probed})
     gateway._tried_at["gkb1"] = float("inf")
     assert gathered(gateway, known=True) == (set(), {"gkb1": "unreachable"})
 
@@ -105,3 +109,56 @@ def test_any_other_site_is_waited_for(
     before(gateway.wire.standing(site))
     monkeypatch.setattr(gateway, "_ask", lambda site, *_: SitePage(site.site_id, (), frozenset()))
     assert gathered(gateway, known) == ({"gkb1"}, {})
+
+
+def test_nobody_takes_an_index_that_is_being_read_for_the_first_time_for_an_empty_one() -> None:
+    begun, go_on = Event(), Event()
+
+    def read() -> str:
+        begun.set()
+        assert go_on.wait(60)
+        return "all sites"
+
+    states = Reread(read, 1.0)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(states.get)
+        assert begun.wait(60)
+        second = pool.submit(states.get)
+        go_on.set()
+        assert [first.result(60), second.result(60)] == ["all sites"] * 2
+
+
+def test_while_one_request_reads_again_the_others_take_what_was_read_before() -> None:
+    begun, go_on = Event(), Event()
+    found = iter(["old", "new"])
+
+    def read() -> str:
+        one = next(found)
+        if one == "new":
+            begun.set()
+            assert go_on.wait(60)
+        return one
+
+    states = Reread(read, -1.0)  # what was read is too old at once
+    assert states.get() == "old"
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(states.get)
+        assert begun.wait(60)
+        assert states.get() == "old"
+        go_on.set()
+        assert reader.result(60) == "new"
+
+
+def test_a_reading_that_failed_is_tried_again() -> None:
+    found = iter([None, "now"])
+
+    def read() -> str:
+        one = next(found)
+        if one is None:
+            raise RecordsUnavailable("away")
+        return one
+
+    states = Reread(read, 60.0)
+    with pytest.raises(RecordsUnavailable):
+        states.get()
+    assert states.get() == "now"

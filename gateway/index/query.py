@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -146,8 +147,14 @@ def paging_key(query: Query, site_ids: Iterable[str]) -> str:
         ]
         for condition in query.conditions
     )
-    asked = [query.level, query.study_uid, query.series_uid, conditions, sorted(site_ids)]
+    scope = _scope_key(tuple(site_ids))
+    asked = [query.level, query.study_uid, query.series_uid, conditions, scope]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _scope_key(site_ids: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(sorted(site_ids)).encode()).hexdigest()
 
 
 def count_matching(

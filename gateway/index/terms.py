@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,7 +78,15 @@ class _TextList(sa.types.TypeDecorator[Sequence[str]]):
         return dialect.type_descriptor(postgresql.ARRAY(sa.Text) if is_postgresql else sa.Text())
 
     def process_bind_param(self, value: Sequence[str] | None, dialect: sa.Dialect) -> Any:
-        return value if dialect.name == "postgresql" else json.dumps(value)
+        if value is None or dialect.name == "postgresql":
+            return value
+        return _as_json(tuple(value))
+
+
+@lru_cache(maxsize=64)
+def _as_json(texts: tuple[str, ...]) -> str:
+    """The sites of a region are the same for every search."""
+    return json.dumps(texts)
 
 
 class _is_one_of(sa.sql.functions.GenericFunction[bool]):

@@ -2,8 +2,8 @@
 
 Few are counted for each search. The whole index is too dear for that: it is counted beside, in
 slices, about once a minute for each set of sites and process, and carried forward (or back) to the
-asked moment by what was first seen between. Until that is done the total is unknown. Studies that
-were deleted since the count are still in it, for a minute or so.
+asked moment by what was first seen between. A study that is deleted ends the count, of which nobody
+knows any more whether it was in it. Until it is counted anew the total is unknown.
 """
 
 import threading
@@ -20,7 +20,7 @@ from gateway.errors import RecordsRefused, RecordsUnavailable
 from gateway.index.terms import is_one_of, scope_terms
 from gateway.log import log
 from gateway.records.engine import Records
-from gateway.records.studies import study
+from gateway.records.studies import study, study_deletion
 
 MANY = 10_000
 """So many rows are counted for one search: some milliseconds on either database."""
@@ -38,10 +38,11 @@ MOST_KEPT = 1000
 
 @dataclass(frozen=True)
 class _Count:
-    """Studies first seen until then."""
+    """Studies first seen until then, as long as no more rows than `deleted` are deleted."""
 
     until: datetime
     total: int
+    deleted: int
     counted_at: float
     seconds: float
 
@@ -49,9 +50,9 @@ class _Count:
     def age_s(self) -> float:
         return monotonic_s() - self.counted_at
 
-    @property
-    def is_fresh(self) -> bool:
-        return self.age_s <= max(FRESH_S, self.seconds / SHARE)
+    def is_fresh(self, *, holds: bool) -> bool:
+        """Whether it need not, or may not yet, be counted anew."""
+        return self.age_s <= max(FRESH_S if holds else 0.0, self.seconds / SHARE)
 
 
 @dataclass
@@ -75,7 +76,7 @@ def count_studies(
 ) -> int | None:
     """Distinct studies of these sites first seen until `as_of`, or until now.
 
-    returns  None while they are being counted, and while too many come to keep up with
+    returns  None while they are being counted, and while too many come or go to keep up with
     """
     kept, scope = _kept.setdefault(records, _Kept()), frozenset(site_ids)
     base = kept.counts.get(scope)
@@ -83,9 +84,10 @@ def count_studies(
         total, last = _count_slice(connection, site_ids, as_of, "")
         if not last:
             return total
-    if base is None or not base.is_fresh:
+    holds = base is not None and base.deleted == _count_deleted(connection, site_ids)
+    if base is None or not base.is_fresh(holds=holds):
         _order(kept, records, scope)
-    if base is None or base.age_s > max(TOO_OLD_S, base.seconds / SHARE * 2):
+    if base is None or not holds or base.age_s > max(TOO_OLD_S, base.seconds / SHARE * 2):
         return None
     moment = as_of or utc_now()
     first, last_moment = sorted((base.until, moment))
@@ -135,6 +137,8 @@ def _count_waiting(kept: _Kept, records: Records) -> None:
 def _count_all(records: Records, scope: frozenset[str]) -> _Count:
     until = utc_now() - SETTLED
     total, after, seconds = 0, "", 0.0
+    with records.read() as connection:
+        deleted = _count_deleted(connection, sorted(scope))
     while True:
         begin = monotonic_s()
         with records.read() as connection:
@@ -142,7 +146,7 @@ def _count_all(records: Records, scope: frozenset[str]) -> _Count:
         total += found
         seconds += monotonic_s() - begin
         if not after:
-            return _Count(until, total, monotonic_s(), seconds)
+            return _Count(until, total, deleted, monotonic_s(), seconds)
         time.sleep(PAUSE_S)
 
 
@@ -159,6 +163,13 @@ def _count_slice(
     question = sa.select(sa.func.count(), sa.func.max(some.c.study_uid))
     found, last = connection.execute(question).one()
     return found, last if found == SLICE else ""
+
+
+def _count_deleted(connection: sa.Connection, site_ids: Sequence[str]) -> int:
+    """How many rows of these sites were ever deleted: it only grows."""
+    rows = sa.func.coalesce(sa.func.sum(study_deletion.c.rows), 0)
+    mine = is_one_of(study_deletion.c.site_id, sorted(set(site_ids)))
+    return int(connection.execute(sa.select(rows).where(mine)).scalar_one())
 
 
 def _count_between(

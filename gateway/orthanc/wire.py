@@ -229,6 +229,15 @@ class Wire:
         """How the site stands with this process; nothing is asked."""
         return self._post(site).standing
 
+    def fallen(self) -> list[str]:
+        """Ids of the sites of whom the last that this process knows is a failure."""
+        posts = list(self._posts.items())
+        return [
+            site_id
+            for site_id, post in posts
+            if post.standing.last_failure_at is not None and not post.standing.answers
+        ]
+
     def open(
         self,
         site: Site,

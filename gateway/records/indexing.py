@@ -24,6 +24,7 @@ from gateway.records.studies import (
     series,
     site_cursor,
     study,
+    study_deletion,
     word_ending,
     word_of_name,
 )
@@ -124,7 +125,7 @@ class IndexWriter:
             self._delete(
                 connection, series.c.series_uid, self._series_of(connection, uids) - {*some}
             )
-            self._delete(connection, study.c.study_uid, gone)
+            self._count_deleted(connection, self._delete(connection, study.c.study_uid, gone))
             if studies:
                 connection.execute(_upsert(self._records, study, {"first_seen_at"}), studies)
                 save_words(self._records, connection, studies)
@@ -155,12 +156,19 @@ class IndexWriter:
             found |= {*connection.execute(sa.select(series.c.series_uid).where(mine)).scalars()}
         return found
 
-    def _delete(
-        self, connection: sa.Connection, key: sa.Column[str], uids: Collection[str]
-    ) -> None:
+    def _delete(self, connection: sa.Connection, key: sa.Column[str], uids: Collection[str]) -> int:
+        deleted = 0
         for part in _parts(sorted(uids)):
             mine = sa.and_(key.table.c.site_id == self._site_id, key.in_(part))
-            connection.execute(sa.delete(key.table).where(mine))
+            deleted += connection.execute(sa.delete(key.table).where(mine)).rowcount
+        return deleted
+
+    def _count_deleted(self, connection: sa.Connection, rows: int) -> None:
+        if rows:
+            insert = self._records.insert(study_deletion)
+            more = study_deletion.c.rows + insert.excluded.rows
+            raised = insert.on_conflict_do_update(index_elements=["site_id"], set_={"rows": more})
+            connection.execute(raised, [{"site_id": self._site_id, "rows": rows}])
 
     def refresh_statistics(self) -> None:
         """Tell the database's planner what the tables hold now: after a first fill.

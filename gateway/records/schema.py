@@ -24,6 +24,7 @@ TABLES = (
     studies.word_ending,
     studies.modality_set,
     studies.site_cursor,
+    studies.study_deletion,
     alarms.alarm,
     persons.due,
     persons.person_link,

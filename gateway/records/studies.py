@@ -91,6 +91,7 @@ series = sa.Table(
 )
 sa.Index("series_of_study", series.c.site_id, series.c.study_uid)
 sa.Index("series_by_study", series.c.study_uid)
+sa.Index("series_by_uid", series.c.series_uid)
 
 # What stands in these columns of `study`, each once: shorter tables in which a part of a name, or a
 # name with a typing error, is looked for. records/words.py keeps them in step.
@@ -148,6 +149,15 @@ site_cursor = sa.Table(
     sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
     # Studies that the site lists but cannot tell of; they are tried again.
     sa.Column("aside", sa.Integer, nullable=False, server_default="0"),
+)
+
+# How many rows of `study` were ever deleted, by site: whoever counts the rows sees by it whether
+# his count still holds (index/totals.py). It stays when the site is forgotten.
+study_deletion = sa.Table(
+    "study_deletion",
+    metadata,
+    sa.Column("site_id", sa.String(32), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
 )
 
 

@@ -17,6 +17,7 @@ from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered, RecordsUnavailable
 from gateway.federation.merge import KEY, merge
 from gateway.federation.search import finish
+from gateway.index.coverage import Coverage
 from gateway.index.linked import widen
 from gateway.index.query import (
     count_matching,
@@ -38,20 +39,20 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
 
     raises  NoSiteAnswered if no site answered and the index has nothing to show either
     """
-    by_id = {site.site_id: site for site in sites}
+    coverage = gateway.coverage(sites)
+    by_id, states = coverage.by_id, coverage.states
     if query.study_uid is not None:
         gateway.locator.check(query.study_uid, sites)
-    states = {site_id: s for site_id, s in gateway.index_states.items() if site_id in by_id}
     now = utc_now()
     as_asked = query
     if len(sites) > 1:  # one hospital's address answers what was asked of that hospital
         query = _with_linked(gateway, query)
     oldest = now - timedelta(seconds=gateway.settings.max_index_age_s)
     if query.level is Level.INSTANCE:
-        fresh = {site_id: s for site_id, s in states.items() if _is_fresh(s, oldest)}
+        fresh = {site_id: s for site_id, s in states.items() if coverage.is_fresh(site_id, oldest)}
         return _search_instances(gateway, query, by_id, fresh, service_url)
     as_of = _as_of(gateway, as_asked, now, list(by_id))
-    stale = [site for site in sites if not _is_fresh(states.get(site.site_id), oldest)]
+    stale = coverage.stale(oldest)
     need = query.offset + query.limit
     live: dict[str, SitePage] = {}
     silent: dict[str, str] = {}
@@ -59,10 +60,11 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
         live, silent, shown = gateway.gather(whole, stale, states)
-    silent = dict(sorted((silent | _fell_silent(gateway, by_id, states, live, now)).items()))
-    indexed = [site_id for site_id in states if site_id not in live]
+    silent = dict(sorted((silent | _fell_silent(gateway, coverage, live)).items()))
+    read_at = {site_id: at for site_id, at in coverage.read_at.items() if site_id not in live}
+    indexed = list(read_at)
     untold = (
-        *_ages(states, live, silent),
+        *_ages(coverage, live, silent),
         *_untold(gateway, query, sites, indexed=bool(indexed)),
     )
     if not indexed:
@@ -88,7 +90,7 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
         merged = replace(merged, rows=tuple(rows))
     result = finish(query, merged, live.values(), silent, untold)
-    return replace(result, indexed={site_id: states[site_id].read_at for site_id in indexed})
+    return replace(result, indexed=read_at)
 
 
 def _search_instances(
@@ -142,28 +144,21 @@ def _with_linked(gateway: Gateway, query: Query) -> Query:
         return replace(query, notes=(*query.notes, note))
 
 
-def _is_fresh(state: IndexState | None, oldest: datetime) -> bool:
-    if state is None or state.phase != "following" or state.read_at is None:
-        return False
-    return state.read_at >= oldest
-
-
 def _fell_silent(
-    gateway: Gateway,
-    sites: Mapping[str, Site],
-    states: Mapping[str, IndexState],
-    live: Mapping[str, SitePage],
-    now: datetime,
+    gateway: Gateway, coverage: Coverage, live: Mapping[str, SitePage]
 ) -> dict[str, str]:
     """Sites that failed us after the keeper had read them: their fresh rows cannot be opened."""
     found = {}
-    for site_id, state in states.items():
-        standing = gateway.wire.standing(sites[site_id])
-        failed_at = standing.last_failure_at
-        if site_id in live or standing.answers or failed_at is None:
+    now, now_s = utc_now(), monotonic_s()  # together: two ages are compared
+    for site_id in gateway.wire.fallen():
+        if site_id in live or site_id not in coverage.states:
             continue
-        age_s = monotonic_s() - failed_at
-        if state.read_at is None or (now - state.read_at).total_seconds() > age_s:
+        standing = gateway.wire.standing(coverage.by_id[site_id])
+        if standing.answers or standing.last_failure_at is None:
+            continue  # its entry in region.toml has changed
+        age_s = now_s - standing.last_failure_at
+        read_at = coverage.read_at[site_id]
+        if read_at is None or (now - read_at).total_seconds() > age_s:
             found[site_id] = standing.last_failure
     return found
 
@@ -184,11 +179,12 @@ def _as_of(
 
 
 def _ages(
-    states: Mapping[str, IndexState], live: Mapping[str, SitePage], silent: Mapping[str, str]
+    coverage: Coverage, live: Mapping[str, SitePage], silent: Mapping[str, str]
 ) -> Iterator[str]:
     """What the index cannot promise, in words for Warning 299."""
-    for site_id, state in states.items():
-        if state.phase != "following":
+    for site_id in sorted(coverage.filling | (silent.keys() & coverage.states.keys())):
+        state = coverage.states[site_id]
+        if site_id in coverage.filling:
             filling = f"{site_id} is being indexed ({state.share:.0%})"
             if site_id in live:
                 yield f"{filling} and was asked itself"

@@ -1,14 +1,18 @@
 """The total of a long list is exact or it is not said."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
 from gateway.index import totals
 from gateway.index.totals import count_studies
-from gateway.records.engine import Records, metadata, open_records
+from gateway.records.engine import Records, open_records
+from gateway.records.indexing import Cursor, IndexWriter
+from gateway.records.schema import migrate
 from gateway.records.studies import study
 from tests.index.rows import START, element, study_row
 from tests.records.conftest import database_url, postgres_url
@@ -26,8 +30,7 @@ def index(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     monkeypatch.setattr(totals, "MANY", 3)
     monkeypatch.setattr(totals, "PAUSE_S", 0.0)
     records = open_records(database_url)
-    metadata.drop_all(records.engine, tables=[study])
-    metadata.create_all(records.engine, tables=[study])
+    migrate(records)
     yield records
     records.close()
 
@@ -37,6 +40,13 @@ def add(index: Records, numbers: Iterable[int], seen: datetime, site_id: str = "
     rows = [study_row(site_id, uid, record, seen) for uid, record in records.items()]
     with index.write() as connection:
         connection.execute(sa.insert(study), rows)
+
+
+def delete(index: Records, number: int, site_id: str = "north") -> None:
+    """As the keeper does it."""
+    writer = IndexWriter(index, site_id, None, threading.Lock())
+    cursor = Cursor(1, "", "following", 0, 0, LONG_AGO)
+    writer.save(cursor, gone=[f"1.2.{number}"], now=totals.utc_now())
 
 
 def total(index: Records, as_of: datetime | None = None) -> int | None:
@@ -86,3 +96,47 @@ def test_an_old_count_is_not_used(index: Records, monkeypatch: pytest.MonkeyPatc
         connection.execute(sa.delete(study).where(study.c.study_uid == "1.2.7"))
     monkeypatch.setattr(totals, "monotonic_s", lambda: now + 2 * totals.TOO_OLD_S)
     assert (total(index), counted(index)) == (None, 7)
+
+
+def test_a_deletion_ends_the_count(index: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(index, range(8), LONG_AGO)
+    add(index, range(2), LONG_AGO, "south")
+    counted(index)
+    monkeypatch.setattr(totals, "SHARE", 1e-9)  # it may not be counted anew for years
+    delete(index, 1, "south")
+    assert total(index) is None
+
+
+def test_after_a_deletion_it_is_counted_anew(index: Records) -> None:
+    add(index, range(8), LONG_AGO)
+    add(index, range(2), LONG_AGO, "south")
+    counted(index)
+    delete(index, 7)
+    delete(index, 1, "south")  # the other copy stays
+    assert counted(index) == 7
+
+
+def test_a_deletion_while_it_is_counted_ends_the_count_too(
+    index: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(index, range(8), LONG_AGO)
+    deletions = iter([0, 7])
+
+    def delete_behind(_pause_s: float) -> None:
+        for number in deletions:
+            delete(index, number)
+
+    monkeypatch.setattr(totals, "time", SimpleNamespace(sleep=delete_behind))
+    assert counted(index) == 6
+
+
+def test_what_another_site_deletes_leaves_the_count_as_it_is(
+    index: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(index, range(8), LONG_AGO)
+    add(index, range(3), LONG_AGO, "west")
+    counted(index)
+    monkeypatch.setattr(totals, "SHARE", 1e-9)
+    delete(index, 1, "west")
+    delete(index, 99)  # nobody has it
+    assert total(index) == 8

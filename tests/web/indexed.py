@@ -105,7 +105,7 @@ def follow(gateway: Gateway, site_id: str, **columns: Any) -> None:
     with gateway.records.write() as connection:
         connection.execute(sa.delete(site_cursor).where(site_cursor.c.site_id == site_id))
         connection.execute(sa.insert(site_cursor), [state])
-    gateway._states_at = 0.0
+    gateway._states_now.forget()
 
 
 class Stubborn(BaseHTTPRequestHandler):

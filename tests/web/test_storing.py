@@ -76,7 +76,7 @@ def test_sites_are_asked_where_there_is_no_index(tmp_path: Path) -> None:
         with gateway.records.write() as connection:
             for table in metadata.tables.values():
                 connection.execute(sa.delete(table))
-        gateway._states_at = 0.0
+        gateway._states_now.forget()
         assert RegionStorage(gateway, None).place(DOE).site_id == "zlat"
 
 
