@@ -19,6 +19,8 @@ GatewayError
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
+├── RuleSetChanged           somebody saved another version since the author looked
+├── RuleSetRefused           a version or an activation cannot be used; `why` is a code
 ├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
@@ -165,6 +167,23 @@ class RecordsRefused(GatewayError):
 
 class LeaseLost(GatewayError):
     """The lease is somebody else's by now: nothing was written."""
+
+
+class RuleSetChanged(GatewayError):
+    """The newest version of an owner's rules is `number`, not the one that was edited."""
+
+    def __init__(self, owner: str, number: int) -> None:
+        super().__init__(f"{owner}: version {number} is newer than the one that was edited")
+        self.owner = owner
+        self.number = number
+
+
+class RuleSetRefused(GatewayError):
+    """A version or an activation of rules cannot be used; `why` is a code for words.py."""
+
+    def __init__(self, owner: str, number: int, why: str) -> None:
+        super().__init__(f"{owner} {number}: {why}".strip())
+        self.why = why
 
 
 class GatewayBusy(GatewayError):

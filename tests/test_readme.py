@@ -3,10 +3,14 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from gateway.model.routing.document import parse_rule_set
+from gateway.model.routing.fields import COMPUTED, KIND_OF_VR, Kind
+from gateway.model.routing.operators import operators_of
 from gateway.model.sites import Site, Timeouts
 from gateway.settings import meanings
 
@@ -21,6 +25,25 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def operators_table() -> str:
+    kinds: dict[Kind, list[str]] = {}
+    for vr, kind in KIND_OF_VR.items():
+        kinds.setdefault(kind, []).append(vr)
+    head = ["| поля · fields | операторы · operators |", "|---|---|"]
+    rows = [f"| {' '.join(vrs)} | {_ticked(operators_of(kind))} |" for kind, vrs in kinds.items()]
+    flags = [name for name, (kind, _) in COMPUTED.items() if kind == "flag"]
+    return "\n".join([*head, *rows, f"| {_ticked(flags)} | {_ticked(operators_of('flag'))} |"])
+
+
+def _ticked(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def rules_example() -> str:
+    (document,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    return document
+
+
 def commands(language: str = "sh") -> list[str]:
     blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line]
@@ -29,6 +52,20 @@ def commands(language: str = "sh") -> list[str]:
 def test_every_setting_is_listed_as_it_is() -> None:
     between = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     assert between.strip() == settings_table()
+
+
+def test_the_operators_and_computed_fields_of_rules_are_listed() -> None:
+    operators = README.split("<!-- operators -->")[1].split("<!-- /operators -->")[0]
+    assert operators.strip() == operators_table()
+    computed = README.split("<!-- computed -->")[1].split("<!-- /computed -->")[0]
+    assert computed == _ticked(COMPUTED)
+
+
+def test_the_example_of_a_rule_is_right() -> None:
+    found, mistakes = parse_rule_set(rules_example())
+    assert mistakes == ()
+    assert found is not None
+    assert [rule.rule_id for rule in found.rules] == ["ct-mr"]
 
 
 def test_every_key_of_a_site_is_listed() -> None:

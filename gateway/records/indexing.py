@@ -28,7 +28,7 @@ from gateway.records.studies import (
     word_ending,
     word_of_name,
 )
-from gateway.records.words import forget_names, names_of, save_words
+from gateway.records.words import forget_names, names_of, save_words, wait_for_turn
 
 PAGE = 1000
 
@@ -156,6 +156,7 @@ class IndexWriter:
                 self._fence.check(connection)
             if self._closed:
                 raise LeaseLost(self._site_id)
+            wait_for_turn(connection)
             size, sized = self._sizes_of(connection, uids)
             yield connection
             after, sized_after = self._sizes_of(connection, uids)

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
-from gateway.records import alarms, events, leases, persons, probes, studies
+from gateway.records import alarms, events, leases, persons, probes, rules, studies
 from gateway.records.engine import Records
 
 TABLES = (
@@ -29,6 +29,8 @@ TABLES = (
     persons.person_link,
     persons.person_member,
     persons.person_decision,
+    rules.rule_version,
+    rules.rule_activation,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.journeys.conftest import Region
-from tests.test_readme import ROOT, commands
+from tests.test_readme import ROOT, commands, rules_example
 
 pytestmark = pytest.mark.real
 
@@ -28,6 +28,8 @@ def test_each_question_is_answered(region: Region, command: str) -> None:
 @pytest.mark.parametrize("command", OURS)
 def test_each_command_of_the_gateway_works(region: Region, command: str) -> None:
     words = shlex.split(command)[1:]
+    (region.gateway.folder / "rules.yaml").write_text(rules_example(), encoding="utf-8")
+    (region.gateway.folder / "image.dcm").write_bytes(region.loaded["gkb1"][0].data)
     words += ["--help"] if words[0] in ENDLESS else []
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli", *words],

@@ -183,4 +183,4 @@ def test_status_tells_the_size_of_what_is_sized(gateway):
         site["id"]: (site["index"]["size_bytes"], site["index"]["sized_studies"])
         for site in ask(gateway, "/status/sites").get_json()["sites"]
     }
-    assert told == {site_id: (None, 0) for site_id in ROWS} | {"zlat": (5 * 10**9, 2)}
+    assert told == dict.fromkeys(ROWS, (None, 0)) | {"zlat": (5 * 10**9, 2)}

@@ -1,0 +1,311 @@
+"""`gateway rules ...`: the rules of hospitals and of the ministry, from the terminal.
+
+A file with a mistake changes nothing; every mistake is named with its line, in both languages.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from gateway.clock import utc_now
+from gateway.commands.opening import open_quietly, region_option
+from gateway.dicom.attributes import Dataset
+from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
+from gateway.errors import RuleSetChanged, RuleSetRefused
+from gateway.model.routing.conditions import Comparison, Trace
+from gateway.model.routing.decide import Decision, RuleTrace, decide, explain
+from gateway.model.routing.document import format_rule_set, parse_rule_set
+from gateway.model.routing.facts import Arrival, Facts, gather
+from gateway.model.routing.rule_sets import RuleSet
+from gateway.model.routing.words import (
+    LANGUAGES,
+    OUTCOMES,
+    condition_in_words,
+    difference_in_words,
+    mistake_in_words,
+    refusal_in_words,
+    rule_in_words,
+)
+from gateway.records.engine import Records
+from gateway.records.rules import (
+    Version,
+    activate,
+    active_version,
+    active_versions,
+    approve,
+    load_activations,
+    load_version,
+    load_versions,
+    save_version,
+)
+
+HEAD = 1 << 20
+by_option = click.option("--by", required=True, envvar="USER", help="Who does this; is recorded.")
+file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+@click.group()
+def rules() -> None:
+    """Rules that say where studies go: check, try, save, activate, roll back."""
+
+
+@rules.command()
+@file_argument
+def check(file: Path) -> None:
+    """Read a rule file; tell every mistake with its line, or the rules in words."""
+    rule_set = _read(file)
+    for language in LANGUAGES:
+        for rule in rule_set.rules:
+            click.echo(f"● {rule.rule_id} [{rule.state}] {rule_in_words(rule, language)}")
+    click.echo(f"{file}: ошибок нет / no mistakes")
+
+
+@rules.command()
+@file_argument
+@click.option("--comment", required=True, help="Why; shown in the history.")
+@click.option("--based-on", type=int, help="Version that you edited; the newest if left out.")
+@by_option
+@region_option
+def save(file: Path, comment: str, based_on: int | None, by: str, region: Path | None) -> None:
+    """Keep a rule file as a new version; it counts once it is activated."""
+    rule_set = _read(file)
+    bench = open_quietly(region)
+    records, sites = bench.records, bench.region_file.region
+    if rule_set.owner != "ministry" and sites.site(rule_set.owner) is None:
+        raise click.ClickException(
+            f"{rule_set.owner}: такой больницы нет в region.toml / is no site of region.toml"
+        )
+    last = load_version(records, rule_set.owner)
+    before = based_on if based_on is not None else last.number if last else 0
+    try:
+        number = save_version(records, rule_set, by, comment, before, utc_now())
+    except RuleSetChanged as error:
+        raise click.ClickException(
+            f"за это время сохранили версию {error.number}: возьмите её (gateway rules show) и "
+            f"внесите своё ещё раз / version {error.number} was saved meanwhile: take it "
+            "(gateway rules show) and make your change again"
+        ) from error
+    for language in LANGUAGES:
+        for line in difference_in_words(last.rule_set if last else None, rule_set, language):
+            click.echo(f"  {line}")
+    click.echo(f"{rule_set.owner}: версия / version {number}")
+
+
+@rules.command("list")
+@click.argument("owner")
+@region_option
+def list_versions(owner: str, region: Path | None) -> None:
+    """Versions of a hospital's rules (or of `ministry`), and what was activated when."""
+    records = open_quietly(region).records
+    now = _active(records, owner)
+    for version in load_versions(records, owner):
+        mark = "●" if now and now.number == version.number else "○"
+        click.echo(
+            f"{mark} {version.number}  {_when(version.made_at)}  {version.author}: "
+            f"{version.comment}"
+        )
+    for act in load_activations(records, owner):
+        waits = act.needs_approval and act.approved_at is None
+        word = "ждёт второго / waits for a second person" if waits else act.approved_by
+        click.echo(
+            f"  активация / activation {act.activation_id}: версия / version {act.number}, "
+            f"с / from {_when(act.starts_at)}, {act.author} {word}".rstrip()
+        )
+
+
+@rules.command()
+@click.argument("owner")
+@click.option("--version", "number", type=int, help="The newest if left out.")
+@region_option
+def show(owner: str, number: int | None, region: Path | None) -> None:
+    """A version as YAML, ready to be edited."""
+    click.echo(
+        format_rule_set(_version(open_quietly(region).records, owner, number).rule_set), nl=False
+    )
+
+
+@rules.command()
+@click.argument("owner")
+@click.argument("old", type=int)
+@click.argument("new", type=int)
+@region_option
+def diff(owner: str, old: int, new: int, region: Path | None) -> None:
+    """What changed from one version to another, in words."""
+    records = open_quietly(region).records
+    pair = [_version(records, owner, number).rule_set for number in (old, new)]
+    for language in LANGUAGES:
+        for line in difference_in_words(pair[0], pair[1], language):
+            click.echo(line)
+
+
+@rules.command("activate")
+@click.argument("owner")
+@click.argument("number", type=int)
+@click.option("--at", "starts_at", help="From when, 2026-01-31T08:00+03:00; now if left out.")
+@click.option("--second-person", is_flag=True, help="Counts only after `approve` by another.")
+@by_option
+@region_option
+def activate_version(
+    owner: str, number: int, starts_at: str | None, second_person: bool, by: str,
+    region: Path | None,
+) -> None:  # fmt: skip
+    """Let a version count; an older number is a rollback."""
+    records = open_quietly(region).records
+    now = utc_now()
+    start = _moment(starts_at) if starts_at else now
+    with _words_of_refusals():
+        made = activate(records, owner, number, start, by, now, needs_approval=second_person)
+    click.echo(
+        f"{owner}: версия {number} действует с {_when(start)} / version {number} counts from "
+        f"{_when(start)} (активация / activation {made})"
+    )
+
+
+@rules.command("approve")
+@click.argument("activation", type=int)
+@by_option
+@region_option
+def approve_activation(activation: int, by: str, region: Path | None) -> None:
+    """The second person's word for an activation."""
+    with _words_of_refusals():
+        approve(open_quietly(region).records, activation, by, utc_now())
+    click.echo(f"активация / activation {activation}: {by}")
+
+
+@rules.command()
+@click.option(
+    "--file",
+    "rule_file",
+    type=click.Path(path_type=Path, exists=True),
+    help="Rules to try; those that count now if left out.",
+)
+@click.option("--site", "site_id", required=True, help="As if it had come to this site.")
+@click.argument(
+    "dicom_files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@region_option
+def test(
+    rule_file: Path | None, site_id: str, dicom_files: tuple[Path, ...], region: Path | None
+) -> None:  # fmt: skip
+    """Try rules on DICOM files of one study, without storing anything."""
+    bench = open_quietly(region)
+    records, sites = bench.records, bench.region_file.region
+    site = sites.site(site_id)
+    if site is None:
+        raise click.ClickException(f"{site_id}: is no site of region.toml")
+    now = utc_now()
+    given = [_read(rule_file)] if rule_file else []
+    found = active_versions(records, site_id, now)
+    rule_sets = given or [version.rule_set for version in found]
+    facts = gather(Arrival(site, now), [_dataset(file) for file in dicom_files])
+    _tell(decide(rule_sets, facts, now), explain(rule_sets, facts, now), facts)
+
+
+def _read(file: Path) -> RuleSet:
+    """The rules of a file, or an end with every mistake on standard error."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file}: не читается / cannot be read: {error}") from error
+    found, mistakes = parse_rule_set(text)
+    if found is None:
+        lines = [
+            f"строка / line {each.line}: {mistake_in_words(each.mistake, language)}"
+            for language in LANGUAGES
+            for each in mistakes
+        ]
+        raise click.ClickException("\n".join([f"{file}:", *lines]))
+    return found
+
+
+def _dataset(file: Path) -> Dataset:
+    """A file's attributes without its pixels, as DICOM JSON; element by element, since real ones
+    hold values that do not convert."""
+    no_dicom = f"{file}: не DICOM или не читается / is no DICOM file that can be read"
+    try:
+        with file.open("rb") as opened:
+            identify(opened.read(HEAD), whole=False)
+    except (MoreBytesNeeded, NotUnderstood) as error:
+        # Also what is deflated: it may unpack into gigabytes before one attribute is known.
+        raise click.ClickException(f"{no_dicom}: {error}") from error
+    try:
+        read = pydicom.dcmread(file, stop_before_pixels=True, defer_size=65_536)
+    except (InvalidDicomError, ValueError, OSError, RecursionError) as error:
+        raise click.ClickException(no_dicom) from error
+    made: Dataset = {}
+    for element in read:
+        try:
+            made[f"{element.tag:08X}"] = element.to_json_dict(None, 1024)
+        except (ValueError, TypeError, OverflowError, AttributeError):
+            continue
+    return made
+
+
+def _active(records: Records, owner: str) -> Version | None:
+    return active_version(records, owner, utc_now())
+
+
+def _version(records: Records, owner: str, number: int | None) -> Version:
+    found = load_version(records, owner, number)
+    if found is None:
+        raise click.ClickException(f"{owner}: такой версии нет / there is no such version")
+    return found
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.ClickException("--at: 2026-01-31T08:00+03:00") from error
+    if found.tzinfo is None:
+        raise click.ClickException(
+            "--at: добавьте часовой пояс / add the zone: 2026-01-31T08:00+03:00"
+        )
+    return found
+
+
+@contextmanager
+def _words_of_refusals() -> Iterator[None]:
+    try:
+        yield
+    except RuleSetRefused as error:
+        words = " / ".join(refusal_in_words(error.why, language) for language in LANGUAGES)
+        raise click.ClickException(words) from error
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _tell(decision: Decision, traces: tuple[RuleTrace, ...], facts: Facts) -> None:
+    for each in traces:
+        mark = {"true": "●", "false": "○", "missing": "?"}[each.outcome.value]
+        late = "" if each.reached else " (не дошло / not reached)"
+        click.echo(f"{mark} {each.owner}/{each.rule.rule_id} [{each.rule.state}]{late}")
+        for condition in each.conditions:
+            _tell_conditions(condition, 1)
+    for planned in decision.sends:
+        click.echo(f"→ {planned.target} ({planned.rule}, {planned.lane})")
+    for planned in decision.shadow:
+        click.echo(f"⇢ {planned.target} ({planned.rule}, проба / shadow)")
+    if decision.ended:
+        word = {"held": "задержано / held", "dropped": "не отправляется / dropped"}[decision.ended]
+        click.echo(f"■ {word}: {decision.reason} ({decision.rule})")
+
+
+def _tell_conditions(trace: Trace, depth: int) -> None:
+    outcome = " / ".join(OUTCOMES[trace.outcome.value])
+    if isinstance(trace.condition, Comparison):
+        words = condition_in_words(trace.condition, "ru")
+        found = "" if trace.found is None else f" [{', '.join(map(str, trace.found[:5]))}]"
+        click.echo(f"{'  ' * depth}{outcome}: {words}{found}")
+    for below in trace.below:
+        _tell_conditions(below, depth + 1)
