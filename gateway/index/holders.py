@@ -1,18 +1,25 @@
-"""Which sites are known to hold a study, and how much of it."""
+"""Which sites are known to hold a study or series, and how much of it."""
+
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 
 from gateway.records.engine import Records
-from gateway.records.studies import study
+from gateway.records.studies import series, study
 
 
-def load_holders(records: Records, study_uid: str) -> dict[str, int]:
-    """Instances of a study by site id, as the index knows them.
+def load_holders(
+    records: Records, study_uid: str, series_uid: str | None = None
+) -> Mapping[str, int]:
+    """Instances of a study, or of one series of it, by site id; as the index knows them.
 
     raises  RecordsUnavailable
     """
-    question = sa.select(study.c.site_id, study.c.instance_count).where(
-        study.c.study_uid == study_uid
+    table = study if series_uid is None else series
+    question = sa.select(table.c.site_id, table.c.instance_count).where(
+        table.c.study_uid == study_uid
     )
+    if series_uid is not None:
+        question = question.where(series.c.series_uid == series_uid)
     with records.read() as connection:
         return {row.site_id: row.instance_count for row in connection.execute(question)}

@@ -105,6 +105,22 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
     return Holder(site.site_id, count, monotonic_s() - start, patient)
 
 
+def count_instances(
+    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
+) -> int:
+    """Instances of a study or series at the site, asked anew; 0 if there are none, or it does not
+    count them. raises SiteError
+    """
+    if series_uid is None:
+        holder = find_study(wire, site, study_uid, deadline)
+        return holder.instances if holder is not None else 0
+    path = f"{site.dicomweb_root}/studies/{study_uid}/series"
+    target = f"{path}?SeriesInstanceUID={series_uid}&includefield=00201209"
+    rows = _rows(wire, site, target, deadline)
+    named = [row for row in rows if text(row, "SeriesInstanceUID") == series_uid]
+    return (integer(named[0], "NumberOfSeriesRelatedInstances") or 0) if named else 0
+
+
 def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
     """The cheapest question that a site answers through its DICOMweb door; raises SiteError."""
     _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)

@@ -9,7 +9,7 @@ from gateway.dicom.attributes import Dataset, rewrite_uris
 from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_rows
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
-from gateway.errors import SiteError
+from gateway.errors import SiteError, SiteStreamCut
 from gateway.federation.retrieve import checked_blocks
 from gateway.orthanc import dicomweb
 from gateway.web.opening import Opener, target_of
@@ -42,6 +42,8 @@ class Metadata:
             try:
                 blocks = checked_blocks(opened, None)
                 datasets = dicomweb.read_metadata(opened.site, blocks, target.study)
+                if opened.is_short and opened.is_short(len(datasets)):
+                    raise SiteStreamCut(opened.site.site_id, f"only {len(datasets)} datasets")
                 break
             except SiteError as error:  # nothing has been sent yet: the next holder may do better
                 location = location.without(opened.site.site_id, error.code)

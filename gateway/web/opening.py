@@ -5,6 +5,7 @@ The families of resources lie in images.py, metadata.py, rendered.py and zipped.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.bootstrap import Gateway
@@ -24,9 +25,11 @@ from gateway.errors import (
     NotAcceptable,
     NotFound,
     RecordsUnavailable,
+    SiteError,
     SiteSpeaksGarbage,
 )
-from gateway.federation.retrieve import Opened, open_best
+from gateway.federation.retrieve import IsShort, Opened, open_best
+from gateway.index.holders import load_holders
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
@@ -62,6 +65,11 @@ class Target:
         if self.instance is not None:
             path += f"/instances/{self.instance}"
         return path + self.below
+
+    @property
+    def is_of_instances(self) -> bool:
+        """Whether its answer has an item for each instance of a study or series."""
+        return self.instance is None and self.below in ("", "/metadata")
 
 
 class Opener:
@@ -121,13 +129,59 @@ class Opener:
                    asked whether it has the object at all
         """
         location = location or self.locate(scope, target.study)
+        counts: dict[str, int] = {}
+
+        def counted(site: Site) -> SiteAnswer:
+            counts[site.site_id] = self._count(site, target, location)
+            return open_at(site)
+
         has = (lambda site: self._has(site, target)) if converted else None
         try:
-            opened = open_best(location, scope.by_id, open_at, what, has)
-            return replace(opened, service_url=scope.service_url)
+            opened = open_best(location, scope.by_id, counted, what, has)
+            is_short = self._is_short(opened.site, target, counts[opened.site.site_id])
+            return replace(opened, service_url=scope.service_url, is_short=is_short)
         except (NotFound, NoSiteAnswered):
             self.gateway.locator.forget(target.study)
             raise
+
+    def _count(self, site: Site, target: Target, location: Location) -> int:
+        """Instances of a study or series that the site holds before it is asked for them: as it
+        has said, as the index knows; 0 if nobody knows.
+        """
+        if not target.is_of_instances:
+            return 0
+        known = [h.instances for h in location.holders if h.site_id == site.site_id]
+        if target.series is not None:
+            known = []
+        with suppress(RecordsUnavailable):
+            counts = load_holders(self.gateway.records, target.study, target.series)
+            known.append(counts.get(site.site_id, 0))
+        return max(known, default=0) or self._count_now(site, target) or 0
+
+    def _count_now(self, site: Site, target: Target) -> int | None:
+        """The same, asked of the site now; None if it does not say."""
+        deadline = Deadline(site.timeouts.search_s)
+        try:
+            return dicomweb.count_instances(
+                self.gateway.wire, site, target.study, target.series, deadline
+            )
+        except SiteError:
+            return None
+
+    def _is_short(self, site: Site, target: Target, known: int) -> IsShort | None:
+        """Fewer than were known beforehand, and no fewer than these are there still: instances may
+        have come and gone meanwhile.
+        """
+        if not known:
+            return None
+
+        def is_short(parts: int) -> bool:
+            if parts >= known:
+                return False
+            now = self._count_now(site, target)
+            return now is None or parts < now
+
+        return is_short
 
     def series_of(self, site: Site, target: Target, deadline: Deadline) -> list[Dataset]:
         """Rows of a study's series at a site, or of the one series, in order; raises SiteError."""
