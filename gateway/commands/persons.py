@@ -43,9 +43,9 @@ def list_persons(region: Path | None, as_json: bool, most: int) -> None:
             click.echo(f"  {_member_line(member)}")
         for link in person.links:
             click.echo(f"  связь / link {link.name}: {_link_state(link)}")
-    for link in torn:
-        click.echo(f"▲ связь невозможна / link is impossible {link.link.name}")
-        for member in link.ends:
+    for each in torn:
+        click.echo(f"▲ связь невозможна / link is impossible {each.link.name}")
+        for member in each.ends:
             click.echo(f"  {_member_line(member)}")
 
 
@@ -59,9 +59,9 @@ def suggestions(region: Path | None, as_json: bool, most: int) -> None:
     if as_json:
         _echo_json(found)
         return
-    for link in found:
-        click.echo(f"? связь / link {link.link.name}")
-        for member in link.ends:
+    for each in found:
+        click.echo(f"? связь / link {each.link.name}")
+        for member in each.ends:
             click.echo(f"  {_member_line(member)}")
 
 
