@@ -41,6 +41,7 @@ class Opened:
     """An answer whose head has come. `first` is the first block: the holder really sends.
 
     silent    sites that could not be asked, with the code of each: they may hold more of the study
+    partial   it is known that the answer is not all that there is
     is_short  judges the number of parts at the end; None where it is not known beforehand
     """
 
@@ -50,6 +51,7 @@ class Opened:
     silent: Mapping[str, str] = field(default_factory=dict)
     service_url: str = ""
     is_short: IsShort | None = None
+    partial: bool = False
 
 
 def open_best(

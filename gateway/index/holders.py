@@ -23,3 +23,14 @@ def load_holders(
         question = question.where(series.c.series_uid == series_uid)
     with records.read() as connection:
         return {row.site_id: row.instance_count for row in connection.execute(question)}
+
+
+def load_series(records: Records, study_uid: str) -> Mapping[str, Mapping[str, int]]:
+    """Site id -> series UID -> instances, as the index knows them; raises RecordsUnavailable"""
+    columns = (series.c.site_id, series.c.series_uid, series.c.instance_count)
+    question = sa.select(*columns).where(series.c.study_uid == study_uid)
+    found: dict[str, dict[str, int]] = {}
+    with records.read() as connection:
+        for row in connection.execute(question):
+            found.setdefault(row.site_id, {})[row.series_uid] = row.instance_count
+    return found

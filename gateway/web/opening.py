@@ -4,7 +4,7 @@ The families of resources lie in images.py, metadata.py, rendered.py and zipped.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,15 @@ from gateway.errors import (
     SiteSpeaksGarbage,
 )
 from gateway.federation.retrieve import IsShort, Opened, open_best
-from gateway.index.holders import load_holders
+from gateway.federation.shares import (
+    Coverage,
+    complete_sites,
+    is_lacking,
+    names_of,
+    of_series,
+    plan_shares,
+)
+from gateway.index.holders import load_holders, load_series
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
@@ -143,6 +151,50 @@ class Opener:
         except (NotFound, NoSiteAnswered):
             self.gateway.locator.forget(target.study)
             raise
+
+    def coverage(self, scope: Scope, location: Location, target: Target) -> Coverage:
+        """How a study or series lies at its holders; nothing is asked where there is only one, and
+        nobody silent who is known to hold of it.
+        """
+        if not target.is_of_instances:
+            return Coverage()
+        known = self._known_of(target, location.silent)
+        sites = [scope.by_id[h.site_id] for h in location.holders if h.site_id in scope.by_id]
+        if len(sites) < 2 and not known:
+            return Coverage()
+        deadline_s = self.gateway.settings.search_deadline_s
+        listings, silent = self.gateway.locator.listings(target.study, sites, deadline_s)
+        if silent:
+            self.gateway.locator.forget(target.study)
+            known = self._known_of(target, {**location.silent, **silent})
+        complete = complete_sites(listings, target.series)
+        split = () if complete else plan_shares(listings, target.series)
+        held = [names_of(of_series(found, target.series)) for found in listings.values()]
+        return Coverage(
+            complete=complete,
+            shares=split,
+            instances=frozenset().union(*held) if split else frozenset(),
+            silent=silent,
+            lacking=is_lacking(listings, target.series, known),
+        )
+
+    def _known_of(self, target: Target, silent: Mapping[str, str]) -> list[Mapping[str, int]]:
+        """What the index knows of silent sites: series UID -> instances."""
+        if not silent:
+            return []
+        try:
+            known = load_series(self.gateway.records, target.study)
+        except RecordsUnavailable:
+            return []
+        return [known[site_id] for site_id in silent if site_id in known]
+
+    def is_missing(
+        self, scope: Scope, location: Location, target: Target, uids: frozenset[str]
+    ) -> bool:
+        """Whether a holder still has one of the instances that did not come."""
+        self.gateway.locator.forget(target.study)
+        now = self.coverage(scope, location, target)
+        return bool(now.complete or now.silent or uids & now.instances)
 
     def _count(self, site: Site, target: Target, location: Location) -> int:
         """Instances of a study or series that the site holds before it is asked for them: as it

@@ -104,7 +104,10 @@ def streamed(
 
 
 def warn_of_silence(answer: Response, opened: Opened) -> None:
-    """Say in Warning 299 which sites could not be asked: they may hold more (dicomweb.md 2.7)."""
+    """Say in Warning 299 which sites could not be asked: they may hold more (dicomweb.md 2.7), and
+    by 206 that they are known to (PS3.18 10.4.3)."""
+    if opened.partial:
+        answer.status_code = 206
     for site_id, code in opened.silent.items():
         text = f"299 {opened.service_url}: Results incomplete, no answer from {site_id} ({code})"
         answer.headers.add("Warning", text)
