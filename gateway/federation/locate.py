@@ -40,6 +40,7 @@ class Locator:
         self._alike: OrderedDict[tuple[str, ...], tuple[float, Mapping[str, Listing]]] = (
             OrderedDict()
         )
+        self._split: OrderedDict[str, None] = OrderedDict()
         self._lock = Lock()
 
     def locate(self, study_uid: str, sites: Sequence[Site], deadline_s: float) -> Location:
@@ -91,13 +92,25 @@ class Locator:
         if kept and monotonic_s() - found_at < KEEP_S:
             return kept, {}
         found, silent = list_holders(study_uid, sites, self._list_held, self._pool, deadline_s)
-        if not silent and complete_sites(found, None):
-            with self._lock:
+        complete = bool(complete_sites(found, None))
+        with self._lock:
+            if not complete:
+                self._split[study_uid] = None
+                self._split.move_to_end(study_uid)
+            elif not silent:
                 self._alike[key] = (monotonic_s(), found)
                 self._alike.move_to_end(key)
-                while len(self._alike) > ALIKE_MOST:
-                    self._alike.popitem(last=False)
+                if len(sites) > 1:
+                    self._split.pop(study_uid, None)
+            while len(self._alike) > ALIKE_MOST:
+                self._alike.popitem(last=False)
+            while len(self._split) > KEEP_MOST:
+                self._split.popitem(last=False)
         return found, silent
+
+    def was_split(self, study_uid: str) -> bool:
+        """Whether this process has seen that no site held the whole study."""
+        return study_uid in self._split
 
     def forget(self, study_uid: str) -> None:
         """Ask again next time: the study has changed or its holder has failed."""

@@ -121,18 +121,22 @@ def is_lacking(
     listings: Mapping[str, Listing],
     series_uid: str | None,
     known: Collection[Mapping[str, int]],
+    *,
+    was_split: bool,
 ) -> bool:
-    """Whether a silent site is known to hold more of a series than all that answer together.
+    """Whether a silent site is known to hold something that those that answer do not.
 
-    known  for each silent site what the index knows: series UID -> number of instances
+    known      for each silent site what the index knows: series UID -> number of instances
+    was_split  no site held the whole study when all answered. Of such a study, or of one of which
+               a series is missing, equal numbers of instances do not mean equal instances
     """
     there: dict[str, set[str]] = {}
     for found in listings.values():
         for uid, names in found.items():
             there.setdefault(uid, set()).update(names)
-    return any(
-        count > len(there.get(uid, ()))
-        for counts in known
-        for uid, count in counts.items()
-        if series_uid in (None, uid)
+    split = was_split or any(
+        count > len(there.get(uid, ())) for counts in known for uid, count in counts.items()
+    )
+    return split and any(
+        count for counts in known for uid, count in counts.items() if series_uid in (None, uid)
     )

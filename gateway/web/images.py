@@ -186,6 +186,13 @@ class Images:
     def _merged(self, scope: Scope, location: Location, wish: Wish, coverage: Coverage) -> Response:
         """A study or series of several sites; it has no tag, for no site has its version."""
 
+        # Asked before the first byte: later a refusal could only cut the answer off.
+        sites = {share.site_id: scope.by_id[share.site_id] for share in coverage.shares}
+        if Plan.REFUSE in [self._plan(site, wish) for site in sites.values()]:
+            if wanted_syntax(wish.choice) != EXPLICIT_LE or Plan.DECODE not in wish.only_if:
+                raise NotAcceptable("Accept", "a site cannot give its part in this form")
+            wish = replace(wish, only_if=frozenset({Plan.DECODE}))
+
         def open_share(target: Target, at: Location) -> tuple[Opened, Plan]:
             return self._open_or_decode(scope, at, replace(wish, target=target))
 

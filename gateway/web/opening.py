@@ -148,9 +148,17 @@ class Opener:
             opened = open_best(location, scope.by_id, counted, what, has)
             is_short = self._is_short(opened.site, target, counts[opened.site.site_id])
             return replace(opened, service_url=scope.service_url, is_short=is_short)
-        except (NotFound, NoSiteAnswered):
+        except NoSiteAnswered:
             self.gateway.locator.forget(target.study)
             raise
+        except NotFound:
+            self.gateway.locator.forget(target.study)
+            again = self.locate(scope, target.study)
+            asked = {holder.site_id for holder in location.holders}
+            if asked.issuperset(holder.site_id for holder in again.holders):
+                raise
+        # It has come to a site that did not hold of the study when the holders were asked.
+        return self.open_at(scope, target, open_at, what, again, converted=converted)
 
     def coverage(self, scope: Scope, location: Location, target: Target) -> Coverage:
         """How a study or series lies at its holders; nothing is asked where there is only one, and
@@ -175,7 +183,12 @@ class Opener:
             shares=split,
             instances=frozenset().union(*held) if split else frozenset(),
             silent=silent,
-            lacking=is_lacking(listings, target.series, known),
+            lacking=is_lacking(
+                listings,
+                target.series,
+                known,
+                was_split=self.gateway.locator.was_split(target.study),
+            ),
         )
 
     def _known_of(self, target: Target, silent: Mapping[str, str]) -> list[Mapping[str, int]]:
