@@ -11,7 +11,7 @@ from gateway.errors import LinkRefused
 from gateway.index.person_lists import Shown, load_persons, load_suggestions, load_torn
 from gateway.index.persons import Word, decide
 from gateway.model.alarms import MEANING
-from gateway.records.alarms import load_alarms
+from gateway.records.alarms import close_alarms, load_alarms
 from gateway.records.persons import Link
 
 most_option = click.option("--most", default=100, help="Rows to show.")
@@ -107,12 +107,15 @@ persons.add_command(_word("reject", "The two identifiers of a suggestion are two
 persons.add_command(_word("separate", "Take linked identifiers apart: they are two people's."))
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @region_option
 @json_option
 @click.option("--all", "cleared", is_flag=True, help="Also those whose cause has gone.")
-def alarms(region: Path | None, as_json: bool, cleared: bool) -> None:
+@click.pass_context
+def alarms(context: click.Context, region: Path | None, as_json: bool, cleared: bool) -> None:
     """What somebody must look at, newest first; an alarm goes with its cause."""
+    if context.invoked_subcommand is not None:
+        return
     found = load_alarms(open_quietly(region).records, cleared=cleared)
     if as_json:
         _echo_json(found)
@@ -126,3 +129,17 @@ def alarms(region: Path | None, as_json: bool, cleared: bool) -> None:
             click.echo(f"  {'cleared_at':<18}{alarm.cleared_at:%Y-%m-%d %H:%M} UTC")
         for name, value in alarm.facts.items():
             click.echo(f"  {name:<18}{shown(tuple(value) if isinstance(value, list) else value)}")
+
+
+@alarms.command()
+@click.argument("study_uid")
+@click.option("--by", required=True, envvar="USER", help="Who says so; kept with the time.")
+@region_option
+def close(study_uid: str, by: str, region: Path | None) -> None:
+    """What was refused of this study is settled: alarms refused_* alone wait for a word."""
+    if not close_alarms(open_quietly(region).records, study_uid, by, utc_now()):
+        raise click.ClickException(
+            "нет открытой тревоги refused_*, остальные снимаются сами / no alarm refused_* of this "
+            "study is open; the others go with their causes"
+        )
+    click.echo(f"{study_uid}: записано / recorded, {by}")

@@ -11,7 +11,7 @@ from gateway.dicom.attributes import Dataset, make
 # FailureReason (0008,1197): PS3.18 Table I.2-2, PS3.4 Table B.2-1; "additional codes may be used"
 OUT_OF_RESOURCES = 0xA700
 OTHER_STUDY = 0xA901  # of another study than the request's path says
-OTHER_PATIENT = 0xA902  # its study is held, of another patient
+OTHER_PATIENT = 0xA902  # its study is held, of another patient or of several
 CANNOT_UNDERSTAND = 0xC000
 TRANSFER_SYNTAX = 0xC122
 PROCESSING_FAILURE = 0x0110
@@ -21,7 +21,7 @@ DUPLICATE = 0x0111  # the UID is held with other content (PS3.7 Annex C); the or
 @dataclass(frozen=True)
 class InstanceResult:
     """What became of one instance; `failure` is None or a FailureReason, `warning` of the stored
-    None or a WarningReason."""
+    None or a WarningReason. site_id: where it was to go, "" if it was to go nowhere."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -29,6 +29,7 @@ class InstanceResult:
     series_uid: str = ""
     failure: int | None = None
     warning: int | None = None
+    site_id: str = ""
 
 
 def status_of(results: Sequence[InstanceResult]) -> int:

@@ -33,7 +33,7 @@ from gateway.dicom.store_response import (
     TRANSFER_SYNTAX,
     InstanceResult,
 )
-from gateway.errors import NoRoom, NoSiteAnswered, SiteError, SiteRefused
+from gateway.errors import NoRoom, NoSiteAnswered, PatientsDiffer, SiteError, SiteRefused
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
 PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
@@ -47,7 +47,10 @@ class Storage(Protocol):
     """The sites as storing sees them; every call may raise SiteError."""
 
     def place(self, study_uid: str) -> Place:
-        """Where instances of this study go; asked once for each study of a request."""
+        """Where instances of this study go; asked once for each study of a request.
+
+        raises  also PatientsDiffer: then none of its instances goes anywhere
+        """
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid: ...
 
@@ -107,7 +110,7 @@ class _Request:
     study_uid: str | None
     storage: Storage
     entries: list[_Entry] = field(default_factory=list)
-    places: dict[str, Place | None] = field(default_factory=dict)
+    places: dict[str, Place | int] = field(default_factory=dict)
     patients: dict[str, set[str]] = field(default_factory=dict)
     sent: set[tuple[str, str]] = field(default_factory=set)
     said: dict[str, SiteSaid] = field(default_factory=dict)
@@ -136,16 +139,16 @@ class _Request:
             entry.failure = OTHER_STUDY
             return None
         place = self._place(identity.study_uid)
-        if place is None:
-            entry.failure = PROCESSING_FAILURE
+        if isinstance(place, int):
+            entry.failure = place
             return None
+        entry.site_id = place.site_id
         patients = self.patients[identity.study_uid]
         if "" not in patients | {identity.patient_id} and identity.patient_id not in patients:
             if patients:
                 entry.failure = OTHER_PATIENT
                 return None
             patients.add(identity.patient_id)
-        entry.site_id = place.site_id
         uid = identity.sop_instance_uid
         if uid in place.here or (place.site_id, uid) in self.sent:
             entry.content = fingerprint(blocks)
@@ -153,18 +156,24 @@ class _Request:
         copies = place.elsewhere.get(uid)
         return blocks if copies is None else self._compared(entry, copies, blocks)
 
-    def _place(self, study_uid: str) -> Place | None:
-        """None if its site is silent; if nothing went anywhere yet the caller is told at once."""
+    def _place(self, study_uid: str) -> Place | int:
+        """Or why none of the study can be stored; if its site is silent, and nothing went anywhere
+        yet, the caller is told at once.
+        """
         if study_uid not in self.places:
+            place: Place | int
             try:
                 place = self.storage.place(study_uid)
+            except PatientsDiffer:
+                place = OTHER_PATIENT
             except SiteError as error:
                 if not self.sent:
                     raise NoSiteAnswered({error.site_id: error.code}) from error
                 self.failed[error.site_id] = error
-                place = None
+                place = PROCESSING_FAILURE
             self.places[study_uid] = place
-            self.patients[study_uid] = set(place.patient_ids) if place else set()
+            known = place.patient_ids if isinstance(place, Place) else ()
+            self.patients[study_uid] = set(known)
         return self.places[study_uid]
 
     def _compared(
@@ -238,7 +247,13 @@ class _Request:
             else:
                 warning = said.warned.get(uid)
         return InstanceResult(
-            identity.sop_class_uid, uid, identity.study_uid, identity.series_uid, failure, warning
+            identity.sop_class_uid,
+            uid,
+            identity.study_uid,
+            identity.series_uid,
+            failure,
+            warning,
+            entry.site_id,
         )
 
     def _reason(self, entry: _Entry, said: SiteSaid) -> int:

@@ -1,28 +1,42 @@
-"""Which sites are known to hold a study or series, and how much of it."""
+"""Which sites are known to hold a study, how much of it, and whose they say it is."""
 
 from collections.abc import Mapping
 
 import sqlalchemy as sa
 
+from gateway.model.answers import Holder
 from gateway.records.engine import Records
+from gateway.records.persons import find_holders
 from gateway.records.studies import series, study
 
 
-def load_holders(
-    records: Records, study_uid: str, series_uid: str | None = None
-) -> Mapping[str, int]:
-    """Instances of a study, or of one series of it, by site id; as the index knows them.
+def load_holders(records: Records, study_uid: str) -> list[Holder]:
+    """Holders of a study, as the index knows them.
+
+    raises  RecordsUnavailable
+    """
+    question = sa.select(study.c.site_id, study.c.instance_count).where(
+        study.c.study_uid == study_uid
+    )
+    with records.read() as connection:
+        counts = {row.site_id: row.instance_count for row in connection.execute(question)}
+        found = list(find_holders(connection, [study_uid]))
+    return [Holder(site_id, counts[site_id], 0.0, patient) for _, site_id, patient in found]
+
+
+def load_count(records: Records, site_id: str, study_uid: str, series_uid: str | None) -> int:
+    """Instances of a study, or of one series of it, at a site; 0 if the index does not know it.
 
     raises  RecordsUnavailable
     """
     table = study if series_uid is None else series
-    question = sa.select(table.c.site_id, table.c.instance_count).where(
-        table.c.study_uid == study_uid
+    question = sa.select(table.c.instance_count).where(
+        table.c.site_id == site_id, table.c.study_uid == study_uid
     )
     if series_uid is not None:
         question = question.where(series.c.series_uid == series_uid)
     with records.read() as connection:
-        return {row.site_id: row.instance_count for row in connection.execute(question)}
+        return int(connection.scalar(question) or 0)
 
 
 def load_series(records: Records, study_uid: str) -> Mapping[str, Mapping[str, int]]:

@@ -20,6 +20,7 @@ from gateway.model.links import MOST_SAID, Facts, LinkPlan, facts_of, plan_links
 from gateway.model.persons import Identity, Pair, PersonId, find_different
 from gateway.records.alarms import write_alarm, write_clearance
 from gateway.records.engine import Records
+from gateway.records.leases import Fence
 from gateway.records.persons import (
     Link,
     Member,
@@ -42,12 +43,15 @@ CROWD = 500
 their links have ended before."""
 
 
-def settle(records: Records, now: datetime, most: int = AT_ONCE) -> int:
+def settle(records: Records, now: datetime, most: int = AT_ONCE, fence: Fence | None = None) -> int:
     """Judge what has changed in the index; returns how many notes were settled, 0 at the end.
 
-    raises  RecordsUnavailable: nothing is settled then
+    fence   of the keeper that leads: frozen in here, it keeps no lock for longer than it leads
+    raises  RecordsUnavailable, LeaseLost: nothing is settled then
     """
     with records.write() as connection:
+        if fence:
+            fence.check(connection)
         take_turn(connection)
         persons, study_uids = take_due(connection, most)
         if study_uids:

@@ -10,6 +10,12 @@ from typing import Any
 
 STUDY_OF_TWO_PATIENTS = "study_of_two_patients"
 TORN_LINK = "torn_link"
+REFUSED_CONTENT = "refused_other_content"
+REFUSED_PATIENT = "refused_other_patient"
+
+CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT})
+"""Kinds that no data clears: what was refused lies at its sender alone, so that a person must say
+that it is settled. The subject is the study; the next refusal raises a new alarm."""
 
 MEANING: Mapping[str, tuple[str, str]] = {
     STUDY_OF_TWO_PATIENTS: (
@@ -19,6 +25,14 @@ MEANING: Mapping[str, tuple[str, str]] = {
     TORN_LINK: (
         "подтверждённая связь номеров пациента стала невозможной",
         "a confirmed link between patient identifiers has become impossible",
+    ),
+    REFUSED_CONTENT: (
+        "не сохранены снимки: такие UID уже лежат с другим содержимым",
+        "images were refused: their UIDs are held with other content",
+    ),
+    REFUSED_PATIENT: (
+        "не сохранены снимки: исследование лежит у другого пациента",
+        "images were refused: the study is held, of another patient",
     ),
 }
 """Kind -> (Russian, English)."""

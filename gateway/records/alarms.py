@@ -1,4 +1,5 @@
-"""Alarms: one row for each cause, open until it has gone (trust.md R5).
+"""Alarms: one row for each cause, open until it has gone or, where nothing else can tell, until a
+person says so.
 
 Raising what is open already only moves `last_seen_at`; clearing what is not open does nothing. So
 whoever looks may raise or clear as often as it looks.
@@ -12,7 +13,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.model.alarms import Alarm
+from gateway.model.alarms import CLOSED_BY_WORD, Alarm
 from gateway.records.engine import BigId, Records, UtcDateTime, metadata
 
 alarm = sa.Table(
@@ -68,6 +69,23 @@ def write_clearance(
     if gone:
         ended = sa.update(alarm).where(of_kind, alarm.c.subject == sa.bindparam("of_subject"))
         connection.execute(ended.values(cleared_at=now), gone)
+
+
+def close_alarms(records: Records, subject: str, by: str, now: datetime) -> bool:
+    """A person says that the causes of this subject are settled; who, is kept with the facts.
+
+    returns  whether there was an open alarm that a word can close
+    """
+    question = sa.select(alarm.c.id, alarm.c.facts).where(
+        _OPEN, alarm.c.subject == subject, alarm.c.kind.in_(sorted(CLOSED_BY_WORD))
+    )
+    with records.write() as connection:
+        found = connection.execute(question.with_for_update()).all()
+        for row in found:
+            told = orjson.dumps({**orjson.loads(row.facts), "closed_by": by}).decode()
+            ended = sa.update(alarm).where(alarm.c.id == row.id)
+            connection.execute(ended.values(facts=told, cleared_at=now))
+    return bool(found)
 
 
 def load_alarms(records: Records, *, cleared: bool = False, limit: int = 1000) -> list[Alarm]:

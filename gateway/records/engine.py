@@ -155,6 +155,7 @@ def open_records(url: str) -> Records:
 def _open_postgresql(url: sa.URL) -> sa.Engine:
     return sa.create_engine(
         url,
+        isolation_level="READ COMMITTED",  # whatever the server's default: leases.py relies on it
         pool_pre_ping=True,  # a connection that died while idle costs nobody an error
         pool_timeout=BUSY_S,
         hide_parameters=True,

@@ -27,7 +27,7 @@ from gateway.records.studies import (
     word_ending,
     word_of_name,
 )
-from gateway.records.words import forget_names, names_of, save_words
+from gateway.records.words import forget_names, names_of, save_words, wait_for_turn
 
 PAGE = 1000
 
@@ -114,6 +114,7 @@ class IndexWriter:
                 self._fence.check(connection)
             if self._closed:
                 raise LeaseLost(self._site_id)
+            wait_for_turn(connection)
             if now is not None:
                 self._ask_for_check(connection, uids, studies, now)
             names: set[str] = set()

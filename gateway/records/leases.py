@@ -3,6 +3,10 @@
 Times come from the callers' clocks: hosts that share the database keep them by NTP. A holder whose
 clock is wrong, or that was frozen beyond its time, is no danger, only a nuisance: it writes under
 the fence that it was given, and with the next holder that fence is an old one.
+
+No two holders write at one time. On SQLite the write lock sees to it. On PostgreSQL every fenced
+transaction shares an advisory lock of its fence, and whoever takes the lease ends the sessions that
+still hold one of the fence before: a frozen process would keep it, and its row locks, for ever.
 """
 
 from dataclasses import dataclass
@@ -11,7 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
-from gateway.records.engine import Records, UtcDateTime, metadata
+from gateway.records.engine import BUSY_S, Records, UtcDateTime, metadata
 
 lease = sa.Table(
     "lease",
@@ -35,17 +39,21 @@ class Fence:
 
         raises  LeaseLost
         """
+        if connection.dialect.name == "postgresql":
+            # A statement of its own: the next one sees what was written before the lock was given.
+            share = sa.func.pg_advisory_xact_lock_shared(sa.func.hashtext(self.name), self.number)
+            connection.execute(sa.select(share))
         question = sa.select(lease.c.fence).where(lease.c.name == self.name)
-        if connection.dialect.name == "postgresql":  # SQLite lets nobody else write meanwhile
-            question = question.with_for_update(read=True)
         if connection.execute(question).scalar_one_or_none() != self.number:
             raise LeaseLost(f"{self.name} {self.number}")
 
 
 def take_lease(records: Records, name: str, holder: str, now: datetime, span_s: float) -> int:
-    """Take or prolong a lease in one statement.
+    """Take or prolong a lease in one transaction.
 
-    returns  the fence, which grows with every change of holder; 0 if somebody else holds it
+    returns  the fence, which grows with every change of holder; 0 if somebody else holds it.
+             Nothing is written under an older fence any more
+    raises   RecordsUnavailable; then the lease is not taken
     """
     until = now + timedelta(seconds=span_s)
     same = lease.c.holder == holder
@@ -61,8 +69,35 @@ def take_lease(records: Records, name: str, holder: str, now: datetime, span_s: 
         where=sa.or_(same, lease.c.until < now),
     )
     with records.write() as connection:
-        fence = connection.execute(take.returning(lease.c.fence)).scalar_one_or_none()
-    return fence or 0
+        fence = connection.execute(take.returning(lease.c.fence)).scalar_one_or_none() or 0
+        if fence and connection.dialect.name == "postgresql":
+            _end_writers(connection, name, fence - 1)
+    return fence
+
+
+END_SESSIONS = sa.text(
+    """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid = CAST(hashtext(:name) AS oid) AND objid = CAST(:number AS oid)
+      AND pid <> pg_backend_pid()
+    """
+)
+
+
+def _end_writers(connection: sa.Connection, name: str, number: int) -> None:
+    """Wait until no transaction is left that has passed the check of this fence, and let none pass.
+
+    Their sessions are ended, which PostgreSQL allows among sessions of one role. Time-outs would
+    not do: idle_in_transaction_session_timeout does not count inside a pipeline of statements.
+    """
+    key = sa.func.hashtext(name), number
+    if connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(*key))).scalar_one():
+        return
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{BUSY_S}s'"))
+    connection.execute(END_SESSIONS, {"name": name, "number": number})
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*key)))
 
 
 def release_lease(records: Records, name: str, holder: str, now: datetime) -> None:

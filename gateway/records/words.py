@@ -1,7 +1,7 @@
 """Keeps the short tables of the study index in step with its rows: names, words, modality sets.
 
-Called inside the transaction that changes the rows. One writer at a time (records/indexing.py), so
-that no word goes while another study that has it comes.
+Called inside the transaction that changes the rows, after `wait_for_turn`: no word must go while
+another study that has it comes.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +15,16 @@ from gateway.records.studies import modality_set, patient_name, study, word_endi
 
 PART = 500
 """Values in one statement."""
+TURN = 0x574F5244  # key of PostgreSQL's advisory lock: "WORD"
+
+
+def wait_for_turn(connection: sa.Connection) -> None:
+    """Until the end of this transaction no other process changes the short tables.
+
+    `gateway sites forget` works beside the keeper; on SQLite the write lock is the turn.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN)))
 
 
 def save_words(

@@ -37,7 +37,7 @@ from gateway.federation.shares import (
     of_series,
     plan_shares,
 )
-from gateway.index.holders import load_holders, load_series
+from gateway.index.holders import load_count, load_series
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
@@ -219,8 +219,8 @@ class Opener:
         if target.series is not None:
             known = []
         with suppress(RecordsUnavailable):
-            counts = load_holders(self.gateway.records, target.study, target.series)
-            known.append(counts.get(site.site_id, 0))
+            records = self.gateway.records
+            known.append(load_count(records, site.site_id, target.study, target.series))
         return max(known, default=0) or self._count_now(site, target) or 0
 
     def _count_now(self, site: Site, target: Target) -> int | None:

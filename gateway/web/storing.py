@@ -2,28 +2,47 @@
 
 Without a site in the path a study goes to the site that holds it already, so that a report lies
 beside its images; a new one goes to the region's home site (until logins know the caller's own).
+One that sites hold for different patients goes nowhere: only the sender knows whose it is, and
+says so by the address of a hospital (trust.md F20, H83).
 """
 
 import io
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from gateway.bootstrap import Gateway
-from gateway.clock import Deadline
+from gateway.clock import Deadline, utc_now
 from gateway.dicom.fingerprint import Fingerprint
-from gateway.errors import NoRoom, NoSiteAnswered, NotFound, RecordsUnavailable, SiteError
+from gateway.dicom.store_response import DUPLICATE, OTHER_PATIENT, InstanceResult
+from gateway.errors import (
+    NoRoom,
+    NoSiteAnswered,
+    NotFound,
+    PatientsDiffer,
+    RecordsRefused,
+    RecordsUnavailable,
+    SiteError,
+)
 from gateway.federation.locate import order
 from gateway.index.holders import load_holders
 from gateway.log import log
+from gateway.model.alarms import REFUSED_CONTENT, REFUSED_PATIENT
 from gateway.model.answers import Copy, Holder, Place, SiteSaid
+from gateway.model.persons import find_different
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.copies import has_content
+from gateway.records.alarms import write_alarm
+from gateway.records.engine import Records
 
 LONGEST_S = 6 * 3600.0
 READ_S = 600.0
+ALARM_OF = {DUPLICATE: REFUSED_CONTENT, OTHER_PATIENT: REFUSED_PATIENT}
+NAMED = 5
+"""Instances that an alarm names."""
 
 
 class _Spool(io.FileIO):
@@ -43,6 +62,8 @@ class RegionStorage:
     """What federation/store.py needs, over real sites; one for each request.
 
     site_id  the site that the path names; None: see above
+    shared   study UID -> the sites that hold it for different patients, of each study that went
+             nowhere for that
     """
 
     def __init__(self, gateway: Gateway, site_id: str | None) -> None:
@@ -50,18 +71,27 @@ class RegionStorage:
         self._wire = gateway.wire
         self._region = gateway.region
         self._site_id = site_id
+        self.shared: dict[str, Sequence[str]] = {}
 
     def place(self, study_uid: str) -> Place:
-        """raises SiteError if the site that it goes to cannot say what it holds"""
-        holders = self._holders(study_uid)
-        site_id = self._site_id or (holders[0].site_id if holders else self._region.home_site)
+        """raises SiteError if the site that it goes to cannot say what it holds; PatientsDiffer if
+        only a site in the path could tell whose the study is
+        """
+        try:
+            holders: Sequence[str] = [holder.site_id for holder in self._holders(study_uid)]
+        except PatientsDiffer as error:
+            if self._site_id is None:
+                self.shared[study_uid] = error.sites
+                raise
+            holders = error.sites
+        site_id = self._site_id or (holders[0] if holders else self._region.home_site)
         site = self._site(site_id)
         deadline = Deadline(site.timeouts.store_s)
         patients = dicomweb.find_patients(self._wire, site, study_uid, deadline)
         here: Mapping[str, Sequence[str]] = {}
         if patients is not None:
             here = dicomweb.list_copies(self._wire, site, study_uid, deadline)
-        others = [holder.site_id for holder in holders if holder.site_id != site_id]
+        others = [holder for holder in holders if holder != site_id]
         return Place(site_id, patients or frozenset(), here, self._copies(study_uid, others))
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
@@ -92,16 +122,19 @@ class RegionStorage:
 
     def _holders(self, study_uid: str) -> list[Holder]:
         """Who is known to hold the study, best first; only sites that the index has never read are
-        asked, and one that is silent counts as holding nothing."""
+        asked, and one that is silent counts as holding nothing.
+
+        raises  PatientsDiffer, with all of them
+        """
         gateway, sites = self._gateway, {site.site_id: site for site in self._region.sites}
         indexed = gateway.index_states
         holders: list[Holder] = []
         try:
-            known = load_holders(gateway.records, study_uid) if indexed else {}
+            known = load_holders(gateway.records, study_uid) if indexed else []
         except RecordsUnavailable as error:
             log.warning("index not read, sites are asked", why=str(error))
-            known, indexed = {}, {}
-        holders += [Holder(site_id, n, 0.0) for site_id, n in known.items() if site_id in sites]
+            known, indexed = [], {}
+        holders += [holder for holder in known if holder.site_id in sites]
         unread = [site for site in self._region.sites if site.site_id not in indexed]
         if unread:
             try:
@@ -109,6 +142,11 @@ class RegionStorage:
                 holders += gateway.locator.locate(study_uid, unread, deadline_s).holders
             except (NotFound, NoSiteAnswered):
                 pass
+            except PatientsDiffer as error:
+                named = {*error.sites, *(holder.site_id for holder in holders)}
+                raise PatientsDiffer(study_uid, sorted(named)) from error
+        if find_different(holder.patient for holder in holders):
+            raise PatientsDiffer(study_uid, sorted({holder.site_id for holder in holders}))
         return list(order(holders, sites))
 
     def _copies(self, study_uid: str, site_ids: Iterable[str]) -> Mapping[str, Sequence[Copy]]:
@@ -125,3 +163,27 @@ class RegionStorage:
             for uid, paths in copies.items():
                 found.setdefault(uid, []).extend(Copy(site_id, path) for path in paths)
         return found
+
+
+def raise_alarms(records: Records, results: Iterable[InstanceResult]) -> None:
+    """One alarm for each study of which something was refused for what the region holds (trust.md
+    H82, F20). A study that goes nowhere has the keeper's alarm. The answer never waits for a
+    database that is away: the log has it.
+    """
+    refused: dict[tuple[str, str], list[InstanceResult]] = defaultdict(list)
+    for result in results:
+        if result.failure in ALARM_OF and result.site_id:
+            refused[ALARM_OF[result.failure], result.study_uid].append(result)
+    if not refused:
+        return
+    try:
+        with records.write() as connection:
+            for (kind, study_uid), of_study in sorted(refused.items()):
+                facts = {
+                    "sites": sorted({result.site_id for result in of_study}),
+                    "refused": len(of_study),
+                    "instances": sorted({r.sop_instance_uid for r in of_study})[:NAMED],
+                }
+                write_alarm(connection, kind, study_uid, facts, utc_now())
+    except (RecordsUnavailable, RecordsRefused) as error:
+        log.error("alarms of a store are not kept", why=str(error), studies=len(refused))

@@ -4,7 +4,8 @@ Where an instance goes is decided by storing.py; what becomes of it by federatio
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import gevent
 import orjson
@@ -39,13 +40,14 @@ from gateway.model.answers import Refused
 from gateway.settings import Settings
 from gateway.web.capabilities import TAKES
 from gateway.web.scope import accepted, scope_of
-from gateway.web.storing import RegionStorage
+from gateway.web.storing import RegionStorage, raise_alarms
 
 ANSWERS = (Offer(DICOM_JSON), Offer(DICOM_XML))
 SLOWEST_S = 60.0
 """Longest wait for one block of 256 KB, 4 KB/s: a slower caller holds a place of others."""
 RETRY_AFTER_S = 30
-STUDIES_LOGGED = 5
+STUDIES_TOLD = 5
+SITES_TOLD = 10
 MOST_PARTS = 50_000
 """trust.md H16; a CT of a whole body has 20,000 slices at most."""
 
@@ -68,14 +70,27 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
             raise BadRequest("body", "holds no part")
         status = status_of(results)
         _log(site_id, results, status)
+        raise_alarms(gateway.records, results)
         module = response_module(results, service_url)
         body = to_xml(module) if choice.media_type == DICOM_XML else orjson.dumps(module)
         answer = Response(body, status, content_type=choice.media_type)
         if status == 503:
             answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        for sentence in _ways_out(storage.shared):
+            answer.headers.add("Warning", f"299 {service_url}: {sentence}")
         return answer
 
     return door
+
+
+def _ways_out(shared: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What to do with studies that sites hold for different patients: no reason code can say it."""
+    for study_uid, sites in islice(shared.items(), STUDIES_TOLD):
+        yield (
+            f"Study {study_uid} is held for different patients, so nothing of it is stored here; "
+            "store it at /sites/{id}/dicom-web of its own hospital: "
+            f"{', '.join(sites[:SITES_TOLD])}"
+        )
 
 
 def _log(site_id: str | None, results: Sequence[InstanceResult], status: int) -> None:
@@ -88,7 +103,7 @@ def _log(site_id: str | None, results: Sequence[InstanceResult], status: int) ->
         instances=len(results),
         stored=len(results) - reasons.total(),
         reasons=dict(reasons),
-        studies=sorted({r.study_uid for r in results})[:STUDIES_LOGGED],
+        studies=sorted({r.study_uid for r in results})[:STUDIES_TOLD],
         status=status,
     )
 

@@ -181,8 +181,10 @@ class Keeper:
         try:
             while settled and self.leads:
                 with self._turn:
-                    settled = settle(self._records, utc_now())
+                    settled = settle(self._records, utc_now(), fence=self._fence)
                 time.sleep(BREATH_S)
+        except LeaseLost:
+            pass  # the next tick finds out who leads
         except GatewayError as error:
             log.warning("patients are not judged", problem=str(error))
         except Exception as error:  # noqa: BLE001 - the thread's door: the notes stay due

@@ -20,7 +20,14 @@ from gateway.dicom.store_response import (
     PROCESSING_FAILURE,
     TRANSFER_SYNTAX,
 )
-from gateway.errors import BadRequest, NoRoom, NoSiteAnswered, SiteRefused, SiteTimeout
+from gateway.errors import (
+    BadRequest,
+    NoRoom,
+    NoSiteAnswered,
+    PatientsDiffer,
+    SiteRefused,
+    SiteTimeout,
+)
 from gateway.federation import store as module
 from gateway.federation.store import store
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
@@ -197,6 +204,21 @@ def test_images_of_another_patient_do_not_come_into_a_held_study() -> None:
     )
     assert [outcome(region, mine), outcome(region, other)] == [[None], [OTHER_PATIENT]]
     assert outcome(FakeRegion(), mine, other) == [None, OTHER_PATIENT]
+
+
+def test_a_study_that_sites_hold_for_different_patients_goes_nowhere_and_the_rest_is_stored() -> (
+    None
+):
+    class Shared(FakeRegion):
+        def place(self, study_uid: str) -> Place:
+            if study_uid == "1.2.9":
+                raise PatientsDiffer(study_uid, (NORTH, SOUTH))
+            return super().place(study_uid)
+
+    region = Shared()
+    results = store(parts_of(ELSEWHERE, GOOD), None, region)
+    assert [(r.failure, r.site_id) for r in results] == [(OTHER_PATIENT, ""), (None, NORTH)]
+    assert region.sent == ["1.2.3.4"]
 
 
 def test_a_site_that_says_yes_and_keeps_nothing_has_not_stored() -> None:

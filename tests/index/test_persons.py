@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.dicom.attributes import Dataset, Level, make, text
 from gateway.dicom.query import parse_query
-from gateway.errors import LinkRefused, PatientsDiffer
+from gateway.errors import LeaseLost, LinkRefused, PatientsDiffer
 from gateway.index.linked import widen
 from gateway.index.person_lists import load_persons, load_suggestions, load_torn
 from gateway.index.persons import check_one_patient, decide, settle
@@ -21,6 +21,7 @@ from gateway.orthanc.feed import Listed, StudyRecord
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import Records, metadata
 from gateway.records.indexing import Cursor, IndexWriter
+from gateway.records.leases import Fence, take_lease
 from gateway.records.persons import person_decision, person_link, person_member
 from tests.fakes import a_row
 
@@ -28,6 +29,7 @@ NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 SNILS, OTHER_SNILS = "112-233-445 95", "087-654-303 00"
 ISSUERS = {"north": "NORTH", "south": "SOUTH", "archive": ""}
+LEADERS = (("old", NOW), ("new", LATER))
 CURSOR = Cursor(1, "", "following", 0, 0, NOW)
 
 
@@ -288,6 +290,16 @@ def some_studies(chance: Random) -> list[tuple[str, Dataset]]:
         row = a_study(f"1.{chance.randrange(30)}", str(patient), name, number)
         found.append((chance.choice(list(ISSUERS)), row))
     return found
+
+
+def test_who_leads_no_longer_settles_nothing(region):
+    records = region.records
+    region.write("north", a_study("1.1", "1", number=SNILS))
+    old, new = (Fence("keeper", take_lease(records, "keeper", *who, 9)) for who in LEADERS)
+    with pytest.raises(LeaseLost):
+        settle(records, NOW, fence=old)
+    assert settle(records, NOW, fence=new) == 2
+    assert settle(records, NOW, fence=new) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))

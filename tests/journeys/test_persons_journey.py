@@ -1,4 +1,6 @@
-"""One person with an identifier at each hospital, and one study UID that two people share."""
+"""One person with an identifier at each hospital, and one study UID that two people share: what is
+searched, opened and stored, and the alarms of it.
+"""
 
 import os
 import subprocess
@@ -12,9 +14,13 @@ import requests
 
 from gateway.demo.servers import OrthancServer, Program
 from gateway.dicom.attributes import text
+from gateway.dicom.store_response import DUPLICATE, OTHER_PATIENT
 from tests.conftest import StartOrthanc
+from tests.journeys.conftest import Region
+from tests.journeys.test_store_journey import held, store, stored
+from tests.journeys.test_store_truth import reasons
 from tests.running import RunningGateway, load, start_gateway
-from tests.studies import ROOT, a_study
+from tests.studies import ROOT, a_study, an_instance
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -69,6 +75,9 @@ def hospitals(
     load(servers["zlat"], a_study(5, (1,), PatientID="50", **asked))
     load(servers["gkb1"], a_study(6, (1,), PatientID="60", PatientName="Быков^Иван"))
     load(servers["zlat"], a_study(6, (2,), PatientID="61", PatientName="Козлова^Мария"))
+    load(servers["gkb1"], a_study(8, (1,), PatientID="80", PatientName="Лосев^Юрий"))
+    load(servers["zlat"], a_study(8, (1,), PatientID="81", PatientName="Рыбина^Инна"))
+    load(servers["gkb1"], a_study(9, (1,), PatientID="90"))
     urls = {name: server.url for name, server in servers.items()}
     gateway = start_gateway(folder, urls, servers, home="gkb1")
     environ = {
@@ -86,7 +95,7 @@ def hospitals(
     )
     keeper.launch()
     found = Hospitals(gateway, servers, environ)
-    wait_until(lambda: "study_of_two" in found.command("alarms"), LONGEST_S, "the alarm")
+    wait_until(lambda: found.command("alarms").count("study_of_two") == 2, LONGEST_S, "the alarms")
     wait_until(lambda: "GKB1 111" in found.command("persons", "list"), LONGEST_S, "the link")
     yield found
     keeper.stop()
@@ -162,3 +171,61 @@ def test_the_alarm_names_study_and_sites_and_no_patient(hospitals: Hospitals) ->
     assert [
         word for word in ("Быков", "bykov", "Козлов", "Орлов", SNILS) if word in told + log
     ] == []
+
+
+def test_a_store_into_a_study_of_two_patients_is_decided_by_the_hospitals_address(
+    hospitals: Hospitals,
+) -> None:
+    """F20, H83"""
+    region = Region(hospitals.gateway, hospitals.servers, {})
+    mine = an_instance(8, series=2, PatientID="81", PatientName="Рыбина^Инна")
+    new = an_instance(80)
+    answer = store(region, mine.data, new.data)
+    assert (answer.status_code, stored(answer), reasons(answer)) == (
+        202,
+        [new.instance_uid],
+        [OTHER_PATIENT],
+    )
+    assert (
+        "store it at /sites/{id}/dicom-web of its own hospital: gkb1, zlat"
+        in (answer.headers["Warning"])
+    )
+    assert [held(region, site, mine) for site in ("gkb1", "zlat")] == [False, False]
+    assert store(region, mine.data).status_code == 409
+
+    answer = store(region, mine.data, root="/sites/gkb1/dicom-web")
+    assert (answer.status_code, reasons(answer)) == (409, [OTHER_PATIENT])
+    answer = store(region, mine.data, root="/sites/zlat/dicom-web")
+    assert (answer.status_code, stored(answer), "Warning" in answer.headers) == (
+        200,
+        [mine.instance_uid],
+        False,
+    )
+    assert [held(region, site, mine) for site in ("gkb1", "zlat")] == [False, True]
+
+
+def test_what_a_store_refuses_is_an_alarm_until_somebody_says_that_it_is_settled(
+    hospitals: Hospitals,
+) -> None:
+    """H82, F20"""
+    region = Region(hospitals.gateway, hospitals.servers, {})
+    forged = an_instance(9, PatientID="90", StudyDescription="Подмена")
+    foreign = an_instance(9, number=2, PatientID="P-4711", PatientName="Чужой^Иван")
+    subject = f"{ROOT}.9"
+    for _ in range(2):
+        answer = store(region, forged.data, foreign.data)
+        assert (answer.status_code, reasons(answer)) == (409, [DUPLICATE, OTHER_PATIENT])
+    told = hospitals.command("alarms")
+    kinds = [f"refused_other_content {subject}", f"refused_other_patient {subject}"]
+    assert [told.count(kind) for kind in kinds] == [1, 1]
+    assert forged.instance_uid in told
+    assert [word for word in ("4711", "Чужой", "Подмена") if word in told] == []
+
+    hospitals.command("alarms", "close", subject)
+    assert [kind for kind in kinds if kind in hospitals.command("alarms")] == []
+    ended = hospitals.command("alarms", "--all")
+    assert [ended.count(kind) for kind in kinds] == [1, 1]
+    assert "registrar" in ended
+
+    assert store(region, forged.data).status_code == 409
+    assert kinds[0] in hospitals.command("alarms")

@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.dicom.names import latin_readings, name_key
-from gateway.records.indexing import Cursor, IndexRow, IndexWriter
+from gateway.records.indexing import Cursor, IndexRow, IndexWriter, forget_site, load_sums
 from gateway.records.studies import modality_set, patient_name, study, word_ending, word_of_name
+from gateway.records.words import forget_names
+from tests.waiting import wait_until
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 CURSOR = Cursor(5, "here", "filling", 1, 4, NOW)
@@ -70,3 +72,38 @@ def test_nothing_is_left_of_names_that_nobody_has(records, writers):
         writer.save(CURSOR, gone={"1.2.1"})
     for table in (patient_name, word_of_name, word_ending):
         assert rows_of(records, table) == set()
+
+
+def test_site_that_is_forgotten_takes_along_the_names_that_only_it_had(records, writers):
+    north, south = writers
+    north.save(CURSOR, [a_row(n, f"Иванов^Пётр^{n}") for n in range(9)], now=NOW)
+    south.save(CURSOR, [a_row(1, "Иванов^Пётр^1"), a_row(2, "Орлова^Анна")], now=NOW)
+    assert forget_site(records, "north", NOW) == 9
+    found = [rows_of(records, table) for table in (patient_name, word_of_name, word_ending)]
+    assert found == list(wanted({name_key("Иванов^Пётр^1"), name_key("Орлова^Анна")}))
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.real)],
+                         indirect=True)  # fmt: skip
+def test_name_that_comes_while_its_last_site_is_forgotten_is_kept(records, writers, monkeypatch):
+    """Two processes, here threads with a turn for each, at the same moment."""
+    north, south = writers
+    south._turn = threading.Lock()
+    north.save(CURSOR, [a_row(1, "Орлова^Анна")], now=NOW)
+    comes = threading.Thread(target=south.save, args=(CURSOR, [a_row(2, "Орлова^Анна")], (), NOW))
+    waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+    def forget_while_it_comes(connection, names):
+        monkeypatch.undo()
+        forget_names(connection, names)
+        comes.start()
+        wait_until(
+            lambda: connection.execute(waits).scalar_one() or not comes.is_alive(), 60, "the other"
+        )
+
+    monkeypatch.setattr("gateway.records.indexing.forget_names", forget_while_it_comes)
+    assert forget_site(records, "north", NOW) == 1
+    comes.join()
+    assert load_sums(records, "south")[0] == 1
+    found = [rows_of(records, table) for table in (patient_name, word_of_name, word_ending)]
+    assert found == list(wanted({name_key("Орлова^Анна")}))

@@ -7,6 +7,7 @@ from defusedxml import ElementTree
 
 from gateway.dicom.attributes import text, values
 from gateway.dicom.media_types import parse_content_type
+from gateway.index import query as plans
 from gateway.index.query import find_page
 from tests.web.indexed import uids
 from tests.web.rows import U
@@ -264,3 +265,21 @@ def test_a_total_that_is_too_dear_is_not_told(client, monkeypatch):
     assert (uids(answer), "X-Total-Count" in answer.headers) == (["3", "4"], False)
     (warning,) = answer.headers.getlist("Warning")
     assert warning == f"299 {BASE}: There are additional results that can be requested"
+
+
+@pytest.mark.parametrize(
+    "region", ["sqlite", pytest.param("postgresql", marks=pytest.mark.real)], indirect=True
+)
+def test_a_search_that_reads_too_many_records_is_413_and_names_the_key_and_the_way_out(
+    region, monkeypatch
+):
+    monkeypatch.setattr(plans, "MOST_JUDGED", 2)
+    broad = region.get("/dicom-web/studies?StudyDescription=secret*")
+    said = broad.get_json()
+    assert (broad.status_code, broad.content_type, said["title"], said["field"]) == (
+        413, "application/problem+json", "Too broad", "StudyDescription"
+    )  # fmt: skip
+    assert "narrow the search by StudyDate, PatientID" in said["detail"]
+    assert "secret" not in broad.get_data(as_text=True)
+    narrow = region.get("/dicom-web/studies?StudyDescription=secret*&PatientID=77")
+    assert (narrow.status_code, narrow.get_json()) == (200, [])

@@ -10,13 +10,21 @@ import sqlalchemy as sa
 from flask import Flask
 
 from gateway.bootstrap import Gateway
-from gateway.errors import BadRequest, NoRoom, SiteError, TooSlow
+from gateway.dicom.store_response import (
+    DUPLICATE,
+    OTHER_PATIENT,
+    PROCESSING_FAILURE,
+    InstanceResult,
+)
+from gateway.errors import BadRequest, NoRoom, PatientsDiffer, SiteError, TooSlow
 from gateway.model.answers import Copy
-from gateway.records.engine import metadata
+from gateway.records.alarms import load_alarms
+from gateway.records.engine import metadata, open_records
+from gateway.records.studies import site_cursor
 from gateway.web import stow
-from gateway.web.storing import RegionStorage, _Spool
+from gateway.web.storing import RegionStorage, _Spool, raise_alarms
 from tests.web.indexed import indexed_gateway, stubborn_sites
-from tests.web.rows import ROWS, U
+from tests.web.rows import ROWS, U, instances
 
 CHEST, SMITH, DOE, NEW = (f"{U}.{n}" for n in (1, 2, 3, 99))
 
@@ -70,6 +78,72 @@ def test_sites_are_asked_where_there_is_no_index(tmp_path: Path) -> None:
                 connection.execute(sa.delete(table))
         gateway._states_at = 0.0
         assert RegionStorage(gateway, None).place(DOE).site_id == "zlat"
+
+
+BYKOV, KOZLOVA = (
+    instances(9, 1, PatientID=number, PatientName={"Alphabetic": name}, PatientBirthDate=born)
+    for number, name, born in (("60", "Быков^Иван", "19700101"), ("61", "Козлова^Мария", "1980"))
+)
+SHARED = f"{U}.9"
+
+
+@pytest.mark.parametrize(
+    "unread", [(), ("zlat",), ("gkb1", "zlat")], ids=["by the index", "by both", "by the sites"]
+)
+def test_a_study_of_two_patients_is_stored_at_the_address_of_a_hospital_alone(
+    tmp_path: Path, unread: tuple[str, ...]
+) -> None:
+    rows = {"gkb1": BYKOV, "zlat": KOZLOVA}
+    with stubborn_sites(rows) as urls, indexed_gateway(tmp_path, rows, live=urls) as gateway:
+        with gateway.records.write() as connection:
+            connection.execute(sa.delete(site_cursor).where(site_cursor.c.site_id.in_(unread)))
+        gateway._states_at = 0.0
+        storage = RegionStorage(gateway, None)
+        with pytest.raises(PatientsDiffer):
+            storage.place(SHARED)
+        assert storage.shared == {SHARED: ("gkb1", "zlat")}
+        place = RegionStorage(gateway, "zlat").place(SHARED)
+        assert (place.site_id, place.patient_ids, list(place.elsewhere)) == (
+            "zlat", {"61"}, [f"{SHARED}.1.1"]
+        )  # fmt: skip
+
+
+def result(study: int, number: int, failure: int | None, site_id: str = "gkb1") -> InstanceResult:
+    study_uid = f"{U}.{study}"
+    uid = f"{study_uid}.1.{number}"
+    return InstanceResult("1.2", uid, study_uid, f"{study_uid}.1", failure, None, site_id)
+
+
+def test_refusals_of_a_study_are_one_alarm_of_each_kind(tmp_path: Path) -> None:
+    with indexed_gateway(tmp_path, ROWS) as gateway:
+        conflicts = [result(1, n, DUPLICATE) for n in range(1, 8)]
+        foreign = [result(2, 1, OTHER_PATIENT), result(9, 1, OTHER_PATIENT, site_id="")]
+        others = [result(3, 1, None), result(4, 1, PROCESSING_FAILURE)]
+        for _ in range(2):
+            raise_alarms(gateway.records, [*conflicts, *foreign, *others])
+        found = {(a.kind, a.subject): a.facts for a in load_alarms(gateway.records)}
+        assert found == {
+            ("refused_other_content", CHEST): {
+                "sites": ["gkb1"],
+                "refused": 7,
+                "instances": [f"{U}.1.1.{n}" for n in range(1, 6)],
+            },
+            ("refused_other_patient", SMITH): {
+                "sites": ["gkb1"],
+                "refused": 1,
+                "instances": [f"{U}.2.1.1"],
+            },
+        }
+
+
+def test_a_database_that_is_away_costs_the_alarm_and_not_the_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    records = open_records("postgresql://nobody@127.0.0.1:1/nothing")
+    raise_alarms(records, [result(1, 1, DUPLICATE)])
+    records.close()
+    said = capsys.readouterr()
+    assert "alarms of a store are not kept" in said.out + said.err
 
 
 def test_a_full_disk_is_told_by_the_write_that_meets_it() -> None:
