@@ -156,6 +156,8 @@ class Opener:
             again = self.locate(scope, target.study)
             asked = {holder.site_id for holder in location.holders}
             if asked.issuperset(holder.site_id for holder in again.holders):
+                if again.silent:  # it may be there by now
+                    raise NoSiteAnswered(again.silent) from None
                 raise
         # It has come to a site that did not hold of the study when the holders were asked.
         return self.open_at(scope, target, open_at, what, again, converted=converted)

@@ -144,6 +144,15 @@ def test_what_no_site_has_is_404_only_if_all_said_so(shared, region):
     assert shared.get(path).status_code == 503
 
 
+def test_what_may_be_at_a_silent_site_is_no_404_though_the_holders_are_known(shared, region):
+    path = ALONE.path + "/series/1.2.3"
+    assert shared.get(path).status_code == 404
+    assert shared.get(ALONE.path + "/metadata").status_code == 200
+    region["gkb1"].proxy.fault = hangs
+    answer = shared.get(path)
+    assert (answer.status_code, answer.json()["sites"]) == (503, {"gkb1": "timeout"})
+
+
 @pytest.mark.parametrize(
     "fault",
     [
