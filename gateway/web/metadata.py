@@ -17,9 +17,10 @@ from gateway.model.answers import Location
 from gateway.orthanc import dicomweb
 from gateway.web.merged import target_of_share
 from gateway.web.opening import Opener, Target, target_of
-from gateway.web.representation import located
+from gateway.web.packed import PackedBodies, packed_answer
+from gateway.web.representation import located, located_below
 from gateway.web.scope import Scope, accepted
-from gateway.web.streaming import warn_of_silence
+from gateway.web.streaming import tell_silence, warn_of_silence
 from gateway.web.versions import Versions, stamp
 
 
@@ -29,6 +30,7 @@ class Metadata:
     def __init__(self, opener: Opener, versions: Versions) -> None:
         self._opener = opener
         self._versions = versions
+        self._packed = PackedBodies()
 
     def metadata(self, site_id: str | None = None, **uids: str) -> Response:
         choice = choose_rows(accepted())
@@ -44,14 +46,39 @@ class Metadata:
             unchanged = self._versions.not_modified(sure, form) if whole else None
             if unchanged is not None:
                 return unchanged
+            if whole and choice.media_type == DICOM_JSON:
+                kept = self._kept(scope, sure, form)
+                if kept is not None:
+                    return kept
             try:
                 opened, tag, datasets = self._read(scope, target, location, coverage, form)
                 break
             except SiteError as error:
                 location = location.without(error.site_id, error.code)
-        answer = as_json(datasets) if choice.media_type == DICOM_JSON else as_xml(datasets)
+        answer = as_xml(datasets)
+        if choice.media_type == DICOM_JSON:
+            answer = self._as_json(datasets, tag)
         warn_of_silence(answer, opened)
-        return located(stamp(answer, tag, weak=choice.media_type != DICOM_JSON), opened)
+        # Weak, also for JSON: it comes compressed or not.
+        return located(stamp(answer, tag, weak=True), opened)
+
+    def _kept(self, scope: Scope, location: Location, form: str) -> Response | None:
+        """The answer that one of these holders has given before and would give again."""
+        for holder in location.holders:
+            tag = self._versions.tag(location.study_uid, holder.site_id, form)
+            packed = self._packed.find(tag) if tag is not None else None
+            if packed is not None:
+                answer = packed_answer(packed, DICOM_JSON)
+                tell_silence(answer, location.silent, scope.service_url)
+                return located_below(stamp(answer, tag, weak=True), scope.service_url)
+        return None
+
+    def _as_json(self, datasets: Sequence[Dataset], tag: str | None) -> Response:
+        body = orjson.dumps(datasets)
+        packed = self._packed.keep(tag, body) if tag is not None else None
+        if packed is not None:
+            return packed_answer(packed, DICOM_JSON)
+        return Response(body, content_type=DICOM_JSON)
 
     def _read(
         self, scope: Scope, target: Target, location: Location, coverage: Coverage, form: str
@@ -97,10 +124,6 @@ def _datasets(opened: Opened, target: Target) -> list[Dataset]:
         raise SiteStreamCut(opened.site.site_id, f"only {len(datasets)} datasets")
     rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, opened.service_url))
     return datasets
-
-
-def as_json(datasets: Sequence[Dataset]) -> Response:
-    return Response(orjson.dumps(datasets), content_type=DICOM_JSON)
 
 
 def as_xml(datasets: Sequence[Dataset]) -> Response:
