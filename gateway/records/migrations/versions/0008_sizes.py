@@ -7,8 +7,8 @@ as arrived; a study that is not is read again when its site says that it has com
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0010"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
