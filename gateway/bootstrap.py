@@ -215,6 +215,11 @@ def build_gateway(settings: Settings) -> Gateway:
     def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
         return dicomweb.find_study(wire, site, study_uid, deadline)
 
+    def list_held(
+        site: Site, study_uid: str, deadline: Deadline, by_uid: bool
+    ) -> Mapping[str, frozenset[str]]:
+        return dicomweb.list_held(wire, site, study_uid, deadline, by_uid)
+
     def check(study_uid: str, sites: Sequence[Site]) -> None:
         try:
             check_one_patient(records, study_uid, {site.site_id for site in sites})
@@ -226,7 +231,7 @@ def build_gateway(settings: Settings) -> Gateway:
         region_file=RegionFile(settings.region),
         wire=wire,
         pool=pool,
-        locator=Locator(find, pool, check),
+        locator=Locator(find, pool, check, list_held),
         records=records,
         stored=StoredSyntaxes(wire),
         pixels=PixelWorkers(),

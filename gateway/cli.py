@@ -29,7 +29,7 @@ from gateway.demo.samples import make_samples, sample_data
 from gateway.errors import SettingsError
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
-from gateway.model.wording import number, span
+from gateway.model.wording import number, span, volume
 from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
@@ -126,6 +126,7 @@ def sites(context: click.Context, region: Path | None, as_json: bool) -> None:
                 click.echo(f"  {name:<18}{shown(value)}")
         line = _index_line(indexed.get(site_id), utc_now(), known[site_id])
         click.echo(f"  {'index':<18}{line}")
+        click.echo(f"  {'size':<18}{_size_line(indexed.get(site_id))}")
     for site_id, state in removed.items():
         click.echo(f"{site_id}: {_removed_line(site_id, state)}")
 
@@ -151,6 +152,15 @@ def _index_line(state: IndexState | None, now: datetime, site: Site) -> str:
         return whole + aside
     age = span((now - state.read_at).total_seconds())
     return f"{whole}; прочитан {age.ru} назад / read {age.en} ago{aside}"
+
+
+def _size_line(state: IndexState | None) -> str:
+    """How large the site's studies are, as far as that is known."""
+    if state is None or not state.sized:
+        return "пока не известен / not known yet"
+    size = volume(state.size_bytes)
+    known = f"известен у исследований / known of studies: {number(state.sized)}"
+    return f"{size.ru} / {size.en}; {known}"
 
 
 def _removed_line(site_id: str, state: IndexState) -> str:

@@ -7,7 +7,7 @@ from threading import Lock
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import _index_line, main
+from gateway.cli import _index_line, _size_line, main
 from gateway.clock import utc_now
 from gateway.demo.servers import free_port
 from gateway.records.engine import open_records
@@ -61,6 +61,21 @@ def test_followed_site_shows_how_old_its_rows_are_and_what_cannot_be_read():
     assert shown(replace(state, aside=2)) == (
         whole + "; не читаются / unreadable: 2 (gateway keeper log)"
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (None, "пока не известен / not known yet"),
+        (FILLING, "пока не известен / not known yet"),
+        (
+            replace(FILLING, size_bytes=1_234_000_000_000, sized=25_000),
+            "1,2 ТБ / 1.2 TB; известен у исследований / known of studies: 25 000",
+        ),
+    ],
+)
+def test_size_is_that_of_the_studies_whose_size_is_known(state, says):
+    assert _size_line(state).replace("\u00a0", " ") == says
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ OpenAt = Callable[[Site], SiteAnswer]
 Pour = Callable[[bytes, SiteAnswer, int], int]
 """Sends a block and the next so many bytes of an answer; tells how many: all, or 0 for nothing."""
 
+IsShort = Callable[[int], bool]
+"""Whether so many parts are fewer than the site holds: the answer was cut, however it ended."""
+
 WORTH_POURING = 64 * 1024
 HEAD_BLOCK = 4 * 1024
 ABOUT_THE_FORM = frozenset({400, 406, 415, 500, 501})
@@ -37,7 +40,9 @@ ABOUT_THE_FORM = frozenset({400, 406, 415, 500, 501})
 class Opened:
     """An answer whose head has come. `first` is the first block: the holder really sends.
 
-    silent  sites that could not be asked, with the code of each: they may hold more of the study
+    silent    sites that could not be asked, with the code of each: they may hold more of the study
+    partial   it is known that the answer is not all that there is
+    is_short  judges the number of parts at the end; None where it is not known beforehand
     """
 
     site: Site
@@ -45,6 +50,8 @@ class Opened:
     first: bytes
     silent: Mapping[str, str] = field(default_factory=dict)
     service_url: str = ""
+    is_short: IsShort | None = None
+    partial: bool = False
 
 
 def open_best(
@@ -122,24 +129,26 @@ def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
 
 
 def checked_blocks(
-    opened: Opened, boundary: bytes | None, pour: Pour | None = None, least_parts: int = 0
+    opened: Opened, boundary: bytes | None, pour: Pour | None = None
 ) -> Generator[bytes, None, None]:
     """The bytes of an opened answer, untouched and checked to their end.
 
-    boundary     of the multipart body; without a length its closing delimiter must have come
-    pour         takes bytes that need not be seen; what it takes is missing from what this gives
-    least_parts  a multipart body with fewer parts was cut too
-    raises       SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
+    boundary  of the multipart body; without a length its closing delimiter must have come
+    pour      takes bytes that need not be seen; what it takes is missing from what this gives
+    raises    SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
     """
     answer = opened.answer
     watch = None
-    if boundary and (answer.ends_by_closing or least_parts):
+    if boundary and (answer.ends_by_closing or opened.is_short):
         watch = PassingParts(boundary)
     try:
         block = opened.first
         while block:
-            if watch is not None:
+            if watch is not None and not watch.closed:
                 watch.feed(block)
+                # Before its last bytes are sent: a client may believe a length or the boundary.
+                if watch.closed and opened.is_short and opened.is_short(watch.parts):
+                    raise SiteStreamCut(opened.site.site_id, f"only {watch.parts} parts")
             ahead = watch.ahead if watch is not None else answer.length or 0
             poured = pour(block, answer, ahead) if pour and ahead >= WORTH_POURING else 0
             if not poured:
@@ -148,8 +157,8 @@ def checked_blocks(
                 watch.skip(poured)
             # Behind a part stands the head of the next one, and then its bytes may be poured.
             block = answer.read(HEAD_BLOCK) if poured else answer.read()
-        if watch is not None and not (watch.closed and watch.parts >= least_parts):
-            raise SiteStreamCut(opened.site.site_id, "the closing boundary or a part is missing")
+        if watch is not None and not watch.closed:
+            raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
         if watch is None and answer.ends_by_closing and boundary is None:
             raise SiteStreamCut(opened.site.site_id, "a body without any mark of its end")
     finally:

@@ -30,6 +30,7 @@ from gateway.index.plan import (
     split_fingerprint,
 )
 from gateway.index.rows import row_of
+from gateway.index.sizes import SizeReader
 from gateway.log import log
 from gateway.model.sites import Site
 from gateway.orthanc import feed
@@ -90,6 +91,7 @@ class Follower:
         self._doubt = Doubt()
         self._aside: dict[str, Aside] = {}
         self._in_window_only = False
+        self._sizes = SizeReader(site, wire, records, pace.check_s)
 
     def step(self) -> float:
         """Do one bounded piece of work.
@@ -201,6 +203,7 @@ class Follower:
         if self._in_window_only and not self._is_in_window():
             self._sweep = None  # begins anew with the window: what was written is not read again
         if self._sweep is None:
+            self._read_sizes()
             return self._pace.follow_s
         if self._next_portion.passed:  # a bell must not make the comparison any faster
             self._go_on()
@@ -390,6 +393,14 @@ class Follower:
             facts = {"study": study.study_uid, "problem": error.code}
             log.warning("study cannot be read, put aside", site=self.site.site_id, **facts)
 
+    def _read_sizes(self) -> None:
+        """A portion of the sizes that are not known yet."""
+        if self.site.kind != "orthanc":
+            return  # DICOMweb has no word for them
+        sizes = self._sizes.read(utc_now(), in_window=self._is_in_window())
+        if sizes:
+            self._writer.save_sizes(sizes)
+
     def _try_again(self) -> None:
         """Read one of the studies that were put aside, when its time has come."""
         due = [aside.study for aside in self._aside.values() if aside.again.passed]
@@ -413,3 +424,5 @@ class Follower:
         cursor = replace(cursor, aside=len(self._aside))
         self._writer.save(cursor, rows, gone, utc_now())
         self._cursor = cursor
+        if rows:
+            self._sizes.look_soon()

@@ -1,11 +1,13 @@
 """Which sites are known to hold a study, how much of it, and whose they say it is."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
 from gateway.model.answers import Holder
 from gateway.records.engine import Records
 from gateway.records.persons import find_holders
-from gateway.records.studies import study
+from gateway.records.studies import series, study
 
 
 def load_holders(records: Records, study_uid: str) -> list[Holder]:
@@ -20,3 +22,29 @@ def load_holders(records: Records, study_uid: str) -> list[Holder]:
         counts = {row.site_id: row.instance_count for row in connection.execute(question)}
         found = list(find_holders(connection, [study_uid]))
     return [Holder(site_id, counts[site_id], 0.0, patient) for _, site_id, patient in found]
+
+
+def load_count(records: Records, site_id: str, study_uid: str, series_uid: str | None) -> int:
+    """Instances of a study, or of one series of it, at a site; 0 if the index does not know it.
+
+    raises  RecordsUnavailable
+    """
+    table = study if series_uid is None else series
+    question = sa.select(table.c.instance_count).where(
+        table.c.site_id == site_id, table.c.study_uid == study_uid
+    )
+    if series_uid is not None:
+        question = question.where(series.c.series_uid == series_uid)
+    with records.read() as connection:
+        return int(connection.scalar(question) or 0)
+
+
+def load_series(records: Records, study_uid: str) -> Mapping[str, Mapping[str, int]]:
+    """Site id -> series UID -> instances, as the index knows them; raises RecordsUnavailable"""
+    columns = (series.c.site_id, series.c.series_uid, series.c.instance_count)
+    question = sa.select(*columns).where(series.c.study_uid == study_uid)
+    found: dict[str, dict[str, int]] = {}
+    with records.read() as connection:
+        for row in connection.execute(question):
+            found.setdefault(row.site_id, {})[row.series_uid] = row.instance_count
+    return found

@@ -81,7 +81,8 @@ def plan_due(listed: Iterable[Listed], known: Mapping[str, Known]) -> list[Liste
     return [
         study
         for study in listed
-        if (row := known.get(study.study_uid)) is None or row.mark != study.mark
+        if (row := known.get(study.study_uid)) is None
+        or (row.mark, row.arriving) != (study.mark, study.arriving)
     ]
 
 

@@ -31,6 +31,7 @@ def row_of(listed: Listed, found: StudyRecord, issuer: str) -> IndexRow:
         "orthanc_id": listed.orthanc_id,
         "mark": listed.mark,
         "changed_at": listed.changed_at,
+        "arriving": listed.arriving,
         **study_columns(record),
         "series_count": _count(record, "NumberOfStudyRelatedSeries"),
         "instance_count": _count(record, "NumberOfStudyRelatedInstances"),

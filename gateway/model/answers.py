@@ -70,6 +70,11 @@ class Location:
         rest = tuple(holder for holder in self.holders if holder.site_id != site_id)
         return replace(self, holders=rest, silent={**self.silent, site_id: code})
 
+    def only(self, *site_ids: str) -> "Location":
+        """The same, of these holders alone."""
+        kept = tuple(holder for holder in self.holders if holder.site_id in site_ids)
+        return replace(self, holders=kept)
+
 
 @dataclass(frozen=True)
 class Refused:

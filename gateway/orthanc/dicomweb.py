@@ -105,6 +105,22 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
     return Holder(site.site_id, count, monotonic_s() - start, patient)
 
 
+def count_instances(
+    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
+) -> int:
+    """Instances of a study or series at the site, asked anew; 0 if there are none, or it does not
+    count them. raises SiteError
+    """
+    if series_uid is None:
+        holder = find_study(wire, site, study_uid, deadline)
+        return holder.instances if holder is not None else 0
+    path = f"{site.dicomweb_root}/studies/{study_uid}/series"
+    target = f"{path}?SeriesInstanceUID={series_uid}&includefield=00201209"
+    rows = _rows(wire, site, target, deadline)
+    named = [row for row in rows if text(row, "SeriesInstanceUID") == series_uid]
+    return (integer(named[0], "NumberOfSeriesRelatedInstances") or 0) if named else 0
+
+
 def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
     """The cheapest question that a site answers through its DICOMweb door; raises SiteError."""
     _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
@@ -128,18 +144,58 @@ def list_copies(
             if is_lenient_uid(series):
                 found[uid] = (f"/studies/{study_uid}/series/{series}/instances/{uid}",)
         return found
+    for entry in _find_instances(wire, site, study_uid, deadline):
+        uid, orthanc_id = _main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
+        path = f"/instances/{orthanc_id}"
+        if PLAIN.fullmatch(orthanc_id) and path not in found.get(uid, ()):
+            found[uid] = (*found.get(uid, ()), path)
+    return found
+
+
+def list_held(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline, by_uid: bool
+) -> dict[str, frozenset[str]]:
+    """Series UID -> its instances at the site, by SOP instance UID; {} if it has none of the study.
+
+    by_uid  False: an Orthanc may name them by its own ids, which come with the series alone; they
+            are digests of PatientID and UIDs, so the same id is the same instance everywhere
+    """
+    found: dict[str, set[str]] = {}
+    if site.kind != "orthanc":
+        query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
+        page = _search_paged(wire, site, query, deadline)
+        if page.truncated:
+            raise SiteSpeaksGarbage(site.site_id, f"more than {ROWS_LIMIT} instances of a study")
+        for row in page.rows:
+            found.setdefault(text(row, "SeriesInstanceUID"), set()).add(text(row, KEY[query.level]))
+        return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
+    keys = {"StudyInstanceUID": study_uid}
+    series = _find(wire, site, Level.SERIES, keys, deadline)
+    uids = {str(one.get("ID")): _main_tags(one).get("SeriesInstanceUID", "") for one in series}
+    if not by_uid:
+        for one in series:
+            names = one.get("Instances")
+            if isinstance(names, list):
+                found.setdefault(uids[str(one.get("ID"))], set()).update(map(str, names))
+        return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
+    for entry in _find_instances(wire, site, study_uid, deadline):
+        name = _main_tags(entry).get("SOPInstanceUID", "")
+        if is_lenient_uid(name):
+            found.setdefault(uids.get(str(entry.get("ParentSeries")), ""), set()).add(name)
+    return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
+
+
+def _find_instances(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline
+) -> Iterator[dict[str, Any]]:
+    """Orthanc's entries of all instances of a study, page by page."""
     for since in itertools.count(0, FIND_PAGE):
         part = {"Since": since, "Limit": FIND_PAGE}
         keys = {"StudyInstanceUID": study_uid}
         entries = _find(wire, site, Level.INSTANCE, keys, deadline, part)
-        for entry in entries:
-            uid, orthanc_id = _main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
-            path = f"/instances/{orthanc_id}"
-            if PLAIN.fullmatch(orthanc_id) and path not in found.get(uid, ()):
-                found[uid] = (*found.get(uid, ()), path)
+        yield from entries
         if len(entries) < FIND_PAGE:
-            break
-    return found
+            return
 
 
 def find_patients(

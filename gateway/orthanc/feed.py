@@ -35,6 +35,8 @@ PAST_THE_END = 10**12
 ALONE_S = 5.0  # for each question about a single study: one that hangs delays the others no longer
 SHARE_S = 0.5  # and so much more for each of several
 NOBODYS_UID = "1.2.826.0.1.3680043.10.999.0"
+MOST_BYTES = 2**40
+"""No study is larger: whoever says so must not spoil the sum of its site."""
 ABOUT_ONE = (SiteRefused, SiteSpeaksGarbage, SiteStreamCut, SiteTimeout)
 """Errors of a question about several studies for which one of them may be to blame."""
 ORTHANC_ID = re.compile(r"(?:[0-9a-f]{8}-){4}[0-9a-f]{8}", re.ASCII)
@@ -96,6 +98,7 @@ class Listed:
     orthanc_id  "" at a site that is no Orthanc
     mark        the same as long as the study has not changed
     record      what a list of the kind `dicomweb` has said of it already
+    arriving    images may still come: the last one is younger than Orthanc's StableAge
     """
 
     study_uid: str
@@ -103,6 +106,7 @@ class Listed:
     mark: str
     changed_at: datetime | None = None
     record: Dataset | None = None
+    arriving: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,31 @@ def read_counts(wire: Wire, site: Site, orthanc_id: str = "") -> Counts | None:
         raise SiteSpeaksGarbage(site.site_id, "statistics") from error
 
 
+def read_sizes(wire: Wire, site: Site, orthanc_id: str) -> dict[str, int]:
+    """Bytes of a study's DICOM files as they are sent, by series UID; {} if it is gone.
+
+    The same for every holder of the same images: not counted is what Orthanc stores beside them
+    (1.12 does), nor does it matter whether it compresses its storage.
+
+    raises  SiteError; one of ABOUT_ONE if the study may be to blame
+    """
+    ask = _Asker(wire, site, min(ALONE_S, site.timeouts.metadata_s))
+    sizes = {}
+    for series in _list(site, ask.get(f"/studies/{orthanc_id}/series") or b"[]"):
+        tags, series_id = series.get("MainDicomTags"), str(series.get("ID"))
+        if not isinstance(tags, dict) or not ORTHANC_ID.fullmatch(series_id):
+            raise SiteSpeaksGarbage(site.site_id, "series")
+        found = _object(site, ask.get(f"/series/{series_id}/statistics"))
+        try:
+            size = int(found["DicomUncompressedSize"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SiteSpeaksGarbage(site.site_id, "statistics") from error
+        sizes[str(tags.get("SeriesInstanceUID"))] = size
+    if not all(0 <= size < MOST_BYTES for size in (*sizes.values(), sum(sizes.values()))):
+        raise SiteSpeaksGarbage(site.site_id, "statistics")
+    return sizes
+
+
 def has_resource(wire: Wire, site: Site, level: str, orthanc_id: str) -> bool:
     """Whether the site still has that resource. raises SiteError"""
     return _get(wire, site, f"{_path(level)}/{orthanc_id}") is not None
@@ -233,7 +262,7 @@ def _listed(study: Mapping[str, Any]) -> Listed | None:
         changed_at = datetime.strptime(changed, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         changed_at = None
-    return Listed(uid, orthanc_id, changed, changed_at)
+    return Listed(uid, orthanc_id, changed, changed_at, arriving=study.get("IsStable") is False)
 
 
 def read_studies(

@@ -6,6 +6,7 @@ writes nothing, however late its thread wakes up.
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -68,6 +69,7 @@ class Known:
     mark: str
     series_count: int
     instance_count: int
+    arriving: bool = False
 
 
 class IndexWriter:
@@ -110,12 +112,7 @@ class IndexWriter:
         ]
         seen = {**mine, "first_seen_at": now}
         some = {one["series_uid"]: {**one, **seen} for row in rows for one in row.series}
-        with self._turn, self._records.write() as connection:
-            if self._fence:
-                self._fence.check(connection)
-            if self._closed:
-                raise LeaseLost(self._site_id)
-            wait_for_turn(connection)
+        with self._write(uids) as connection:
             if now is not None:
                 self._ask_for_check(connection, uids, studies, now)
             names: set[str] = set()
@@ -134,8 +131,50 @@ class IndexWriter:
                 upsert = _upsert(self._records, series, {"first_seen_at"})
                 connection.execute(upsert, [some[uid] for uid in sorted(some)])
             connection.execute(
-                _upsert(self._records, site_cursor, {"read_at"}), [_row(cursor, mine)]
+                _upsert(self._records, site_cursor, {"read_at", "size_bytes", "sized"}),
+                [_row(cursor, mine)],
             )
+
+    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
+        """Bytes of series by the UIDs of study and series; a study has those of its series.
+
+        raises  LeaseLost if another keeper leads, or after close(); RecordsUnavailable
+        """
+        studies = [{"uid": uid, "size": sum(sizes[uid].values())} for uid in sorted(sizes)]
+        inside = sorted((uid, size) for found in sizes.values() for uid, size in found.items())
+        parts = [{"uid": uid, "size": size} for uid, size in inside]
+        with self._write(sorted(sizes)) as connection:
+            for key, rows in ((study.c.study_uid, studies), (series.c.series_uid, parts)):
+                table = sa.update(key.table).values(size_bytes=sa.bindparam("size"))
+                mine = sa.and_(key.table.c.site_id == self._site_id, key == sa.bindparam("uid"))
+                connection.execute(table.where(mine), rows)
+
+    @contextmanager
+    def _write(self, uids: Sequence[str]) -> Iterator[sa.Connection]:
+        """A transaction that changes these studies; the site's total size is kept in step."""
+        with self._turn, self._records.write() as connection:
+            if self._fence:
+                self._fence.check(connection)
+            if self._closed:
+                raise LeaseLost(self._site_id)
+            wait_for_turn(connection)
+            size, sized = self._sizes_of(connection, uids)
+            yield connection
+            after, sized_after = self._sizes_of(connection, uids)
+            if (after, sized_after) != (size, sized):
+                total, count = site_cursor.c.size_bytes, site_cursor.c.sized
+                moved = {total: total + after - size, count: count + sized_after - sized}
+                mine = site_cursor.c.site_id == self._site_id
+                connection.execute(sa.update(site_cursor).where(mine).values(moved))
+
+    def _sizes_of(self, connection: sa.Connection, uids: Sequence[str]) -> tuple[int, int]:
+        """Bytes of those of these studies whose size is known, and how many these are."""
+        sizes: list[int] = []
+        for part in _parts(uids):
+            mine = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
+            known = sa.select(study.c.size_bytes).where(mine, study.c.size_bytes.is_not(None))
+            sizes += connection.execute(known).scalars()
+        return sum(sizes), len(sizes)
 
     def _ask_for_check(
         self, connection: sa.Connection, uids: Sequence[str], studies: Sequence[Mapping[str, Any]],
@@ -230,6 +269,26 @@ def forget_marks(records: Records, site_id: str) -> None:
     """The next comparison reads every study of this site again, whatever the site's list says."""
     with records.write() as connection:
         connection.execute(sa.update(study).where(study.c.site_id == site_id).values(mark=""))
+
+
+def load_unsized(
+    records: Records, site_id: str, since: datetime | None, without: Collection[str], limit: int
+) -> Sequence[tuple[str, str]]:
+    """(study UID, Orthanc's id) of studies whose size is not known, last read first.
+
+    since  None: however long ago they were read; of those still arriving, none
+    """
+    question = sa.select(study.c.study_uid, study.c.orthanc_id).where(
+        study.c.site_id == site_id,
+        study.c.size_bytes.is_(None),
+        study.c.arriving == sa.false(),
+        study.c.study_uid.not_in(without),
+    )
+    if since is not None:
+        question = question.where(study.c.indexed_at > since)
+    with records.read() as connection:
+        rows = connection.execute(question.order_by(study.c.indexed_at.desc()).limit(limit))
+        return [(row.study_uid, row.orthanc_id) for row in rows]
 
 
 def walk_known(records: Records, site_id: str) -> Iterator[list[Known]]:

@@ -52,6 +52,12 @@ study = sa.Table(
     sa.Column("odd", sa.Boolean, nullable=False),
     sa.Column("series_count", sa.Integer, nullable=False),
     sa.Column("instance_count", sa.Integer, nullable=False),
+    # The site said, when the record was read, that images may still come (Orthanc: not IsStable;
+    # other servers do not say). A copy is complete if it is not arriving and no other holder has
+    # more instances: the counts are compared at reading, by federation/locate.py and merge.py.
+    sa.Column("arriving", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Of its DICOM files as they are sent; NULL: not known yet for this state of the study.
+    sa.Column("size_bytes", sa.BigInteger),
     sa.Column("record", sa.LargeBinary, nullable=False),  # DICOM JSON, one dataset
     sa.Column("changed_at", UtcDateTime),  # the site's own time of the last change
     # What the site's list said when the record was read: as long as it says so, nothing changed.
@@ -75,6 +81,11 @@ sa.Index("study_by_uid", study.c.study_uid, *_SCOPE)
 _ODD = study.c.odd == sa.true()
 sa.Index("study_odd", study.c.odd, sqlite_where=_ODD, postgresql_where=_ODD)
 sa.Index("study_by_orthanc_id", study.c.site_id, study.c.orthanc_id)
+_UNSIZED = study.c.size_bytes.is_(None)
+sa.Index(
+    "study_unsized", study.c.site_id, study.c.indexed_at,
+    sqlite_where=_UNSIZED, postgresql_where=_UNSIZED,
+)  # fmt: skip
 
 series = sa.Table(
     "series",
@@ -86,6 +97,7 @@ series = sa.Table(
     sa.Column("modality", sa.String(16), nullable=False),
     sa.Column("series_number", sa.BigInteger),
     sa.Column("instance_count", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger),  # as that of a study; complete when its study is
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )
@@ -149,6 +161,9 @@ site_cursor = sa.Table(
     sa.Column("issuer", sa.String(64), nullable=False, server_default=sa.text("''")),
     # Studies that the site lists but cannot tell of; they are tried again.
     sa.Column("aside", sa.Integer, nullable=False, server_default="0"),
+    # Sum of study.size_bytes of the site, and of how many studies that is.
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("sized", sa.Integer, nullable=False, server_default="0"),
 )
 
 # How many rows of `study` were ever deleted, by site: whoever counts the rows sees by it whether
@@ -170,6 +185,7 @@ class IndexState:
     read_at     when its feed was last read to the end; what came later is not in the index
     swept_at    when its whole list was last compared
     aside       studies that the site lists but cannot tell of; they are tried again
+    size_bytes  of the DICOM files of `sized` studies; the sizes of the others are not known yet
     """
 
     phase: str
@@ -180,6 +196,8 @@ class IndexState:
     swept_at: datetime | None
     filled_before: int = 0
     aside: int = 0
+    size_bytes: int = 0
+    sized: int = 0
 
     @property
     def share(self) -> float:

@@ -34,7 +34,7 @@ def decoded_instances(
 
     raises  NotAcceptable if the first instance cannot be decoded; later ones cut the connection
     """
-    return _answer(_instances(opened, pixels), opened, choice, tag, "instance")
+    return _answer(instances(opened, pixels), opened, choice, tag, "instance")
 
 
 def decoded_frames(
@@ -91,7 +91,8 @@ def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[in
         raise _refused(error) from error
 
 
-def _instances(opened: Opened, pixels: PixelWorkers) -> Items:
+def instances(opened: Opened, pixels: PixelWorkers) -> Items:
+    """Each instance of an as-stored answer in Explicit VR Little Endian."""
     _, parameters = parse_content_type(opened.answer.content_type)
     boundary = check_boundary(parameters.get("boundary"))
     blocks = checked_blocks(opened, boundary)

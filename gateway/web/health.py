@@ -120,6 +120,8 @@ def _index(gateway: Gateway, site: Site) -> dict[str, object] | None:
         "read_at": state.read_at.isoformat() if state.read_at else None,
         "read_s_ago": round((now - state.read_at).total_seconds(), 1) if state.read_at else None,
         "unreadable": state.aside,
+        "size_bytes": state.size_bytes if state.sized else None,
+        "sized_studies": state.sized,
     }
 
 

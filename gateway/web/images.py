@@ -29,10 +29,12 @@ from gateway.dicom.media_types import (
 from gateway.dicom.transcode import CannotDecode, Plan, plan_transcoding
 from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteError
 from gateway.federation.retrieve import Opened
+from gateway.federation.shares import Coverage
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
 from gateway.web.decoding import decoded_frames, decoded_instances
+from gateway.web.merged import Merger
 from gateway.web.opening import (
     WHOLE_AS_STORED,
     Opener,
@@ -161,25 +163,53 @@ class Images:
                 location = location.without(error.site_id, error.code)
 
     def _give(self, scope: Scope, location: Location, wish: Wish) -> Response:
+        coverage = self._opener.coverage(scope, location, wish.target)
+        location = coverage.applied(location)
+        if coverage.shares:
+            return self._merged(scope, location, wish, coverage)
         form = f"images {wish.choice}"
-        unchanged = self._versions.not_modified(location, form)
+        sure = location.only(*coverage.complete) if coverage.complete else location
+        unchanged = None if coverage.lacking else self._versions.not_modified(sure, form)
         if unchanged is not None:
             return unchanged
-        try:
-            opened, plan = self._open(scope, location, wish)
-        except NotAcceptable:
-            decodable = wanted_syntax(wish.choice) == EXPLICIT_LE
-            if not decodable or Plan.DECODE not in wish.only_if:
-                raise
-            wish = replace(wish, only_if=frozenset({Plan.DECODE}))
-            opened, plan = self._open(scope, location, wish)
+        opened, plan = self._open_or_decode(scope, location, wish)
         tag = self._versions.tag(wish.target.study, opened.site.site_id, form)
+        if coverage.is_partial(opened.site.site_id):
+            opened, tag = replace(opened, partial=True), None
         if plan is not Plan.DECODE:
             return passed_on(opened, wish.choice, tag)
         if not wish.numbers:
             return decoded_instances(opened, wish.choice, self._pixels, tag)
         whole = replace(wish.target, below="")
         return decoded_frames(self._opener, whole, opened, wish.numbers, wish.choice, tag)
+
+    def _merged(self, scope: Scope, location: Location, wish: Wish, coverage: Coverage) -> Response:
+        """A study or series of several sites; it has no tag, for no site has its version."""
+
+        # Asked before the first byte: later a refusal could only cut the answer off.
+        sites = {share.site_id: scope.by_id[share.site_id] for share in coverage.shares}
+        if Plan.REFUSE in [self._plan(site, wish) for site in sites.values()]:
+            if wanted_syntax(wish.choice) != EXPLICIT_LE or Plan.DECODE not in wish.only_if:
+                raise NotAcceptable("Accept", "a site cannot give its part in this form")
+            wish = replace(wish, only_if=frozenset({Plan.DECODE}))
+
+        def open_share(target: Target, at: Location) -> tuple[Opened, Plan]:
+            return self._open_or_decode(scope, at, replace(wish, target=target))
+
+        def is_missing(uids: frozenset[str]) -> bool:
+            return self._opener.is_missing(scope, location, wish.target, uids)
+
+        merger = Merger(wish.target, location, coverage, open_share, self._pixels, is_missing)
+        return merger.answer()
+
+    def _open_or_decode(self, scope: Scope, location: Location, wish: Wish) -> tuple[Opened, Plan]:
+        try:
+            return self._open(scope, location, wish)
+        except NotAcceptable:
+            decodable = wanted_syntax(wish.choice) == EXPLICIT_LE
+            if not decodable or Plan.DECODE not in wish.only_if:
+                raise
+            return self._open(scope, location, replace(wish, only_if=frozenset({Plan.DECODE})))
 
     def _open(self, scope: Scope, location: Location, wish: Wish) -> tuple[Opened, Plan]:
         plans: dict[str, Plan] = {}

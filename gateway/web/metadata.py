@@ -1,21 +1,26 @@
 """Metadata (PS3.18 10.4.1.1.2) as DICOM JSON or native XML, with our own addresses in it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import orjson
 from flask import Response
 
-from gateway.dicom.attributes import Dataset, rewrite_uris
+from gateway.dicom.attributes import Dataset, rewrite_uris, text
 from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_rows
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
-from gateway.errors import SiteError
-from gateway.federation.retrieve import checked_blocks
+from gateway.errors import NoSiteAnswered, SiteError, SiteStreamCut, SiteUnreachable
+from gateway.federation.retrieve import Opened, checked_blocks
+from gateway.federation.shares import Coverage, Share
+from gateway.model.answers import Location
 from gateway.orthanc import dicomweb
-from gateway.web.opening import Opener, target_of
-from gateway.web.representation import located
-from gateway.web.scope import accepted
-from gateway.web.streaming import warn_of_silence
+from gateway.web.merged import target_of_share
+from gateway.web.opening import Opener, Target, target_of
+from gateway.web.packed import PackedBodies, packed_answer
+from gateway.web.representation import located, located_below
+from gateway.web.scope import Scope, accepted
+from gateway.web.streaming import tell_silence, warn_of_silence
 from gateway.web.versions import Versions, stamp
 
 
@@ -25,34 +30,100 @@ class Metadata:
     def __init__(self, opener: Opener, versions: Versions) -> None:
         self._opener = opener
         self._versions = versions
+        self._packed = PackedBodies()
 
     def metadata(self, site_id: str | None = None, **uids: str) -> Response:
         choice = choose_rows(accepted())
         scope = self._opener.scope(site_id)
         target = target_of(uids, "/metadata")
         location = self._opener.locate(scope, target.study)
-        form = f"metadata {choice.media_type}"
-        unchanged = self._versions.not_modified(location, form)
-        if unchanged is not None:
-            return unchanged
-        while True:
+        while True:  # nothing has been sent yet: where a holder fails the next one may do better
+            coverage = self._opener.coverage(scope, location, target)
+            location = coverage.applied(location)
+            form = f"metadata {choice.media_type}"
+            sure = location.only(*coverage.complete) if coverage.complete else location
+            whole = not (coverage.lacking or coverage.shares)
+            unchanged = self._versions.not_modified(sure, form) if whole else None
+            if unchanged is not None:
+                return unchanged
+            if whole and choice.media_type == DICOM_JSON:
+                kept = self._kept(scope, sure, form)
+                if kept is not None:
+                    return kept
+            try:
+                opened, tag, datasets = self._read(scope, target, location, coverage, form)
+                break
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
+        answer = as_xml(datasets)
+        if choice.media_type == DICOM_JSON:
+            answer = self._as_json(datasets, tag)
+        warn_of_silence(answer, opened)
+        # Weak, also for JSON: it comes compressed or not.
+        return located(stamp(answer, tag, weak=True), opened)
+
+    def _kept(self, scope: Scope, location: Location, form: str) -> Response | None:
+        """The answer that one of these holders has given before and would give again."""
+        for holder in location.holders:
+            tag = self._versions.tag(location.study_uid, holder.site_id, form)
+            packed = self._packed.find(tag) if tag is not None else None
+            if packed is not None:
+                answer = packed_answer(packed, DICOM_JSON)
+                tell_silence(answer, location.silent, scope.service_url)
+                return located_below(stamp(answer, tag, weak=True), scope.service_url)
+        return None
+
+    def _as_json(self, datasets: Sequence[Dataset], tag: str | None) -> Response:
+        body = orjson.dumps(datasets)
+        packed = self._packed.keep(tag, body) if tag is not None else None
+        if packed is not None:
+            return packed_answer(packed, DICOM_JSON)
+        return Response(body, content_type=DICOM_JSON)
+
+    def _read(
+        self, scope: Scope, target: Target, location: Location, coverage: Coverage, form: str
+    ) -> tuple[Opened, str | None, list[Dataset]]:
+        """The datasets, each instance once, and the tag of them if they are of one site.
+
+        raises  SiteError of the holder that failed; what Opener.open raises
+        """
+        if not coverage.shares:
             opened = self._opener.open(scope, target, DICOM_JSON, "metadata", location)
             # Read before the bytes: what changes meanwhile must not get the new version's tag.
             tag = self._versions.tag(target.study, opened.site.site_id, form)
+            datasets = _datasets(opened, target)
+            if coverage.is_partial(opened.site.site_id):
+                opened, tag = replace(opened, partial=True), None
+            return opened, tag, datasets
+        found: dict[str, Dataset] = {}
+        # Of a series that is split itself all is read: cheaper than one answer for each instance.
+        for site_id, series_uid in dict.fromkeys(
+            (s.site_id, s.series_uid) for s in coverage.shares
+        ):
+            part = target_of_share(target, Share(site_id, series_uid))
             try:
-                blocks = checked_blocks(opened, None)
-                datasets = dicomweb.read_metadata(opened.site, blocks, target.study)
-                break
-            except SiteError as error:  # nothing has been sent yet: the next holder may do better
-                location = location.without(opened.site.site_id, error.code)
-        rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, scope.service_url))
-        answer = as_json(datasets) if choice.media_type == DICOM_JSON else as_xml(datasets)
-        warn_of_silence(answer, opened)
-        return located(stamp(answer, tag, weak=choice.media_type != DICOM_JSON), opened)
+                opened = self._opener.open(
+                    scope, part, DICOM_JSON, "metadata", location.only(site_id)
+                )
+            except NoSiteAnswered as error:
+                code = error.silent.get(site_id, "failed")
+                raise SiteUnreachable(site_id, code) from error
+            for dataset in _datasets(opened, target):
+                found.setdefault(text(dataset, "SOPInstanceUID"), dataset)
+        missing = coverage.instances - found.keys()
+        if missing and self._opener.is_missing(scope, location, target, missing):
+            raise SiteStreamCut(opened.site.site_id, f"{len(missing)} datasets are missing")
+        return replace(opened, partial=coverage.lacking), None, list(found.values())
 
 
-def as_json(datasets: Sequence[Dataset]) -> Response:
-    return Response(orjson.dumps(datasets), content_type=DICOM_JSON)
+def _datasets(opened: Opened, target: Target) -> list[Dataset]:
+    """What a site says, with our addresses; raises SiteError"""
+    blocks = checked_blocks(opened, None)
+    datasets = dicomweb.read_metadata(opened.site, blocks, target.study)
+    if opened.is_short and opened.is_short(len(datasets)):
+        raise SiteStreamCut(opened.site.site_id, f"only {len(datasets)} datasets")
+    rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, opened.service_url))
+    return datasets
 
 
 def as_xml(datasets: Sequence[Dataset]) -> Response:

@@ -4,7 +4,8 @@ The families of resources lie in images.py, metadata.py, rendered.py and zipped.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.bootstrap import Gateway
@@ -24,9 +25,19 @@ from gateway.errors import (
     NotAcceptable,
     NotFound,
     RecordsUnavailable,
+    SiteError,
     SiteSpeaksGarbage,
 )
-from gateway.federation.retrieve import Opened, open_best
+from gateway.federation.retrieve import IsShort, Opened, open_best
+from gateway.federation.shares import (
+    Coverage,
+    complete_sites,
+    is_lacking,
+    names_of,
+    of_series,
+    plan_shares,
+)
+from gateway.index.holders import load_count, load_series
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
@@ -62,6 +73,11 @@ class Target:
         if self.instance is not None:
             path += f"/instances/{self.instance}"
         return path + self.below
+
+    @property
+    def is_of_instances(self) -> bool:
+        """Whether its answer has an item for each instance of a study or series."""
+        return self.instance is None and self.below in ("", "/metadata")
 
 
 class Opener:
@@ -121,13 +137,118 @@ class Opener:
                    asked whether it has the object at all
         """
         location = location or self.locate(scope, target.study)
+        counts: dict[str, int] = {}
+
+        def counted(site: Site) -> SiteAnswer:
+            counts[site.site_id] = self._count(site, target, location)
+            return open_at(site)
+
         has = (lambda site: self._has(site, target)) if converted else None
         try:
-            opened = open_best(location, scope.by_id, open_at, what, has)
-            return replace(opened, service_url=scope.service_url)
-        except (NotFound, NoSiteAnswered):
+            opened = open_best(location, scope.by_id, counted, what, has)
+            is_short = self._is_short(opened.site, target, counts[opened.site.site_id])
+            return replace(opened, service_url=scope.service_url, is_short=is_short)
+        except NoSiteAnswered:
             self.gateway.locator.forget(target.study)
             raise
+        except NotFound:
+            self.gateway.locator.forget(target.study)
+            again = self.locate(scope, target.study)
+            asked = {holder.site_id for holder in location.holders}
+            if asked.issuperset(holder.site_id for holder in again.holders):
+                if again.silent:  # it may be there by now
+                    raise NoSiteAnswered(again.silent) from None
+                raise
+        # It has come to a site that did not hold of the study when the holders were asked.
+        return self.open_at(scope, target, open_at, what, again, converted=converted)
+
+    def coverage(self, scope: Scope, location: Location, target: Target) -> Coverage:
+        """How a study or series lies at its holders; nothing is asked where there is only one, and
+        nobody silent who is known to hold of it.
+        """
+        if not target.is_of_instances:
+            return Coverage()
+        known = self._known_of(target, location.silent)
+        sites = [scope.by_id[h.site_id] for h in location.holders if h.site_id in scope.by_id]
+        if len(sites) < 2 and not known:
+            return Coverage()
+        deadline_s = self.gateway.settings.search_deadline_s
+        listings, silent = self.gateway.locator.listings(target.study, sites, deadline_s)
+        if silent:
+            self.gateway.locator.forget(target.study)
+            known = self._known_of(target, {**location.silent, **silent})
+        complete = complete_sites(listings, target.series)
+        split = () if complete else plan_shares(listings, target.series)
+        held = [names_of(of_series(found, target.series)) for found in listings.values()]
+        return Coverage(
+            complete=complete,
+            shares=split,
+            instances=frozenset().union(*held) if split else frozenset(),
+            silent=silent,
+            lacking=is_lacking(
+                listings,
+                target.series,
+                known,
+                was_split=self.gateway.locator.was_split(target.study),
+            ),
+        )
+
+    def _known_of(self, target: Target, silent: Mapping[str, str]) -> list[Mapping[str, int]]:
+        """What the index knows of silent sites: series UID -> instances."""
+        if not silent:
+            return []
+        try:
+            known = load_series(self.gateway.records, target.study)
+        except RecordsUnavailable:
+            return []
+        return [known[site_id] for site_id in silent if site_id in known]
+
+    def is_missing(
+        self, scope: Scope, location: Location, target: Target, uids: frozenset[str]
+    ) -> bool:
+        """Whether a holder still has one of the instances that did not come."""
+        self.gateway.locator.forget(target.study)
+        now = self.coverage(scope, location, target)
+        return bool(now.complete or now.silent or uids & now.instances)
+
+    def _count(self, site: Site, target: Target, location: Location) -> int:
+        """Instances of a study or series that the site holds before it is asked for them: as it
+        has said, as the index knows; 0 if nobody knows.
+        """
+        if not target.is_of_instances:
+            return 0
+        known = [h.instances for h in location.holders if h.site_id == site.site_id]
+        if target.series is not None:
+            known = []
+        with suppress(RecordsUnavailable):
+            records = self.gateway.records
+            known.append(load_count(records, site.site_id, target.study, target.series))
+        return max(known, default=0) or self._count_now(site, target) or 0
+
+    def _count_now(self, site: Site, target: Target) -> int | None:
+        """The same, asked of the site now; None if it does not say."""
+        deadline = Deadline(site.timeouts.search_s)
+        try:
+            return dicomweb.count_instances(
+                self.gateway.wire, site, target.study, target.series, deadline
+            )
+        except SiteError:
+            return None
+
+    def _is_short(self, site: Site, target: Target, known: int) -> IsShort | None:
+        """Fewer than were known beforehand, and no fewer than these are there still: instances may
+        have come and gone meanwhile.
+        """
+        if not known:
+            return None
+
+        def is_short(parts: int) -> bool:
+            if parts >= known:
+                return False
+            now = self._count_now(site, target)
+            return now is None or parts < now
+
+        return is_short
 
     def series_of(self, site: Site, target: Target, deadline: Deadline) -> list[Dataset]:
         """Rows of a study's series at a site, or of the one series, in order; raises SiteError."""

@@ -80,9 +80,11 @@ def single(
 
 def located(answer: Response, opened: Opened) -> Response:
     """Say where the answer's own resource lies (RFC 9110 8.7)."""
-    answer.headers["Content-Location"] = (
-        opened.service_url + request.path.partition("/dicom-web")[2]
-    )
+    return located_below(answer, opened.service_url)
+
+
+def located_below(answer: Response, service_url: str) -> Response:
+    answer.headers["Content-Location"] = service_url + request.path.partition("/dicom-web")[2]
     return answer
 
 

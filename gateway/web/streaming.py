@@ -6,7 +6,7 @@ site's socket into it (orthanc/splice.py): half the processor time of the same b
 
 import errno
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from socket import socket
 
@@ -104,7 +104,14 @@ def streamed(
 
 
 def warn_of_silence(answer: Response, opened: Opened) -> None:
-    """Say in Warning 299 which sites could not be asked: they may hold more (dicomweb.md 2.7)."""
-    for site_id, code in opened.silent.items():
-        text = f"299 {opened.service_url}: Results incomplete, no answer from {site_id} ({code})"
+    """Say in Warning 299 which sites could not be asked: they may hold more (dicomweb.md 2.7), and
+    by 206 that they are known to (PS3.18 10.4.3)."""
+    if opened.partial:
+        answer.status_code = 206
+    tell_silence(answer, opened.silent, opened.service_url)
+
+
+def tell_silence(answer: Response, silent: Mapping[str, str], service_url: str) -> None:
+    for site_id, code in silent.items():
+        text = f"299 {service_url}: Results incomplete, no answer from {site_id} ({code})"
         answer.headers.add("Warning", text)

@@ -33,6 +33,7 @@ from gateway.web.streaming import streamed
 
 NOT_IN_NAMES = re.compile(r"[^\w-]+")
 LONGEST_WORD = 40
+SeriesRows = tuple[Dataset, list[Dataset]]
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the same bytes for the same study: no file times
 
 
@@ -46,10 +47,11 @@ class Entry:
 
 def zipped(opener: Opener, scope: Scope, target: Target) -> Response:
     """The zip of everything below `target`; raises NotFound, NoSiteAnswered."""
-    entries = _after(_entries(opener, scope, target), request.args.get("after"))
+    entries, partial = _entries(opener, scope, target)
+    entries = _after(entries, request.args.get("after"))
     if not entries:
         raise NotFound("instance behind the last one")
-    first = _open(opener, scope, entries[0])
+    first = replace(_open(opener, scope, entries[0]), partial=partial)
     answer = streamed(_packed(opener, scope, entries, first), ZIP, None, first)
     name = f"{target.instance or target.series or target.study}.zip"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -121,25 +123,44 @@ class _Drain:
         return found
 
 
-def _entries(opener: Opener, scope: Scope, target: Target) -> list[Entry]:
-    """Every instance in reading order, with its name, by the best holder that answers."""
+def _entries(opener: Opener, scope: Scope, target: Target) -> tuple[Sequence[Entry], bool]:
+    """Every instance in reading order, with its name, by the best holder that answers, or by all
+    if none has the whole; and whether it is known that there is more.
+    """
     location = opener.locate(scope, target.study)
+    coverage = opener.coverage(scope, location, target)
+    location = coverage.applied(location)
     silent = dict(location.silent)
+    found: list[SeriesRows] = []
     for holder in location.holders:
         site = scope.by_id[holder.site_id]
         try:
-            found = list(name_entries(_rows(opener, site, target), target))
+            found += _rows(opener, site, target)
         except SiteError as error:
+            if coverage.shares:
+                raise  # a part is no whole
             silent[site.site_id] = error.code
             continue
-        if found:
-            return found
+        if found and not coverage.shares:
+            return list(name_entries(found, target)), coverage.is_partial(site.site_id)
+    if found:
+        return list(name_entries(_each_once(found), target)), coverage.lacking
     if silent:
         raise NoSiteAnswered(silent)
     raise NotFound("study, series or instance")
 
 
-def _rows(opener: Opener, site: Site, target: Target) -> list[tuple[Dataset, list[Dataset]]]:
+def _each_once(found: Sequence[SeriesRows]) -> list[SeriesRows]:
+    """Series that several sites hold parts of, as one."""
+    merged: dict[str, tuple[Dataset, dict[str, Dataset]]] = {}
+    for series, rows in found:
+        _, known = merged.setdefault(text(series, "SeriesInstanceUID"), (series, {}))
+        for row in rows:
+            known.setdefault(text(row, "SOPInstanceUID"), row)
+    return [(series, list(rows.values())) for series, rows in merged.values()]
+
+
+def _rows(opener: Opener, site: Site, target: Target) -> list[SeriesRows]:
     """(series, its instances), all of them in order."""
     deadline = Deadline(site.timeouts.metadata_s)
     found = []

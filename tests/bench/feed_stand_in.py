@@ -19,6 +19,7 @@ from tests.bench.stand_ins import _Door
 ROOT = "1.2.826.0.1.3680043.10.999.7"
 SERIES = 3
 IMAGES = 40
+IMAGE_BYTES = 500_000
 ENTRIES = 5  # of each study: one of itself, three of its series, one of an image
 NAMES = ("Иванов^Пётр^Ильич", "Щербакова^Юлия^Андреевна", "Gruber^Anna", "Ахметзянов^Рустам")
 
@@ -92,6 +93,8 @@ class FeedSite:
         words = path.strip("/").split("/")
         if path == "/changes":
             return self._changes(int(asked["since"]), int(asked["limit"]))
+        if words[0] == "series" and words[-1] == "statistics":
+            return {"CountInstances": IMAGES, "DicomUncompressedSize": str(IMAGES * IMAGE_BYTES)}
         if words[-1] == "statistics":
             series = SERIES * (1 if words[0] == "studies" else self.studies)
             counts = {"CountSeries": series, "CountInstances": series * IMAGES}
@@ -106,7 +109,15 @@ class FeedSite:
             last = min(since + int(asked["limit"]), self.studies)
             return [_study(number) for number in range(since + 1, last + 1)]
         if words[-1] == "series":
-            return [{"ID": f"{words[1]}.{at}", "Instances": []} for at in range(SERIES)]
+            number = int(words[1][:8], 16)
+            return [
+                {
+                    "ID": f"{words[1][:-8]}{at:08x}",
+                    "Instances": [],
+                    "MainDicomTags": {"SeriesInstanceUID": f"{ROOT}.{number}.{at}"},
+                }
+                for at in range(1, SERIES + 1)
+            ]
         return _study(int(words[1][:8], 16))
 
     def _changes(self, since: int, limit: int) -> object:

@@ -25,6 +25,7 @@ from gateway.records.words import save_words
 BATCH = 20_000
 SERIES = 3
 """Series of each study."""
+IMAGE_BYTES = 500_000
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAYS = 5 * 365
 _STEMS = """Иван Петр Сидор Смирн Кузнец Попов Васил Соколов Михайл Новик Федор Мороз Волк Алексе
@@ -105,6 +106,8 @@ class _Region:
                 "orthanc_id": f"{number:044}",
                 "series_count": SERIES,
                 "instance_count": 200,
+                "arriving": False,
+                "size_bytes": 200 * IMAGE_BYTES,
                 "record": orjson.dumps(record),
                 "mark": "",
                 "changed_at": NOW,
@@ -144,6 +147,7 @@ def _series(number: int, modality: str) -> Iterator[dict[str, Any]]:
             "study_uid": study_uid(number),
             "series_uid": uid,
             "instance_count": 60,
+            "size_bytes": 60 * IMAGE_BYTES,
             "first_seen_at": NOW,
             "record": template.replace(b"UID", uid.encode()),
             **columns,

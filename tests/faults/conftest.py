@@ -51,6 +51,15 @@ class Hospital:
             )
             answer.raise_for_status()
 
+    def delete(self, sop_uid: str) -> None:
+        """Delete one instance, past the proxy."""
+        found = requests.post(
+            f"{self.server.url}/tools/lookup", sop_uid, auth=self.server.auth, timeout=10
+        )
+        for entry in found.json():
+            path = f"{self.server.url}/instances/{entry['ID']}"
+            requests.delete(path, auth=self.server.auth, timeout=10).raise_for_status()
+
     def instances_of(self, study_uid: str) -> set[str]:
         """SOP instance UIDs that it holds of a study, asked past the proxy."""
         found = requests.post(

@@ -4,12 +4,16 @@ Orthanc sends a study without a length, so that a cut looks like an end: only th
 tells. A broken download must look broken to every client, also to one of HTTP/1.0.
 """
 
+import json
+import re
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.chaosproxy import (
     HTML,
+    Fault,
     cut,
     drips,
     hangs,
@@ -21,6 +25,7 @@ from tests.chaosproxy import (
 )
 from tests.faults.callers import raw_get
 from tests.faults.conftest import ALONE, COPIED, DEADLINE_S, TIMEOUTS
+from tests.faults.images import make_study
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -139,6 +144,15 @@ def test_what_no_site_has_is_404_only_if_all_said_so(shared, region):
     assert shared.get(path).status_code == 503
 
 
+def test_what_may_be_at_a_silent_site_is_no_404_though_the_holders_are_known(shared, region):
+    path = ALONE.path + "/series/1.2.3"
+    assert shared.get(path).status_code == 404
+    assert shared.get(ALONE.path + "/metadata").status_code == 200
+    region["gkb1"].proxy.fault = hangs
+    answer = shared.get(path)
+    assert (answer.status_code, answer.json()["sites"]) == (503, {"gkb1": "timeout"})
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -181,3 +195,55 @@ def test_downloads_go_on_after_broken_ones(shared, region):
     region["zlat"].proxy.reset()
     assert raw_get(shared.port, ALONE.path, ORIGINAL).is_whole
     wait_until(lambda: shared.open_files <= before + 6, 5, "the worker to close its sockets")
+
+
+def lies(kept: int, *, with_length: bool) -> Fault:
+    """The site's whole and well ended answer, but with fewer instances than it holds."""
+    body = b"".join(
+        b"--cut\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n"
+        for file in ALONE.files[:kept]
+    )
+    body += b"--cut--\r\n"
+    kind = 'Content-Type: multipart/related; type="application/dicom"; boundary=cut'
+    answer = http("200 OK", body, kind)
+    return says(answer if with_length else re.sub(rb"Content-Length: \d+\r\n", b"", answer))
+
+
+@pytest.mark.parametrize("below", ["", f"/series/{ALONE.series_uid}"], ids=["study", "series"])
+@pytest.mark.parametrize("with_length", [False, True], ids=["no length", "with a length"])
+@pytest.mark.parametrize("line", [ORIGINAL, "Accept: */*"], ids=["as stored", "for anybody"])
+def test_an_answer_that_lacks_instances_never_ends_politely(
+    shared, region, below, with_length, line
+):
+    """E23: its closing boundary is there, and two of three instances."""
+    region["zlat"].proxy.fault = only(
+        f"{ALONE.path}{below} ", lies(kept=2, with_length=with_length)
+    )
+    answer = raw_get(shared.port, ALONE.path + below, line)
+    assert (answer.status, answer.is_whole, answer.ended) == (200, False, "RST")
+
+
+def test_metadata_that_lack_instances_are_an_error(shared, region):
+    said = shared.get(ALONE.path + "/metadata").json()[:2]
+    lie = http("200 OK", json.dumps(said).encode(), "Content-Type: application/dicom+json")
+    region["zlat"].proxy.fault = only("/metadata", says(lie))
+    assert shared.get(ALONE.path + "/metadata").status_code == 503
+
+
+@pytest.mark.parametrize("change", ["shrinks", "grows"])
+def test_a_study_that_changes_is_given_as_it_is(shared, region, change):
+    """What was known when the holders were asked is no measure of what the site holds now."""
+    study = make_study(change, instances=3)
+    late = study.files[2:] if change == "grows" else ()
+    region["zlat"].load(replace(study, files=study.files[: 3 - len(late)]))
+    assert shared.get(study.path + "/metadata").status_code == 200
+    if change == "grows":
+        region["zlat"].load(study)
+    else:
+        region["zlat"].delete(study.sop_uids[0])
+    for below in ("", f"/series/{study.series_uid}"):
+        answer = raw_get(shared.port, study.path + below, ORIGINAL)
+        assert (answer.status, answer.is_whole, answer.ended) == (200, True, "FIN")
+        assert len(shared.get(study.path + below + "/metadata").json()) == (
+            3 if change == "grows" else 2
+        )

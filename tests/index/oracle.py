@@ -1,7 +1,7 @@
 """The oracle: compares every row of the index with what the sites themselves say by QIDO.
 
 Shares no code with what fills the index: it asks each site in its own way and compares whole
-records, counts and columns.
+records, counts and columns, and once these are equal the sizes, as far as the index knows them.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from gateway.demo.servers import OrthancServer
 from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
-from gateway.records.studies import series, study
+from gateway.records.studies import series, site_cursor, study
 
 # Rows of series do not repeat what stands in the row of their study.
 STUDY_LEVEL = {
@@ -39,6 +39,46 @@ def differences(records: Records, servers: dict[str, OrthancServer]) -> list[str
                 where = sa.select(table).where(table.c.site_id == site_id)
                 rows = {row[key]: dict(row) for row in connection.execute(where).mappings()}
             wrong += _compare(f"{site_id} {table.name}", rows, said[table.name])
+    return wrong or [line for id_ in servers for line in _wrong_sizes(records, id_, servers[id_])]
+
+
+def unknown_sizes(records: Records) -> list[str]:
+    """Studies and series whose size the index does not know."""
+    with records.read() as connection:
+        return [
+            uid
+            for key in (study.c.study_uid, series.c.series_uid)
+            for uid in connection.execute(sa.select(key).where(key.table.c.size_bytes.is_(None)))
+            .scalars()
+            .all()
+        ]
+
+
+def _wrong_sizes(records: Records, site_id: str, server: OrthancServer) -> list[str]:
+    with records.read() as connection:
+        known, inside = (
+            connection.execute(
+                sa.select(table).where(table.c.site_id == site_id, table.c.size_bytes.is_not(None))
+            )
+            .mappings()
+            .all()
+            for table in (study, series)
+        )
+        totals = sa.select(site_cursor.c.size_bytes, site_cursor.c.sized)
+        total = connection.execute(totals.where(site_cursor.c.site_id == site_id)).one_or_none()
+    expected = {}
+    with requests.Session() as session:
+        session.auth = server.auth
+        for level in ("studies", "series") if known else ():
+            for found in session.get(f"{server.url}/{level}?expand", timeout=60).json():
+                uid = found["MainDicomTags"].get("SeriesInstanceUID", found["ID"])
+                told = session.get(f"{server.url}/{level}/{found['ID']}/statistics", timeout=60)
+                expected[uid] = int(told.json()["DicomUncompressedSize"])
+    rows = {row["orthanc_id"]: row["size_bytes"] for row in known}
+    rows |= {row["series_uid"]: row["size_bytes"] for row in inside}
+    wrong = [f"{site_id} {key} has another size" for key in rows if rows[key] != expected.get(key)]
+    if total is not None and total != (sum(row["size_bytes"] for row in known), len(known)):
+        wrong.append(f"{site_id} has another size in all: {total}")
     return wrong
 
 

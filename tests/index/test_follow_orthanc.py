@@ -12,10 +12,10 @@ from gateway.index.follow import Pace
 from gateway.index.plan import NONE
 from gateway.records.indexing import load_cursor
 from gateway.records.leases import release_lease
-from gateway.records.studies import study
+from gateway.records.studies import load_index_states, study
 from tests.index.conftest import catch_up, site_of, step_until
 from tests.index.kills import delete, listed
-from tests.index.oracle import differences
+from tests.index.oracle import differences, unknown_sizes
 from tests.running import load
 from tests.studies import a_study
 
@@ -202,3 +202,24 @@ def test_name_in_a_file_without_a_character_set_is_read(server, follow, records,
     with records.read() as connection:
         keys = connection.execute(sa.select(study.c.name_key, study.c.name_latin)).all()
     assert keys == [("иванов ян", "ivanov ian")]
+
+
+def test_sizes_are_those_that_the_site_says_and_are_asked_again_after_a_change(
+    server, follow, records
+):
+    for number, images in ((1, (2, 1)), (2, (1,))):
+        load(server, a_study(number, images))
+    follower = follow(site_of(server), Pace(follow_s=0.01, check_s=0.0, studies_per_s=1e9))
+    step_until(follower, lambda: _rows(records) and not unknown_sizes(records))
+    before = load_index_states(records)["gkb1"]
+    load(server, a_study(2, (1, 4)))
+    follower.step()
+    assert _rows(records) == {"A1": 3, "A2": 5}
+    step_until(follower, lambda: not unknown_sizes(records))
+    assert differences(records, {"gkb1": server}) == []
+    delete(server, "studies", next(uid for uid in listed(server, "studies")))
+    step_until(follower, lambda: len(_rows(records)) == 1 and not unknown_sizes(records))
+    assert differences(records, {"gkb1": server}) == []
+    after = load_index_states(records)["gkb1"]
+    assert (before.sized, after.sized) == (2, 1)
+    assert 0 < after.size_bytes != before.size_bytes > 0

@@ -17,6 +17,7 @@ from gateway.records.indexing import (
     load_cursor,
     load_known,
     load_sums,
+    load_unsized,
     save_read_at,
     walk_known,
 )
@@ -142,3 +143,52 @@ def test_state_tells_how_far_a_site_is(records, writer):
 
 def test_bells_are_heard_once(records):
     assert (last_bell(records), load_bells(records, 0)) == (0, (0, frozenset()))
+
+
+def _sizes(records, key):
+    with records.read() as connection:
+        return dict(connection.execute(sa.select(key, key.table.c.size_bytes)).all())
+
+
+def test_size_of_a_site_follows_its_studies(records, writer):
+    def total():
+        state = load_index_states(records)["gkb1"]
+        return state.size_bytes, state.sized
+
+    writer.save(CURSOR, [a_row(1), a_row(2)], now=NOW)
+    assert total() == (0, 0)
+    writer.save_sizes({"1.2.1": {"1.2.1.0": 5, "1.2.1.1": 7}, "1.2.2": {"1.2.2.0": 100}})
+    assert _sizes(records, study.c.study_uid) == {"1.2.1": 12, "1.2.2": 100}
+    assert _sizes(records, series.c.series_uid) == {
+        "1.2.1.0": 5, "1.2.1.1": 7, "1.2.2.0": 100, "1.2.2.1": None,
+    }  # fmt: skip
+    assert total() == (112, 2)
+    writer.save(replace(CURSOR, seq=6), [a_row(1, "later")], now=NOW)  # its size is another one now
+    assert _sizes(records, study.c.study_uid) == {"1.2.1": None, "1.2.2": 100}
+    assert total() == (100, 1)
+    writer.save(CURSOR, [], ["1.2.2"], NOW)
+    assert total() == (0, 0)
+
+
+def test_who_leads_no_longer_writes_no_size(records, writer):
+    writer.save(CURSOR, [a_row(1)], now=NOW)
+    assert a_fence(records, "other", NOW + timedelta(seconds=61)).number
+    with pytest.raises(LeaseLost):
+        writer.save_sizes({"1.2.1": {"1.2.1.0": 5}})
+    assert _sizes(records, study.c.study_uid) == {"1.2.1": None}
+
+
+def test_studies_without_a_size_are_found_newest_first(records, writer):
+    for minute, number in enumerate((3, 1, 2, 4)):
+        row = a_row(number)
+        row = replace(row, study={**row.study, "arriving": number == 4})
+        writer.save(CURSOR, [row], now=NOW + timedelta(minutes=minute))
+    writer.save_sizes({"1.2.1": {"1.2.1.0": 1}})
+
+    def unsized(since=None, without=(), limit=9):
+        return [uid for uid, _ in load_unsized(records, "gkb1", since, without, limit)]
+
+    assert unsized() == ["1.2.2", "1.2.3"]
+    assert unsized(limit=1) == ["1.2.2"]
+    assert unsized(without={"1.2.2"}) == ["1.2.3"]
+    assert unsized(since=NOW) == ["1.2.2"]

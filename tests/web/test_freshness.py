@@ -175,3 +175,12 @@ def test_instances_of_a_holder_that_answers_are_whole_whoever_else_is_silent(tmp
         answer = ask(gateway, f"/dicom-web/studies/{U}.3/instances")
         assert (uids(answer, "SOPInstanceUID"), sentences(answer)) == (["3.1.1"], [])
         assert head_of(answer)["failed"] == "0"
+
+
+def test_status_tells_the_size_of_what_is_sized(gateway):
+    follow(gateway, "zlat", size_bytes=5 * 10**9, sized=2)
+    told = {
+        site["id"]: (site["index"]["size_bytes"], site["index"]["sized_studies"])
+        for site in ask(gateway, "/status/sites").get_json()["sites"]
+    }
+    assert told == dict.fromkeys(ROWS, (None, 0)) | {"zlat": (5 * 10**9, 2)}

@@ -6,8 +6,8 @@ Studies that were read before have to be read again: what is new stands in no re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0004"
 
 MOMENT = sa.DateTime(timezone=True)
 ORDERED = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")

@@ -1,0 +1,171 @@
+"""Studies that no site holds whole are served whole, each instance once (PS3.18 10.4)."""
+
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+
+import pydicom
+import pytest
+import requests
+from pydicom.uid import JPEG2000Lossless
+
+from gateway.demo.servers import Program
+from gateway.dicom.attributes import text
+from tests.conftest import StartOrthanc
+from tests.journeys.conftest import Region, start_region
+from tests.journeys.test_retrieve_journey import AS_STORED, parts, path_of
+from tests.running import load
+from tests.studies import ROOT, Instance, a_study, an_instance
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+# Study 70: series 1 overlaps, series 2 is at one site, series 3 at the other.
+OVERLAPPING = a_study(70, (3, 2, 1))
+# Study 71: as many instances of one series at each site, and none at both.
+HALVES = a_study(71, (2,))
+# Study 72: stored in different transfer syntaxes; the same image once again as 1.
+MIXED = [an_instance(72, number=1, syntax=JPEG2000Lossless), an_instance(72, number=2)]
+COPIED = a_study(73, (2,))
+WHOLE = {70: OVERLAPPING, 71: HALVES, 72: MIXED, 73: COPIED}
+CONTENT = {
+    "gkb1": [*OVERLAPPING[:2], *OVERLAPPING[3:5], HALVES[0], MIXED[0], *COPIED],
+    "magnit": [*OVERLAPPING[1:3], OVERLAPPING[5], HALVES[1], MIXED[1], *COPIED],
+}
+
+
+@pytest.fixture(scope="module")
+def split(
+    orthanc_generation: str,
+    start_orthanc: StartOrthanc,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Region]:
+    """Two hospitals and a keeper that has read both; tests leave it as it was."""
+    for region in start_region(
+        orthanc_generation, start_orthanc, tmp_path_factory, CONTENT, home="gkb1"
+    ):
+        folder = region.gateway.folder
+        command = [sys.executable, "-m", "gateway.cli", "keeper"]
+        keeper = Program(
+            "keeper",
+            [*command, "--region", str(folder / "region.toml")],
+            folder / "keeper.log",
+            environ={
+                **os.environ,
+                "GATEWAY_STATE_DIR": str(folder / "state"),
+                "GATEWAY_REDIS_URL": "redis://127.0.0.1:1/0",
+            },
+        )
+        keeper.launch()
+        try:
+            wait_until(lambda region=region: all_read(region), 60, "the index")
+            yield region
+        finally:
+            keeper.stop()
+
+
+def all_read(region: Region) -> bool:
+    sites = requests.get(region.gateway.url + "/status/sites", timeout=30).json()["sites"]
+    return all(site["index"] and site["index"]["phase"] == "following" for site in sites)
+
+
+def stored(instances: list[Instance]) -> list[bytes]:
+    return sorted(instance.data for instance in instances)
+
+
+def uids_of(answer: requests.Response) -> list[str]:
+    return sorted(text(row, "SOPInstanceUID") for row in answer.json())
+
+
+@pytest.mark.parametrize("number", WHOLE)
+def test_a_study_of_two_sites_comes_whole_and_each_instance_once(
+    split: Region, number: int
+) -> None:
+    found = parts(split, f"/studies/{ROOT}.{number}", AS_STORED)
+    assert sorted(data for _, data in found) == stored(WHOLE[number])
+
+
+@pytest.mark.parametrize("series", [1, 2, 3])
+def test_a_series_comes_whole_wherever_it_lies(split: Region, series: int) -> None:
+    path = f"/studies/{ROOT}.70/series/{ROOT}.70.{series}"
+    wanted = [i for i in OVERLAPPING if i.series_uid.endswith(f".{series}")]
+    assert sorted(data for _, data in parts(split, path, AS_STORED)) == stored(wanted)
+    metadata = split.gateway.get(path + "/metadata")
+    assert uids_of(metadata) == sorted(i.instance_uid for i in wanted)
+
+
+@pytest.mark.parametrize("number", WHOLE)
+def test_metadata_of_two_sites_are_one_list(split: Region, number: int) -> None:
+    answer = split.gateway.get(f"/studies/{ROOT}.{number}/metadata")
+    assert (answer.status_code, uids_of(answer)) == (
+        200,
+        sorted(instance.instance_uid for instance in WHOLE[number]),
+    )
+
+
+def test_every_instance_can_be_had_alone(split: Region) -> None:
+    found = [parts(split, path_of(instance), AS_STORED)[0][1] for instance in OVERLAPPING]
+    assert found == [instance.data for instance in OVERLAPPING]
+
+
+def test_parts_of_several_codings_come_in_one(split: Region) -> None:
+    files = [pydicom.dcmread(io.BytesIO(data)) for _, data in parts(split, f"/studies/{ROOT}.72")]
+    assert sorted((f.file_meta.TransferSyntaxUID, f.PixelData) for f in files) == sorted(
+        ("1.2.840.10008.1.2.1", instance.pixels) for instance in MIXED
+    )
+
+
+def test_a_form_that_one_site_cannot_give_is_refused_before_the_first_byte(split: Region) -> None:
+    accept = f'multipart/related; type="application/dicom"; transfer-syntax={JPEG2000Lossless}'
+    answer = split.gateway.get(f"/studies/{ROOT}.72", headers={"Accept": accept})
+    assert answer.status_code == 406
+
+
+def test_a_zip_of_two_sites_holds_each_instance_once(split: Region) -> None:
+    answer = split.gateway.get(f"/studies/{ROOT}.70", headers={"Accept": "application/zip"})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        found = [archive.read(name) for name in archive.namelist()]
+    assert sorted(found) == stored(OVERLAPPING)
+
+
+def test_what_has_just_come_to_another_site_is_found(split: Region) -> None:
+    """The gateway remembers who holds a study; what it remembers is no reason for a 404."""
+    here, there = a_study(74, (1, 1))
+    load(split.servers["gkb1"], [here])
+    series = f"/studies/{ROOT}.74/series/{there.series_uid}"
+    assert split.gateway.get(path_of(here)).status_code == 200
+    load(split.servers["magnit"], [there])
+    assert [data for _, data in parts(split, series, AS_STORED)] == [there.data]
+    found = parts(split, f"/studies/{ROOT}.74", AS_STORED)
+    assert sorted(data for _, data in found) == stored([here, there])
+
+
+def test_what_only_a_silent_site_holds_is_told_and_never_404(split: Region) -> None:
+    study = f"/studies/{ROOT}.70"
+    for number in (70, 71):
+        assert split.gateway.get(f"/studies/{ROOT}.{number}/metadata").status_code == 200
+    split.servers["magnit"].kill()
+    try:
+        for below in ("", f"/series/{ROOT}.70.1"):
+            answer = split.gateway.get(study + below, headers={"Accept": AS_STORED})
+            assert (answer.status_code, "magnit" in answer.headers["Warning"]) == (206, True)
+            partial = split.gateway.get(study + below + "/metadata")
+            held = {i.instance_uid for i in CONTENT["gkb1"] if i.study_uid == f"{ROOT}.70"}
+            if below:
+                held = {uid for uid in held if uid.startswith(f"{ROOT}.70.1.")}
+            assert (partial.status_code, uids_of(partial)) == (206, sorted(held))
+        half = split.gateway.get(f"/studies/{ROOT}.71")  # as many as the other half
+        assert half.status_code == 206
+        packed = split.gateway.get(study, headers={"Accept": "application/zip"})
+        assert packed.status_code == 206
+        for below in (f"/series/{ROOT}.70.3", path_of(OVERLAPPING[2]).removeprefix(study)):
+            for form in ("", "/metadata"):
+                silent = split.gateway.get(study + below + form)
+                assert (silent.status_code, "Retry-After" in silent.headers) == (503, True)
+        copied = parts(split, f"/studies/{ROOT}.73", AS_STORED)  # 200: nothing of it is missing
+        assert sorted(data for _, data in copied) == stored(COPIED)
+    finally:
+        split.servers["magnit"].start()
+    wait_until(lambda: split.gateway.get(study).status_code == 200, 60, "its return")
