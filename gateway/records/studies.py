@@ -21,7 +21,7 @@ def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
 
 
 def _made_of_record(name: str) -> sa.Column[str]:
-    """A column that migration 0006 added: empty until the record is read again."""
+    """A column that migration 0005 added: empty until the record is read again."""
     return sa.Column(name, _ordered(), nullable=False, server_default=sa.text("''"))
 
 

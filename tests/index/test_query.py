@@ -224,3 +224,33 @@ def test_a_search_that_reads_too_many_records_is_refused(index, monkeypatch, par
         assert refused.value.field == "StudyDescription"
     else:
         assert len(find_page(index, query, SITES, None).uids) == found
+
+
+@pytest.mark.parametrize("params", [[], [("SeriesInstanceUID", "1.2.1.1")]], ids=["all", "one"])
+def test_no_search_for_series_reads_all_series(tmp_path, params):
+    """By SQLite's own plans: with hundreds of sites only the UID leads to the row of a series."""
+    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
+    migrate(records)
+    above = element("StudyInstanceUID", "1.2.1")
+    inside = element("SeriesInstanceUID", "1.2.1.1")
+    fill(records, [("gkb1", "1.2.1", above, START)], [("gkb1", "1.2.1.1", "1.2.1", inside, START)])
+    asked = []
+
+    def note(_connection, _cursor, statement, values, _context, _many):
+        if statement.startswith("SELECT"):
+            asked.append((statement, values))
+
+    sa.event.listen(records.engine, "after_cursor_execute", note)
+    sites = [f"site-{number}" for number in range(300)] + ["gkb1"]
+    query = parse_query(Level.SERIES, params, max_results=10)
+    assert find_page(records, query, sites).uids == ("1.2.1.1",)
+    sa.event.remove(records.engine, "after_cursor_execute", note)
+    with records.read() as connection:
+        steps = {
+            row[3]
+            for statement, values in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        }
+    records.close()
+    assert [step for step in steps if step.startswith("SCAN series")] == []
+    assert any("series_by_uid" in step for step in steps), steps
