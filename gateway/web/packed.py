@@ -12,7 +12,7 @@ from threading import Lock
 import gevent
 from flask import Response, request
 
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 32 * 2**20  # for the common address, and once more for those of single hospitals
 LARGEST = 32 * 2**20  # before it is compressed; some 8,000 instances
 
 
