@@ -23,7 +23,7 @@ from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
 from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
-from gateway.records.studies import series, study
+from gateway.records.studies import series, site_cursor, study
 
 KEPT = {
     Level.STUDY: frozenset(STUDY_FIELDS.split(",")),
@@ -93,7 +93,9 @@ def find_page(
         clean = [] if odd is None else [study.c.odd == sa.false()]
         terms = [*scope, *selection.terms, *clean]
         few = None
-        if selection.few is not None or len(site_ids) <= FEW_SITES:
+        if selection.few is not None or (
+            len(site_ids) <= FEW_SITES and _may_be_few(connection, selection, site_ids)
+        ):
             few = [*scope, *(selection.few or selection.terms), *clean]
         find = _select if selection.exact else _judge
         places, total = find(connection, query, terms, few, need)
@@ -266,6 +268,14 @@ def _select(
         if uids > need:
             return places, None
         most *= 4
+
+
+def _may_be_few(connection: sa.Connection, selection: Selection, site_ids: Sequence[str]) -> bool:
+    """False if everything that these sites hold is asked for, and that is known to be much."""
+    if selection.terms:
+        return True
+    held = sa.select(sa.func.sum(site_cursor.c.filled)).where(site_cursor.c.site_id.in_(site_ids))
+    return (connection.execute(held).scalar_one() or 0) <= MANY
 
 
 def _is_small(connection: sa.Connection) -> bool:

@@ -1,5 +1,6 @@
 """The index gives exactly what a slow list of all records gives."""
 
+from collections import Counter
 from datetime import timedelta
 from random import Random
 
@@ -18,6 +19,7 @@ from gateway.records.studies import (
     modality_set,
     patient_name,
     series,
+    site_cursor,
     study,
     word_ending,
     word_of_name,
@@ -49,9 +51,17 @@ def index(database_url):
 
 def fill(index, studies, all_series=()):
     with index.write() as connection:
-        for table in (series, study, patient_name, word_of_name, word_ending, modality_set):
+        words = (patient_name, word_of_name, word_ending, modality_set)
+        for table in (series, study, *words, site_cursor):
             connection.execute(sa.delete(table))
         rows = [study_row(*held) for held in studies]
+        filled = Counter(row["site_id"] for row in rows)
+        read = {"seq": 1, "fingerprint": "", "phase": "following", "fill_began_at": START}
+        cursors = [
+            {"site_id": site_id, "filled": count, "to_fill": count, **read}
+            for site_id, count in filled.items()
+        ]
+        connection.execute(sa.insert(site_cursor), cursors)
         connection.execute(sa.insert(study), rows)
         save_words(index, connection, rows)
         if all_series:
