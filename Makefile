@@ -7,7 +7,7 @@ help:
 	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=)'
 	@echo 'make demo-reset  empty the data folder of that region'
 	@echo 'make test        style, types, floors and all tests, on real servers'
-	@echo 'make bench       how fast: against Orthanc, and over a large index (BENCH=--quick: 5 minutes)'
+	@echo 'make bench       how fast: against Orthanc, over a large index, of the keeper (BENCH=--quick)'
 	@echo 'make lint        style, types and floors only'
 	@echo 'make lock        write .ci/requirements.lock anew from pyproject.toml'
 
@@ -41,6 +41,7 @@ bench:
 	@.ci/install test
 	@$(BIN)/python -m tests.bench $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.index $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.follow $(BENCH) || failed=1; \
 	exit $${failed:-0}
 
 lock:

@@ -77,8 +77,11 @@ def measure_fill(studies: int, url: str) -> None:
 @click.option("--studies", default=20_000, show_default=True, help="Of the stand-in; 0: no fill.")
 @click.option("--found", default=40, show_default=True, help="Studies to look for; 0: none.")
 @click.option("--database", default="", help="URL of an empty database for the fill, else SQLite.")
-def main(studies: int, found: int, database: str) -> None:
+@click.option("--quick", is_flag=True, help="A tenth of each.")
+def main(studies: int, found: int, database: str, quick: bool) -> None:
     """Print what following costs the keeper, and how soon search finds what was stored."""
+    if quick:
+        studies, found = studies // 10, found // 10
     with tempfile.TemporaryDirectory(prefix="gateway-follow-") as folder:
         if studies:
             measure_fill(studies, database or f"sqlite:///{folder}/gateway.db")
