@@ -149,15 +149,15 @@ class Gateway:
         known  sites whose rows are in the index: of these one that was silent when it was last
                asked is not waited for, so that a dead hospital costs no search its deadline
         """
-        quiet = {
-            site.site_id: code
-            for site in sites
-            if site.site_id in known and (code := self._last_silence(site))
-        }
-        awaited = [site for site in sites if site.site_id not in quiet]
+        quiet: dict[str, str] = {}
+        awaited: list[Site] = []
         for site in sites:
-            if site.site_id in quiet:
+            code = self._last_silence(site) if site.site_id in known else ""
+            if code:
+                quiet[site.site_id] = code
                 self._try_again(site, query)
+            else:
+                awaited.append(site)
         deadline_s = self.settings.search_deadline_s
         pages, silent, shown = gather(
             query, awaited, self._ask, self._describe, self.pool, deadline_s

@@ -3,6 +3,7 @@
 With hundreds of sites these few loops would cost a search more than the search itself.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,10 +44,33 @@ class Coverage:
         )
 
     @cached_property
-    def _oldest(self) -> datetime | None:
-        """When the feed that was read longest ago was read; None if one has not been read."""
-        times = [at for at in self.read_at.values() if at is not None]
-        return min(times) if len(times) == len(self.sites) and not self.filling else None
+    def _unread(self) -> list[Site]:
+        """Sites whose rows are not all there yet, whenever they were read."""
+        return [
+            site
+            for site in self.sites
+            if self.read_at.get(site.site_id) is None or site.site_id in self.filling
+        ]
+
+    @cached_property
+    def _by_age(self) -> tuple[list[datetime], list[Site]]:
+        """The other sites, with when their feeds were read, the longest ago first."""
+        unread = {site.site_id for site in self._unread}
+        dated = [
+            (at, site)
+            for site in self.sites
+            if site.site_id not in unread and (at := self.read_at[site.site_id]) is not None
+        ]
+        dated.sort(key=lambda pair: pair[0])
+        return [at for at, _ in dated], [site for _, site in dated]
+
+    @cached_property
+    def as_known(self) -> Mapping[str, str]:
+        """How old what is known of each site is, in words for a Warning."""
+        return {
+            site_id: f"at {at:%Y-%m-%dT%H:%M:%SZ}" if at else "before"
+            for site_id, at in self.read_at.items()
+        }
 
     def is_fresh(self, site_id: str, since: datetime) -> bool:
         """Whether all that the site had at `since` is in the index."""
@@ -55,6 +79,5 @@ class Coverage:
 
     def stale(self, since: datetime) -> list[Site]:
         """The sites that are not."""
-        if self._oldest is not None and self._oldest >= since:
-            return []
-        return [site for site in self.sites if not self.is_fresh(site.site_id, since)]
+        times, dated = self._by_age
+        return [*self._unread, *dated[: bisect_left(times, since)]]

@@ -6,7 +6,7 @@ OFFLINE, with a warning that says how old they are (design.md 3.1).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -60,7 +60,8 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
         live, silent, shown = gateway.gather(whole, stale, states)
-    silent = dict(sorted((silent | _fell_silent(gateway, coverage, live)).items()))
+    silent |= _fell_silent(gateway, coverage, live.keys() | silent.keys())
+    silent = dict(sorted(silent.items()))
     read_at = {site_id: at for site_id, at in coverage.read_at.items() if site_id not in live}
     indexed = list(read_at)
     untold = (
@@ -144,14 +145,15 @@ def _with_linked(gateway: Gateway, query: Query) -> Query:
         return replace(query, notes=(*query.notes, note))
 
 
-def _fell_silent(
-    gateway: Gateway, coverage: Coverage, live: Mapping[str, SitePage]
-) -> dict[str, str]:
-    """Sites that failed us after the keeper had read them: their fresh rows cannot be opened."""
+def _fell_silent(gateway: Gateway, coverage: Coverage, told: Collection[str]) -> dict[str, str]:
+    """Sites that failed us after the keeper had read them: their fresh rows cannot be opened.
+
+    told  sites of which this search knows already whether they answer
+    """
     found = {}
     now, now_s = utc_now(), monotonic_s()  # together: two ages are compared
     for site_id in gateway.wire.fallen():
-        if site_id in live or site_id not in coverage.states:
+        if site_id in told or site_id not in coverage.states:
             continue
         standing = gateway.wire.standing(coverage.by_id[site_id])
         if standing.answers or standing.last_failure_at is None:
@@ -182,6 +184,7 @@ def _ages(
     coverage: Coverage, live: Mapping[str, SitePage], silent: Mapping[str, str]
 ) -> Iterator[str]:
     """What the index cannot promise, in words for Warning 299."""
+    as_known = coverage.as_known
     for site_id in sorted(coverage.filling | (silent.keys() & coverage.states.keys())):
         state = coverage.states[site_id]
         if site_id in coverage.filling:
@@ -191,5 +194,4 @@ def _ages(
             else:
                 yield f"Results incomplete, {filling}"
         if site_id in silent:
-            known = f"at {state.read_at:%Y-%m-%dT%H:%M:%SZ}" if state.read_at else "before"
-            yield f"The studies of {site_id} are listed as they were known {known}"
+            yield f"The studies of {site_id} are listed as they were known " + as_known[site_id]

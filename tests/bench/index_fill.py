@@ -4,7 +4,8 @@ Columns are made by gateway/index/columns.py as the keeper makes them; only the 
 is another (bulk load, indexes last), because filling is not what is measured.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -176,14 +177,16 @@ def fill(records: Records, studies: int, sites: int = 300, seed: int = 1) -> Non
             index.drop(connection)
     rows = _Region(studies, sites, seed).rows()
     named: set[tuple[str, str]] = set()
+    held: Counter[str] = Counter(dict.fromkeys(site_names(sites), 0))
     with _loading(records) as connection:
         while some := list(islice(rows, BATCH)):
             _load(connection, study, [row for row, _ in some])
+            held.update(row["site_id"] for row, _ in some)
             named |= {(row["name_key"], row["modalities"]) for row, _ in some}
             _load(connection, series, [one for _, inside in some for one in inside])
-        words = [{"name_key": name, "modalities": held} for name, held in sorted(named)]
+        words = [{"name_key": name, "modalities": of} for name, of in sorted(named)]
         save_words(records, connection, words)
-        follow_all(connection, site_names(sites))
+        _follow_all(connection, held)
     with records.write() as connection:
         for index in indexes:
             index.create(connection)
@@ -193,14 +196,15 @@ def fill(records: Records, studies: int, sites: int = 300, seed: int = 1) -> Non
             alone.execute(sa.text("VACUUM ANALYZE"))
 
 
-def follow_all(connection: sa.Connection, site_ids: Iterable[str]) -> None:
+def _follow_all(connection: sa.Connection, held: Mapping[str, int]) -> None:
     """As the keeper leaves it: every site was read to the end."""
     rows = [
         {
-            "site_id": site_id, "seq": 1, "fingerprint": "", "phase": "following", "filled": 0,
-            "to_fill": 0, "fill_began_at": NOW, "read_at": NOW, "swept_at": NOW,
+            "site_id": site_id, "seq": 1, "fingerprint": "", "phase": "following",
+            "filled": count, "to_fill": count, "fill_began_at": NOW,
+            "read_at": NOW, "swept_at": NOW,
         }
-        for site_id in site_ids
+        for site_id, count in held.items()
     ]  # fmt: skip
     connection.execute(sa.insert(site_cursor), rows)
 
