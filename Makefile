@@ -27,7 +27,8 @@ test:
 	$(BIN)/ruff format --check . || failed=1; \
 	$(BIN)/mypy || failed=1; \
 	$(BIN)/lint-imports || failed=1; \
-	$(BIN)/python -m pytest || failed=1; \
+	$(BIN)/python -m pytest -m alone || failed=1; \
+	$(BIN)/python -m pytest -m 'not alone' || failed=1; \
 	exit $${failed:-0}
 
 lint:

@@ -17,7 +17,7 @@ from tests.faults.conftest import GatewayProcess, end
 from tests.faults.images import make_study
 from tests.nginx import Nginx
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 STREAMS = 200
 SLOTS = 16

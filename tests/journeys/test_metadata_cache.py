@@ -11,7 +11,7 @@ from tests.running import RunningGateway, load, start_gateway
 from tests.studies import ROOT, a_study
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 PATH = f"/studies/{ROOT}.1/series/{ROOT}.1.1/metadata"
 
