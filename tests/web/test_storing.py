@@ -8,6 +8,7 @@ import gevent
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from structlog.testing import capture_logs
 
 from gateway.bootstrap import Gateway
 from gateway.dicom.store_response import (
@@ -136,14 +137,12 @@ def test_refusals_of_a_study_are_one_alarm_of_each_kind(tmp_path: Path) -> None:
         }
 
 
-def test_a_database_that_is_away_costs_the_alarm_and_not_the_answer(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_database_that_is_away_costs_the_alarm_and_not_the_answer() -> None:
     records = open_records("postgresql://nobody@127.0.0.1:1/nothing")
-    raise_alarms(records, [result(1, 1, DUPLICATE)])
+    with capture_logs() as said:
+        raise_alarms(records, [result(1, 1, DUPLICATE)])
     records.close()
-    said = capsys.readouterr()
-    assert "alarms of a store are not kept" in said.out + said.err
+    assert [line["event"] for line in said] == ["alarms of a store are not kept"]
 
 
 def test_a_full_disk_is_told_by_the_write_that_meets_it() -> None:
