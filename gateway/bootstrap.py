@@ -231,7 +231,7 @@ def build_gateway(settings: Settings) -> Gateway:
         region_file=RegionFile(settings.region),
         wire=wire,
         pool=pool,
-        locator=Locator(find, pool, check, list_held),
+        locator=Locator(find, pool, check, list_held, wire.slice_s),
         records=records,
         stored=StoredSyntaxes(wire),
         pixels=PixelWorkers(),

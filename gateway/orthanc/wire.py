@@ -31,6 +31,7 @@ from gateway.errors import (
     SiteUnreachable,
     SiteUntrusted,
 )
+from gateway.model.pace import Pace
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
@@ -52,6 +53,8 @@ class SiteAnswer:
 
     Whether it was an answer at all is told to the breaker once: `with` tells it by how its block
     ends, a stream when its first block has come.
+
+    came  bytes of the body that were read or poured until now
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class SiteAnswer:
         self.content_type = self.headers.get("content-type", "")
         self.length: int | None = response.length
         self.length_of_body = self.length
+        self.came = 0
         self.chunked = bool(response.chunked)
         self._response = response
         self._connection = connection
@@ -110,6 +114,7 @@ class SiteAnswer:
             raise self._cut(error) from error
         # read1 empties the buffer that the head was read with, and does not fill it again.
         self._buffered = self._buffered and size < HEAD_BUFFER
+        self.came += len(block)
         if before is not None:
             self.length = before - len(block)
         if not block:
@@ -137,6 +142,7 @@ class SiteAnswer:
             return 0
         except Ended as error:
             raise self._cut(error) from error
+        self.came += count
         if self.length is not None:
             self.length -= count
             if not self.length:
@@ -196,11 +202,12 @@ class SiteAnswer:
 
 
 class _Post:
-    """What we keep for one site: its breaker, our slots there, its idle connections."""
+    """What we keep for one site: its breaker, its pace, our slots there, its idle connections."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.standing = Standing()
+        self.pace = Pace()
         self.slots = Slots(SLOTS_PER_SITE)
         self.body_slots = Slots(SLOTS_FOR_BODIES)
         self.idle: deque[Connection] = deque()
@@ -228,6 +235,10 @@ class Wire:
     def standing(self, site: Site) -> Standing:
         """How the site stands with this process; nothing is asked."""
         return self._post(site).standing
+
+    def slice_s(self, site: Site) -> float | None:
+        """Seconds that an image from the site is likely to take; None if nothing is known."""
+        return self._post(site).pace.slice_s(monotonic_s())
 
     def fallen(self) -> list[str]:
         """Ids of the sites of whom the last that this process knows is a failure."""
@@ -266,12 +277,17 @@ class Wire:
         slots = [post.slots] + ([post.body_slots] if carries_pixels else [])
         _take(slots, site.site_id, min(deadline.remaining_s(), site.timeouts.first_byte_s))
         start = monotonic_s()
+        timed = carries_pixels and method == "GET"
+        if timed:
+            post.pace.asked(start)
         try:
             connection, response = self._exchange(
                 site, post, method, target, headers, body, deadline, answer_s
             )
         except SiteError as error:
             _give_back(slots)
+            if timed:  # a refusal is quick, but brings nothing
+                post.pace.began(deadline.total_s)
             at_once = isinstance(error, SiteUntrusted)
             post.standing.failed(monotonic_s(), error.code, at_once=at_once)
             raise
@@ -279,14 +295,22 @@ class Wire:
             _give_back(slots)
             raise
 
+        seconds = monotonic_s() - start
+        # Orthanc reads every file to list metadata: that says nothing of how near it is.
+        timed = timed and response.status == 200 and not _is_json(response)
+        if timed:
+            post.pace.began(seconds)
+        waited_s = connection.reader.waited_s
+
         def release(reusable: Connection | None) -> None:
+            if timed:
+                took_s = monotonic_s() - start - seconds
+                post.pace.moved(answer.came, connection.reader.waited_s - waited_s, took_s)
             if reusable is None or self._posts.get(site.site_id) is not post:
                 connection.close()
             else:
                 post.keep(reusable)
             _give_back(slots)
-
-        seconds = monotonic_s() - start
 
         def judge(error: SiteError | None) -> None:
             if error is None or (
@@ -441,6 +465,10 @@ def _send_chunked(
                 return False
     sock.sendall(b"0\r\n\r\n")
     return True
+
+
+def _is_json(response: HeadParsed) -> bool:
+    return "json" in response.fields.get("content-type", "")
 
 
 def _take(slots: Sequence[Slots], site_id: str, wait_s: float) -> None:
