@@ -97,7 +97,7 @@ class Locator:
         seconds: dict[str, float] = {}
         for holder in location.holders:
             measured = self._slice_s(by_id[holder.site_id])
-            # One that has given nothing yet is tried: its word that it holds the study came so fast.
+            # One that has given nothing yet is tried: it was quick to say that it has the study.
             seconds[holder.site_id] = holder.seconds if measured is None else measured
         return replace(location, holders=order(location.holders, by_id, seconds))
 

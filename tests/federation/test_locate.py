@@ -1,4 +1,4 @@
-"""The order of holders, as properties: complete, near, hospital, whatever comes in whatever order."""
+"""The order of holders, as properties: complete before partial, near before far, hospital first."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
