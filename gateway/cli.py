@@ -26,6 +26,7 @@ from gateway.commands.rules import rules
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
+from gateway.demo.servers import write_private
 from gateway.errors import SettingsError
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
@@ -206,11 +207,23 @@ def check_config(region: Path | None) -> None:
 
 @main.command("nginx-config")
 @region_option
-@click.option("--listen", default="80", show_default=True, help='As nginx writes it: "443 ssl".')
-@click.option("--certificate", default="", help="Certificate for TLS, PEM.")
+@click.option("--listen", default="80", show_default=True, help="As nginx writes it.")
+@click.option("--certificate", default="", help="PEM; for TLS where GATEWAY_PUBLIC_URL is https.")
 @click.option("--key", default="", help="Its key.")
+@click.option("--bells", default="", help="A second port, for sites' events alone, without TLS.")
 @click.option("--folder", default="/dev/shm/gateway-decisions", show_default=True)  # noqa: S108
-def nginx_config(region: Path | None, listen: str, certificate: str, key: str, folder: str) -> None:
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file, mode 0600."
+)
+def nginx_config(
+    region: Path | None,
+    listen: str,
+    certificate: str,
+    key: str,
+    bells: str,
+    folder: str,
+    output: Path | None,
+) -> None:
     """Print the configuration of the nginx that stands in front.
 
     FOLDER is where nginx keeps decisions for some seconds; it makes it by itself.
@@ -218,10 +231,16 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
     settings = load_settings_or_end(region=region)
     try:
         found = load_region(settings.region)
-        text = configuration(settings, found, listen, folder, certificate, key)
+        text = configuration(settings, found, listen, folder, certificate, key, bells=bells)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(text, nl=False)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_private(output, text)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
 
 
 main.add_command(persons)
