@@ -86,6 +86,7 @@ class Gateway:
     stored: StoredSyntaxes
     pixels: PixelWorkers
     bookmarks: Bookmarks
+    image_cache: ImageCache | None = None
     _tried_at: dict[str, float] = field(default_factory=dict, repr=False)
     _looked_at: float = field(default=0.0, repr=False)
 
@@ -236,4 +237,11 @@ def build_gateway(settings: Settings) -> Gateway:
         stored=StoredSyntaxes(wire),
         pixels=PixelWorkers(),
         bookmarks=Bookmarks(settings.redis_url),
+        image_cache=_image_cache(settings),
     )
+
+
+def _image_cache(settings: Settings) -> ImageCache | None:
+    if not settings.cache_dir:
+        return None
+    return ImageCache(Path(settings.cache_dir), settings.cache_bytes, settings.web_workers)

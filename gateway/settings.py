@@ -16,6 +16,7 @@ from gateway.errors import SettingsError
 
 PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
+LEAST_CACHE_BYTES = 64 * 2**20
 LOOPBACK_ONLY = (
     "{name}={value}: the gateway has no login yet, so it listens on loopback only. "
     "Use 127.0.0.1 or ::1 and let a proxy on the same host stand in front."
@@ -42,6 +43,10 @@ class Settings:
     proxy_decision_s: int = _setting(
         0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
     )
+    cache_dir: str = _setting(
+        "", "folder on this machine's disk for images of sites marked `cache`; empty: none"
+    )
+    cache_bytes: int = _setting(20 * 2**30, "most that is kept there; at least 64 MiB")
     search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")
     max_index_age_s: float = _setting(
         15.0, "a site whose feed was read longer ago is asked live; seconds"
@@ -132,6 +137,8 @@ def _check(settings: Settings) -> list[str]:
             mistakes.append(f"{PREFIX}{name.upper()}: must be greater than 0")
     if not 0 <= settings.proxy_decision_s <= MOST_DECISION_S:
         mistakes.append(f"GATEWAY_PROXY_DECISION_S: must be from 0 to {MOST_DECISION_S}")
+    if settings.cache_bytes < LEAST_CACHE_BYTES:
+        mistakes.append(f"GATEWAY_CACHE_BYTES: must be at least {LEAST_CACHE_BYTES}")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):

@@ -49,6 +49,7 @@ class Timeouts:
 class Site:
     """One DICOMweb server of the region; all values are checked.
 
+    cache      its images are kept on the gateway's disk, because the line to it is thin
     event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
     """
 
@@ -67,6 +68,7 @@ class Site:
     ae_title: str = ""
     window: str = "00:00-24:00"
     event_key: Secret = Secret("")
+    cache: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     @property
@@ -204,6 +206,7 @@ def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) 
         ),
         ae_title=ae_title,
         window=window,
+        cache=reader.flag(table, where, "cache"),
         timeouts=_timeouts(reader, where, table.get("timeouts", {})),
     )
 
@@ -300,6 +303,12 @@ class _Reader:
             self.mistake(f"{where}: {key}", "is not a text", f'{key} = "..."')
             return default
         return value
+
+    def flag(self, table: Mapping[str, Any], where: str, key: str) -> bool:
+        value = table.get(key, False)
+        if not isinstance(value, bool):
+            self.mistake(f"{where}: {key}", "is neither true nor false", f"{key} = true")
+        return value is True
 
     def choice(
         self, table: Mapping[str, Any], where: str, key: str, allowed: tuple[str, ...]

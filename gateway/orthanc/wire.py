@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
@@ -46,6 +46,18 @@ SLOTS_FOR_BODIES = 16
 ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
 """Refusals that say more about what we asked than about the site."""
 PATH = re.compile(r"[!-~]+", re.ASCII)
+
+
+class Copy(Protocol):
+    """Takes a body beside its reader."""
+
+    def add(self, block: bytes) -> None: ...
+
+    def commit(self) -> None:
+        """The body has come to its end."""
+
+    def discard(self) -> None:
+        """It has not, and will not."""
 
 
 class SiteAnswer:
@@ -78,6 +90,7 @@ class SiteAnswer:
         self._buffered = True
         self._release: Callable[[Connection | None], None] | None = release
         self._judge: Callable[[SiteError | None], None] | None = judge
+        self._copy: Copy | None = None
 
     @property
     def ends_by_closing(self) -> bool:
@@ -115,6 +128,8 @@ class SiteAnswer:
         # read1 empties the buffer that the head was read with, and does not fill it again.
         self._buffered = self._buffered and size < HEAD_BUFFER
         self.came += len(block)
+        if self._copy is not None and block:
+            self._copy.add(block)
         if before is not None:
             self.length = before - len(block)
         if not block:
@@ -133,7 +148,7 @@ class SiteAnswer:
         raises   as `read` does; OSError if the sink fails
         """
         tls = isinstance(self._connection.sock, ssl.SSLSocket)
-        if self._release is None or self.chunked or self._buffered or tls:
+        if self._release is None or self.chunked or self._buffered or tls or self._copy:
             return 0
         try:
             with pipe() as through:
@@ -175,7 +190,14 @@ class SiteAnswer:
                 raise self.refuse(SiteSpeaksGarbage(self.site.site_id, f"more than {limit} bytes"))
         return bytes(body)
 
+    def copy_to(self, copy: Copy) -> None:
+        """Give all that is read of the body to `copy` as well; it learns whether that was all."""
+        self._copy = copy
+
     def _finish(self) -> None:
+        if self._copy is not None:
+            copy, self._copy = self._copy, None
+            copy.commit()
         if self._release is not None:
             release, self._release = self._release, None
             release(None if self._response.will_close else self._connection)
@@ -183,6 +205,9 @@ class SiteAnswer:
     def close(self) -> None:
         """Give the connection back; an unread rest closes it. Safe to call twice."""
         self._judged(None)
+        if self._copy is not None:
+            copy, self._copy = self._copy, None
+            copy.discard()
         if self._release is not None:
             release, self._release = self._release, None
             release(None)

@@ -82,6 +82,8 @@ def _grant(gateway: Gateway) -> Grant | None:
     if location.silent:
         return None  # the answer needs a Warning
     site = scope.by_id[location.holders[0].site_id]
+    if site.cache and gateway.image_cache is not None:
+        return None  # the gateway may have it on its disk
     if gateway.wire.standing(site).opened_at is not None:
         return None  # a refused password must not be tried once more for each frame
     wanted = _accept_of_stored(

@@ -110,7 +110,7 @@ def pdf_answer(document: bytes, opened: Opened, tag: str | None) -> Response:
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """`/report/STUDY`: all reports of a study on one page, in Russian with English beside it."""
     door = Blueprint("reports", __name__)
-    opener = Opener(gateway)
+    opener = Opener(gateway, Versions(gateway))
 
     @door.get("/report/<study>")
     def report(study: str) -> Response:

@@ -29,7 +29,8 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
         for n, rule in enumerate(rules):
             door.add_url_rule(rule, f"{endpoint}{n}", view, methods=["GET"])
 
-    opener, versions = Opener(gateway), Versions(gateway)
+    versions = Versions(gateway)
+    opener = Opener(gateway, versions)
     images = Images(opener, versions)
     renderer = Renderer(opener, versions)
     add(at_levels(""), "dicom", images.dicom)

@@ -46,7 +46,8 @@ UNSUPPORTED = ("annotation", "presentationUID", "presentationSeriesUID")
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """`/wado` and `/sites/SITE/wado`."""
     door = Blueprint("wado-uri", __name__)
-    opener, versions = Opener(gateway), Versions(gateway)
+    versions = Versions(gateway)
+    opener = Opener(gateway, versions)
     images, renderer = Images(opener, versions), Renderer(opener, versions)
 
     @door.get("/wado")
