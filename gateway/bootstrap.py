@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from gateway.bookmarks import Bookmarks
@@ -14,6 +15,7 @@ from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable, SiteError
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
+from gateway.image_cache import ImageCache
 from gateway.index.coverage import Coverage
 from gateway.index.persons import check_one_patient
 from gateway.log import log

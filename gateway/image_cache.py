@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import gevent
 
@@ -86,6 +86,7 @@ class Draft:
         try:
             _aside(self._finish, file)
         except OSError as error:
+            file.close()
             self._name.unlink(missing_ok=True)
             self._cache.fail(error)
 
@@ -239,5 +240,14 @@ def _entries(folder: Path) -> list[tuple[float, int, Path]]:
 
 def _aside(work: Callable[..., Result], *arguments: Any) -> Result:
     """In a real thread: a disk that stalls must not hold up the other requests of the process."""
-    result: Result = gevent.get_hub().threadpool.apply(work, arguments)
-    return result
+
+    def caught() -> tuple[Result | None, OSError | None]:
+        try:
+            return work(*arguments), None
+        except OSError as error:  # gevent prints what leaves its threads
+            return None, error
+
+    result, error = gevent.get_hub().threadpool.apply(caught)
+    if error is not None:
+        raise error
+    return cast(Result, result)

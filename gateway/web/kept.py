@@ -1,4 +1,4 @@
-"""Images of far sites from the disk cache: what is asked of a site, answered without the line to it.
+"""Images of far sites from the disk cache: what is asked of a site, answered without its line.
 
 Only after the caller's right and the holder are decided: what stands here is in the place of one
 request to one site. Kept are single images and frames as sites give them, of the version that the

@@ -24,6 +24,7 @@ from gateway.web.opening import Opener, Target, target_of
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance
+from gateway.web.versions import Versions
 
 IS_PDF = b"%PDF-"
 DOCUMENTS = frozenset({"SR", "DOC"})
