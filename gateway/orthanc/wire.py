@@ -31,7 +31,7 @@ from gateway.errors import (
     SiteUnreachable,
     SiteUntrusted,
 )
-from gateway.model.pace import Pace
+from gateway.model.nearness import Nearness
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
@@ -227,12 +227,12 @@ class SiteAnswer:
 
 
 class _Post:
-    """What we keep for one site: its breaker, its pace, our slots there, its idle connections."""
+    """What we keep for one site: its breaker, its nearness, our slots there, its idle connections."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.standing = Standing()
-        self.pace = Pace()
+        self.nearness = Nearness()
         self.slots = Slots(SLOTS_PER_SITE)
         self.body_slots = Slots(SLOTS_FOR_BODIES)
         self.idle: deque[Connection] = deque()
@@ -308,7 +308,7 @@ class Wire:
         start = monotonic_s()
         timed = carries_pixels and method == "GET"
         if timed:
-            post.pace.asked(start)
+            post.nearness.asked(start)
         try:
             connection, response = self._exchange(
                 site, post, method, target, headers, body, deadline, answer_s
@@ -316,7 +316,7 @@ class Wire:
         except SiteError as error:
             _give_back(slots)
             if timed:  # a refusal is quick, but brings nothing
-                post.pace.began(deadline.total_s)
+                post.nearness.began(deadline.total_s)
             at_once = isinstance(error, SiteUntrusted)
             post.standing.failed(monotonic_s(), error.code, at_once=at_once)
             raise
@@ -328,13 +328,13 @@ class Wire:
         # Orthanc reads every file to list metadata: that says nothing of how near it is.
         timed = timed and response.status == 200 and not _is_json(response)
         if timed:
-            post.pace.began(seconds)
+            post.nearness.began(seconds)
         waited_s = connection.reader.waited_s
 
         def release(reusable: Connection | None) -> None:
             if timed:
                 took_s = monotonic_s() - start - seconds
-                post.pace.moved(answer.came, connection.reader.waited_s - waited_s, took_s)
+                post.nearness.moved(answer.came, connection.reader.waited_s - waited_s, took_s)
             if reusable is None or self._posts.get(site.site_id) is not post:
                 connection.close()
             else:

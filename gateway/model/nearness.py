@@ -6,14 +6,14 @@ while a site is not asked, so that one that was slow gets another try after some
 
 from dataclasses import dataclass
 
-SLICE_BYTES = 512 * 1024  # a CT slice: what one site's pace is compared by
+SLICE_BYTES = 512 * 1024  # a CT slice: by which sites are compared
 WORTH_TIMING = 64 * 1024  # less comes at once, whatever the line
 NEW_SHARE = 0.3
 FADES_HALF_S = 120.0
 
 
 @dataclass
-class Pace:
+class Nearness:
     """Decaying means over one site's transfers; times are monotonic seconds."""
 
     _first_byte_s: float | None = None
