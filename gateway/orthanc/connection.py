@@ -142,6 +142,7 @@ def _check_address(site: Site, host: str, sock: socket.socket) -> None:
     Asked of the connection itself, so that no second answer of the resolver can come between.
     """
     address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
     named_so = host == "localhost" or host == str(address)
     inside = address.is_link_local or address.is_loopback or address.is_unspecified
     if inside and not named_so:
