@@ -111,7 +111,7 @@ class Delivery:
     """The part of a row that decides.
 
     fence      grows with every claim; a worker's word counts only with the fence it got
-    attempt    tries since the plan or since a person retried it
+    attempt    tries, sends and verifications, since the plan or since a person retried it
     refusals   of these, those that no repetition will cure
     next_at    when it is due; None while leased, final, or waiting for a person
     """
@@ -182,7 +182,7 @@ def _claimed(delivery: Delivery, state: State, now: datetime) -> Delivery | None
         delivery,
         state=state,
         fence=delivery.fence + 1,
-        attempt=delivery.attempt + (state is State.SENDING),
+        attempt=delivery.attempt + 1,
         next_at=None,
         lease_until=_lease(delivery, now),
     )

@@ -127,9 +127,7 @@ def with_destinations(
     if reader.mistakes:
         raise SettingsError(reader.mistakes)
     archives = [
-        of_site(site)
-        for site in region.sites
-        if site.role == "archive" and site.site_id not in ids
+        of_site(site) for site in region.sites if site.role == "archive" and site.site_id not in ids
     ]
     return replace(region, destinations=(*archives, *found))
 

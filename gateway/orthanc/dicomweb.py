@@ -203,9 +203,7 @@ def find_instances(
             return
 
 
-def find_series_uids(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline
-) -> dict[str, str]:
+def find_series_uids(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> dict[str, str]:
     """Orthanc's id of each series of a study -> its SeriesInstanceUID."""
     keys = {"StudyInstanceUID": study_uid}
     return _series_uids(_find(wire, site, Level.SERIES, keys, deadline))
