@@ -7,7 +7,8 @@ is done twice is harmless. Only a verification writes `delivered`. Pure.
     planned -> sending -> sent -> verifying -> delivered
     sending or verifying that fails -> retry_wait or sent, later again, for ever
 
-What waits for a person (blocked, conflict, parked, source_lost, excluded) goes on when it is told.
+An audit that misses at the destination what was proven there opens a delivery again. What waits for
+a person (blocked, conflict, parked, source_lost, excluded) goes on when it is told.
 """
 
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class Event(StrEnum):
     DESTINATION_CHANGED = "destination_changed"
     EXCLUDED = "excluded"
     SUPERSEDED = "superseded"
+    REOPENED = "reopened"
 
 
 FENCED = frozenset(
@@ -98,6 +100,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RETRY_WAIT, Event.RETRIED): State.PLANNED,
     **{(state, Event.EXCLUDED): State.EXCLUDED for state in _OPEN - {State.EXCLUDED}},
     **{(state, Event.SUPERSEDED): State.SUPERSEDED for state in _OPEN},
+    # An audit did not find there what had been proven to be there.
+    (State.DELIVERED, Event.REOPENED): State.PLANNED,
 }
 
 LEASE_S: dict[str, int] = {"emergency": 15, "routine": 30, "bulk": 30}
@@ -164,7 +168,7 @@ def apply(
     changed = replace(
         delivery, state=state, refusals=refusals, reason=reason, lease_until=None, next_at=None
     )
-    if event in (Event.RETRIED, Event.DESTINATION_CHANGED):
+    if event in (Event.RETRIED, Event.DESTINATION_CHANGED, Event.REOPENED):
         return replace(changed, attempt=0, refusals=0, next_at=now)
     if event in (Event.SENT, Event.LEASE_ENDED):
         # A dead worker is no reason to wait, and what was sent is verified at once.

@@ -75,6 +75,7 @@ sa.Index(
     sqlite_where=_DUE, postgresql_where=_DUE,
 )  # fmt: skip
 sa.Index("arrival_by_state", arrival.c.state, arrival.c.site_id)
+sa.Index("arrival_judged", arrival.c.judged_at)
 
 manifest = sa.Table(
     "manifest",

@@ -1,4 +1,4 @@
-"""Threads that judge what arrives: one site at a time in each, so that a hung site delays no other."""
+"""Threads that judge what arrives, one site at a time in each: a hung site delays no other."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,6 @@ from gateway.errors import (
 from gateway.log import log
 from gateway.model.sites import Site
 from gateway.records.arrivals import Arrival, Arrived, load_due_sites, load_unruled_sites
-from gateway.records.engine import Records
 from gateway.records.rules import Version
 from gateway.routing.intake import Intake, look_at_study, put_aside, sort_due, wake_unruled
 
@@ -104,5 +103,3 @@ def _judge(intake: Intake, site: Site, seen: Arrival, versions: Sequence[Version
     if decided.state not in (None, Arrived.PLANNED):
         facts = {"study": seen.study_uid, "reason": decided.reason}
         log.info(f"study is {decided.state}", site=site.site_id, **facts)
-
-

@@ -151,9 +151,7 @@ class Dispatcher(threading.Thread):
             log.error("delivery is tried again", delivery=one.delivery_id, problem=problem)
 
 
-def _capacity(
-    region: Region, paces: Mapping[str, Pace], workers: Mapping[str, int]
-) -> Capacity:
+def _capacity(region: Region, paces: Mapping[str, Pace], workers: Mapping[str, int]) -> Capacity:
     now = utc_now()
     queues = {queue: DEPTH * count for queue, count in workers.items()}
     rooms: dict[str, int] = {}

@@ -149,10 +149,10 @@ class OneQueueWorker(Worker):
         """The child died over its job, and not because we are asked to stop."""
         if self.asked_to_stop or not is_known(job) or job.func_name not in (ROUTE, VERIFY):
             return
-        delivery_id, fence = job.args
         try:
+            delivery_id, fence = job.args
             report_killed(self.bench.records, str(delivery_id), int(fence))
-        except GatewayError as error:
+        except (GatewayError, ValueError, TypeError) as error:
             log.warning("death of a child is not recorded", problem=str(error))
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:

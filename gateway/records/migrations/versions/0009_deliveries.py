@@ -50,6 +50,7 @@ def _make_arrivals() -> None:
         sqlite_where=due, postgresql_where=due,
     )  # fmt: skip
     op.create_index("arrival_by_state", "arrival", ["state", "site_id"])
+    op.create_index("arrival_judged", "arrival", ["judged_at"])
     op.create_table(
         "manifest",
         sa.Column("site_id", sa.String(32), primary_key=True),
