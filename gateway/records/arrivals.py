@@ -1,8 +1,8 @@
 """Arrivals: one row for each study that a site was seen to hold, and what was decided of it.
 
 The transaction that writes a study into the index touches its arrival (`touch_arrivals`), so none
-can be missed: what was touched is due (`due_at`) until somebody has looked at it. A manifest is what
-the study held when it was planned; another content is another epoch.
+can be missed: what was touched is due (`due_at`) until somebody has looked at it. A manifest is
+what the study held when it was planned; another content is another epoch.
 """
 
 import zlib
