@@ -32,9 +32,7 @@ class Manifest:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over what is there and what it holds; another hash is another manifest."""
-        lines = (
-            f"{one.sop_uid} {one.series_uid} {one.size} {one.md5}\n" for one in self.instances
-        )
+        lines = (f"{one.sop_uid} {one.series_uid} {one.size} {one.md5}\n" for one in self.instances)
         return hashlib.sha256("".join((self.study_uid, "\n", *lines)).encode("ascii")).hexdigest()
 
     @property
