@@ -317,7 +317,7 @@ def send_store(
         raise SiteRefused(site.site_id, FULL)
     failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
     warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
-    return SiteSaid(failed, warned)
+    return SiteSaid(failed, warned, answer.status)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

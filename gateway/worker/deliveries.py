@@ -19,7 +19,9 @@ from gateway.orthanc.wire import Wire
 from gateway.records.deliveries import Report, Work, prolong, take_work
 from gateway.records.dispatch import save_report
 from gateway.records.engine import Records
-from gateway.routing.deliver import Consignment, Outcome, deliver, verify
+from gateway.routing.consignment import Consignment, Outcome
+from gateway.routing.deliver import deliver
+from gateway.routing.prove import verify
 
 HEARTBEAT_S = 5.0
 NO_TROUBLE = frozenset({"there", "sent", "proven"})

@@ -252,7 +252,7 @@ class Walk:
         heard = say(self.records, one, event, self.now)
         if heard and event is Event.PROVEN:
             assert (before.state, one.state) == (State.VERIFYING, State.VERIFYING)
-            if before.epoch == arrival_of(self.records, self.uid).epoch:
+            if before.epoch == arrival_of(self.records, before.study_uid).epoch:
                 self.proven[one.delivery_id] = one.fence
 
     def sweep(self):
@@ -266,8 +266,8 @@ class Walk:
             retry(self.records, chosen, "p", self.now)
 
     def row(self, delivery_id):
-        rows = list_deliveries(self.records, Filter(study_uid=self.uid))
-        return next(row for row in rows if row.delivery_id == delivery_id)
+        (row,) = list_deliveries(self.records, Filter(delivery_ids=(delivery_id,)))
+        return row
 
     def check(self):
         story = load_story(self.records, self.uid)
