@@ -26,9 +26,7 @@ def read(file: bytes) -> pydicom.Dataset:
 
 
 @pytest.mark.parametrize("kind", ["dicomweb", "orthanc"])
-def test_edits_are_made_on_the_way_and_what_was_there_before_is_told(
-    pair: Pair, kind: str
-) -> None:
+def test_edits_are_made_on_the_way_and_what_was_there_before_is_told(pair: Pair, kind: str) -> None:
     study = bring(pair, a_study(1400 if kind == "orthanc" else 1401, (2,)))
     sent = pair.deliver(study, kind, actions=EDITS)
     assert sent.event is Event.SENT

@@ -53,9 +53,7 @@ def test_each_way_to_verify_proves_what_is_there(pair: Pair, policy: str) -> Non
     ("policy", "event"),
     [("SET", Event.PROVEN), ("CHECKSUM", Event.CONFLICT), ("FETCH", Event.CONFLICT)],
 )
-def test_the_set_alone_does_not_see_another_content(
-    pair: Pair, policy: str, event: Event
-) -> None:
+def test_the_set_alone_does_not_see_another_content(pair: Pair, policy: str, event: Event) -> None:
     study = bring(pair, a_study(1240, (1,)))
     load(pair.archive, [other_content(study[0])])
     assert pair.verify(study, verify_by=policy).event is event
