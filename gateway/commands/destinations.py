@@ -85,7 +85,7 @@ def test_connection(
     if not wanted:
         known = ", ".join(one.destination_id for one in found.destinations) or "-"
         raise click.ClickException(
-            f"{destination_id}: такого приёмника нет, есть / no such destination, there are: {known}"
+            f"{destination_id}: такого приёмника нет, есть / no such destination, known: {known}"
         )
     with closing(Wire()) as wire:
         said = {one.destination_id: try_destination(wire, one, found.sites) for one in wanted}
