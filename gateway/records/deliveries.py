@@ -206,8 +206,7 @@ def change(
     if connection.execute(sa.update(delivery).where(same).values(values)).rowcount != 1:
         return None
     if event is not Event.ALIVE:
-        told = reason or found.reason
-        _write_event(connection, row.delivery_id, event, before, found, now, by, told)
+        _write_event(connection, row.delivery_id, event, before, found, now, by, reason)
     return found
 
 
