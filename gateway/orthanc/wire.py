@@ -227,7 +227,7 @@ class SiteAnswer:
 
 
 class _Post:
-    """What we keep for one site: its breaker, its nearness, our slots there, its idle connections."""
+    """What we keep for one site: breaker, nearness, our slots there, idle connections."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -263,7 +263,7 @@ class Wire:
 
     def slice_s(self, site: Site) -> float | None:
         """Seconds that an image from the site is likely to take; None if nothing is known."""
-        return self._post(site).pace.slice_s(monotonic_s())
+        return self._post(site).nearness.slice_s(monotonic_s())
 
     def is_idle(self, site: Site) -> bool:
         """Whether this process is asking the site for nothing now."""
@@ -356,6 +356,11 @@ class Wire:
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "a coding that was not asked for"))
         return answer
+
+    def close(self) -> None:
+        """Close what is idle; exchanges that run go on to their ends."""
+        for post in list(self._posts.values()):
+            post.close_idle(0.0)
 
     def _post(self, site: Site) -> _Post:
         """A site whose entry in region.toml has changed begins anew: it may have been mended."""
