@@ -6,10 +6,11 @@ from dataclasses import replace
 import orjson
 from flask import Response, request
 
-from gateway.dicom.attributes import Dataset, rewrite_uris, text
+from gateway.dicom.attributes import Dataset, Level, rewrite_uris, text
 from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_rows
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
+from gateway.dicom.query import sort_key
 from gateway.errors import NoSiteAnswered, SiteError, SiteStreamCut, SiteUnreachable
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.federation.shares import Coverage, Share
@@ -101,10 +102,12 @@ class Metadata:
         _, tag, datasets = self._read(scope, target, location, coverage, form, wish.path)
         if tag is not None:
             self._packed.keep(tag, orjson.dumps(datasets))
+        datasets.sort(key=lambda row: sort_key(Level.INSTANCE, row))
         for dataset in datasets[:FRAMES_AHEAD]:
+            if not is_wanted():
+                return
             image = replace(target, instance=text(dataset, "SOPInstanceUID"), below="/frames/1")
-            if is_wanted():
-                self._opener.fetch_ahead(wish.site, image.path, FRAME_AS_STORED)
+            self._opener.fetch_ahead(wish.site, image.path, FRAME_AS_STORED)
 
     def _as_json(self, datasets: Sequence[Dataset], tag: str | None) -> Response:
         body = orjson.dumps(datasets)
