@@ -102,6 +102,10 @@ class Prefetcher:
                 log.info("not read ahead", site=site_id, why=type(error).__name__)
                 with self._lock:
                     self._waiting.pop(site_id, None)
+            except BaseException:
+                with self._lock:
+                    self._running.discard(site_id)
+                raise
 
     def _next(self, site_id: str) -> Ahead | None:
         with self._lock:
