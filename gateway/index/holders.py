@@ -39,18 +39,6 @@ def load_count(records: Records, site_id: str, study_uid: str, series_uid: str |
         return int(connection.scalar(question) or 0)
 
 
-def load_series_order(records: Records, site_id: str, study_uid: str) -> list[str]:
-    """Series UIDs of a study at a site, in the order of their numbers; raises RecordsUnavailable"""
-    number = series.c.series_number
-    question = (
-        sa.select(series.c.series_uid)
-        .where(series.c.site_id == site_id, series.c.study_uid == study_uid)
-        .order_by(number.is_(None), number, series.c.series_uid)
-    )
-    with records.read() as connection:
-        return list(connection.scalars(question))
-
-
 def load_series(records: Records, study_uid: str) -> Mapping[str, Mapping[str, int]]:
     """Site id -> series UID -> instances, as the index knows them; raises RecordsUnavailable"""
     columns = (series.c.site_id, series.c.series_uid, series.c.instance_count)

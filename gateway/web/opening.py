@@ -43,7 +43,7 @@ from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
 from gateway.records.versions import load_marks
-from gateway.web.kept import KeptAnswer, KeptImages
+from gateway.web.kept import KeptImages
 from gateway.web.scope import Scope, scope_of
 from gateway.web.versions import Versions
 
@@ -83,26 +83,17 @@ class Target:
 
 
 class Opener:
-    """Finds and opens objects for the doors; one for each blueprint.
-
-    on_read  is told the study of each request
-    """
+    """Finds and opens objects for the doors; one for each blueprint."""
 
     def __init__(self, gateway: Gateway, versions: Versions) -> None:
         self.gateway = gateway
         self.kept = KeptImages(gateway, versions)
-        self.on_read: Callable[[str], None] = lambda _study_uid: None
 
     def scope(self, site_id: str | None) -> Scope:
         return scope_of(self.gateway, site_id)
 
     def locate(self, scope: Scope, study_uid: str) -> Location:
         """Who holds the study; raises NotFound, Gone if the index knows it, NoSiteAnswered."""
-        self.on_read(study_uid)
-        return self.find(scope, study_uid)
-
-    def find(self, scope: Scope, study_uid: str) -> Location:
-        """The same, for what nobody reads yet."""
         deadline_s = self.gateway.settings.search_deadline_s
         try:
             return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
@@ -307,18 +298,6 @@ class Opener:
         if key is not None:
             self.kept.keep(key, answer)
         return answer
-
-    def fetch_ahead(self, site: Site, path: str, accept: str) -> None:
-        """Bring an image into the disk cache, if it is not there; nothing if none is kept.
-
-        raises  SiteError
-        """
-        key = self.kept.key(site, path, accept)
-        if key is None:
-            return
-        with self.ask(site, path, accept) as answer:
-            while not isinstance(answer, KeptAnswer) and answer.read():
-                pass
 
     def _has(self, site: Site, target: Target) -> bool:
         """Whether the site gives the instances behind a refused resource as they are stored."""
