@@ -141,6 +141,8 @@ modality_set = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Every site that has rows has one here (records/indexing.py writes both in one transaction): by it
+# index/scope.py sees whether the sites that are asked are all there are.
 site_cursor = sa.Table(
     "site_cursor",
     metadata,
