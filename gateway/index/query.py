@@ -34,6 +34,7 @@ KEPT = {
 """Tags that the records of each level are asked for."""
 CHUNK = 500
 """Rows read at a time where each must be judged."""
+HANDFUL = 100
 MANY = 10_000
 """Up to so many rows are sorted and counted; of more, the first are found by a walk in order."""
 MOST_JUDGED = 20_000
@@ -229,18 +230,18 @@ def _few(
 ) -> tuple[list[_Place], int] | None:
     """The first places and the total if no more than MANY rows match: they are sorted.
 
-    Only as many as a page has are read before it is known: to count ten thousand rows of an index
-    takes a millisecond, to carry them ten.
+    A handful is sorted here. More are counted first: to count ten thousand rows of an index takes
+    a millisecond, to carry them ten.
     """
     found = _places(level, terms)
-    most = _enough(need)
-    places = [_Place(*row) for row in connection.execute(found.limit(most)).all()]
-    if len(places) < most:
+    places = [_Place(*row) for row in connection.execute(found.limit(HANDFUL + 1)).all()]
+    if len(places) <= HANDFUL:
         return _in_order(places), len(_uids(places))
     uids = found.with_only_columns(_uid(level))
     if connection.execute(_count(uids.limit(MANY + 1))).scalar_one() > MANY:
         return None
     total = connection.execute(_count(uids.distinct())).scalar_one()
+    most = _enough(need)
     while True:
         ordered = _ordered(found, level).limit(most)
         places = [_Place(*row) for row in connection.execute(ordered).all()]
@@ -348,11 +349,20 @@ def _slow_field(query: Query) -> str:
 
 def _dataset(study_record: bytes, series_record: bytes | None = None) -> Dataset:
     """The record as a live row would be: a series carries its study's attributes."""
-    found: Dataset = orjson.loads(study_record)
+    found = _read(study_record)
     if series_record is None:
         return found
     above = {tag: element for tag, element in found.items() if belongs(tag, Level.STUDY)}
-    return {**orjson.loads(series_record), **above}
+    return {**_read(series_record), **above}
+
+
+def _read(record: bytes) -> Dataset:
+    found: Dataset
+    try:
+        found = orjson.loads(record)
+    except orjson.JSONDecodeError:  # NaN or half a surrogate pair: dicom/soundness.py judges them
+        found = json.loads(record)
+    return found
 
 
 def _odd_places(connection: sa.Connection, query: Query, seen: Sequence[Term]) -> list[_Place]:
