@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from gateway.dicom.attributes import Dataset, make, text, values
-from gateway.dicom.matching import one_error
+from gateway.dicom.matching import name_groups, one_error
 from gateway.dicom.names import fold, latin_key, latin_readings, name_key
 
 LONGEST_ID = 64  # LO, PS3.5 6.2
@@ -115,7 +115,7 @@ def identity_of(record: Dataset) -> Identity:
     return Identity(
         patient_id=patient_id,
         issuer=issuer,
-        name=name_key(text(record, "PatientName")),
+        name=name_key(name_groups(next(iter(values(record, "PatientName")), None))[0]),
         birth_date=birth_date if re.fullmatch(r"\d{8}", birth_date, re.ASCII) else "",
         sex=sex if sex in ("M", "F", "O") else "",
         numbers=_one_of_each(found),

@@ -92,7 +92,7 @@ def plan(request, monkeypatch):
     if request.param == "many":
         for module, limits in (
             (names, {"MANY_NAMES": 2, "MANY_WORDS": 3, "MANY_NEAR_WORDS": 3, "MANY_JUDGED": 1}),
-            (plans, {"MANY": 4, "JUDGED_FOR_TOTAL": 3}),
+            (plans, {"HANDFUL": 2, "MANY": 4, "JUDGED_FOR_TOTAL": 3}),
         ):
             for name, limit in limits.items():
                 monkeypatch.setattr(module, name, limit)

@@ -28,7 +28,7 @@ def test_migrations_lead_to_the_indexes_of_the_models(tmp_path):
     def written(records):
         question = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql > ''")
         with records.read() as connection:
-            return {name: sql for name, sql in connection.execute(question)}
+            return {row.name: row.sql for row in connection.execute(question)}
 
     migrated = open_records(f"sqlite:///{tmp_path / 'migrated.db'}")
     migrate(migrated)
