@@ -145,6 +145,22 @@ def held_series(random, studies):
     return rows, held
 
 
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("Иванов^Пётр=Петров^Иван", False),
+        ({"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎"}, False),
+        ({"Ideographic": "山田^太郎"}, False),
+        (["Иванов^Иван", "Петров^Пётр"], False),
+        ("Ъ^Иван", True),
+        ("x" * 129, True),
+    ],
+)
+def test_no_name_of_several_groups_is_read_row_by_row(name, odd):
+    """A site that writes each name in two alphabets must not make every search read its rows."""
+    assert study_row("north", "1.2", element("PatientName", name), START)["odd"] is odd
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_series_are_found_exactly_as_in_a_list(index, plan, seed):
     random = Random(seed)  # noqa: S311
