@@ -250,7 +250,7 @@ def _few(
         most *= 4
 
 
-def _count(statement: sa.Select[Any]) -> sa.Select[tuple[int]]:
+def _count(statement: sa.Select[Any]) -> sa.Select[int]:
     return sa.select(sa.func.count()).select_from(statement.subquery())
 
 
