@@ -139,7 +139,7 @@ def of_site(site: Site) -> Destination:
     return Destination(site.site_id, site.name_ru, site.name_en, kind, site, limits=limits)
 
 
-_KEYS = {
+KEYS = {
     "id", "name_ru", "name_en", "kind", "site", "url", "dicomweb_root", "server_kind", "username",
     "password_file", "password_env", "ca_file", "modality", "verify", "fetch_percent", "limits",
     "timeouts", "pseudonym_key_file", "pseudonym_key_env",
@@ -160,7 +160,7 @@ def _parse(
         table = {}
     where = f"[[destination]] {n}"
     where += f" ({table['id']})" if isinstance(table.get("id"), str) else ""
-    reader.unknown_keys(where, table, _KEYS)
+    reader.unknown_keys(where, table, KEYS)
     destination_id = reader.text(table, where, "id", required=True)
     if destination_id and not SITE_ID.fullmatch(destination_id):
         reader.mistake(f"{where}: id", "has letters that an id may not have", '"region-archive"')
