@@ -1,6 +1,6 @@
 """Which sites are known to hold a study, how much of it, and whose they say it is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
@@ -47,4 +47,20 @@ def load_series(records: Records, study_uid: str) -> Mapping[str, Mapping[str, i
     with records.read() as connection:
         for row in connection.execute(question):
             found.setdefault(row.site_id, {})[row.series_uid] = row.instance_count
+    return found
+
+
+def load_series_holders(
+    records: Records, series_uids: Collection[str]
+) -> Mapping[str, set[tuple[str, str]]]:
+    """Series UID -> (site, study UID) of each study that is known to have it, however many.
+
+    raises  RecordsUnavailable
+    """
+    columns = (series.c.series_uid, series.c.site_id, series.c.study_uid)
+    question = sa.select(*columns).where(series.c.series_uid.in_(sorted(series_uids)))
+    found: dict[str, set[tuple[str, str]]] = {}
+    with records.read() as connection:
+        for row in connection.execute(question):
+            found.setdefault(row.series_uid, set()).add((row.site_id, row.study_uid))
     return found

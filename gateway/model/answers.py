@@ -104,12 +104,16 @@ class Copy:
 class Place:
     """Where instances of one study are to be stored, and what is known of the study already.
 
-    patient_ids  under which the site holds the study; empty if it is new there
-    here         SOP instance UID -> paths of what the site holds
-    elsewhere    SOP instance UID -> copies that other sites hold
+    patients   of whom the site holds the study; empty if it is new there
+    others     of whom other sites hold it
+    issuer     of a PatientID that names none
+    here       SOP instance UID -> paths of what the site holds
+    elsewhere  SOP instance UID -> copies that other sites hold
     """
 
     site_id: str
-    patient_ids: frozenset[str] = frozenset()
+    patients: tuple[persons.Identity, ...] = field(default=(), repr=False)
+    others: tuple[persons.Identity, ...] = field(default=(), repr=False)
+    issuer: str = ""
     here: Mapping[str, Sequence[str]] = field(default_factory=dict)
     elsewhere: Mapping[str, Sequence[Copy]] = field(default_factory=dict)
