@@ -27,12 +27,12 @@ LONG_VRS = frozenset(
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
-SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+SOP_CLASS, INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 SAMPLES, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280008, 0x00280010, 0x00280011
 REPRESENTATIVE = 0x00286010
 ABOUT_PIXELS = frozenset({SOP_CLASS, SAMPLES, FRAMES, ROWS, COLUMNS, REPRESENTATIVE})
-WANTED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
+WANTED = (SOP_CLASS, INSTANCE, STUDY, SERIES)
 CHARSET = 0x00080005
 OF_PATIENT = {
     0x00100010: "PatientName",
@@ -140,7 +140,7 @@ def _identify(data: bytes) -> Identity:
             patient[tag] = data[start : start + length].strip(b"\0 ")
         at = walk.skip(start, length, 0)
     else:
-        if at > len(data) or STUDY not in found:
+        if at > len(data) or SERIES not in found:
             raise IndexError
     sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
     identity = Identity(sop_class, instance, study, series, syntax, _patient(patient), at)

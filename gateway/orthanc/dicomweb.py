@@ -275,8 +275,8 @@ def open_object(
     )
 
 
-def read_metadata(site: Site, blocks: Iterable[bytes], study_uid: str) -> list[Dataset]:
-    """The datasets of a metadata answer (PS3.18 10.4.1.1.2), of this study only.
+def read_metadata(site: Site, blocks: Iterable[bytes]) -> list[Dataset]:
+    """The datasets of a metadata answer (PS3.18 10.4.1.1.2).
 
     raises  SiteSpeaksGarbage if it is no list of datasets or longer than METADATA_LIMIT_BYTES;
             whatever `blocks` raise
@@ -286,9 +286,7 @@ def read_metadata(site: Site, blocks: Iterable[bytes], study_uid: str) -> list[D
         raw += block
         if len(raw) > METADATA_LIMIT_BYTES:
             raise SiteSpeaksGarbage(site.site_id, "metadata without end")
-    found = _datasets(site, bytes(raw))
-    # A site may answer what was not asked (trust.md H84): that is left out.
-    return [row for row in found if text(row, "StudyInstanceUID") in ("", study_uid)]
+    return _datasets(site, bytes(raw))
 
 
 def send_store(

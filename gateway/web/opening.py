@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.bootstrap import Gateway
-from gateway.clock import Deadline
+from gateway.clock import Deadline, utc_now
+from gateway.dicom.asked import Asked
 from gateway.dicom.attributes import Dataset, Level, text
 from gateway.dicom.media_types import (
     DICOM,
@@ -24,7 +25,9 @@ from gateway.errors import (
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
+    RecordsRefused,
     RecordsUnavailable,
+    SiteAnswersOther,
     SiteError,
     SiteSpeaksGarbage,
 )
@@ -38,10 +41,13 @@ from gateway.federation.shares import (
     plan_shares,
 )
 from gateway.index.holders import load_count, load_series
+from gateway.log import log
+from gateway.model.alarms import ANSWERS_OTHER
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
+from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
 from gateway.web.scope import Scope, scope_of
 
@@ -73,6 +79,11 @@ class Target:
         if self.instance is not None:
             path += f"/instances/{self.instance}"
         return path + self.below
+
+    @property
+    def asked(self) -> Asked:
+        """What files of it are of."""
+        return Asked(self.study, self.series, self.instance)
 
     @property
     def is_of_instances(self) -> bool:
@@ -119,7 +130,8 @@ class Opener:
         def open_at(site: Site) -> SiteAnswer:
             return self.ask(site, target.path, accept)
 
-        return self.open_at(scope, target, open_at, what, location)
+        opened = self.open_at(scope, target, open_at, what, location)
+        return replace(opened, asked=target.asked) if accept == WHOLE_AS_STORED else opened
 
     def open_at(
         self,
@@ -147,7 +159,13 @@ class Opener:
         try:
             opened = open_best(location, scope.by_id, counted, what, has)
             is_short = self._is_short(opened.site, target, counts[opened.site.site_id])
-            return replace(opened, service_url=scope.service_url, is_short=is_short)
+            return replace(
+                opened,
+                service_url=scope.service_url,
+                is_short=is_short,
+                asked=None if target.below else replace(target.asked, instance_uid=None),
+                tell=self._tell_alarm(target.study),
+            )
         except NoSiteAnswered:
             self.gateway.locator.forget(target.study)
             raise
@@ -161,6 +179,20 @@ class Opener:
                 raise
         # It has come to a site that did not hold of the study when the holders were asked.
         return self.open_at(scope, target, open_at, what, again, converted=converted)
+
+    def _tell_alarm(self, study_uid: str) -> Callable[[SiteAnswersOther], None]:
+        """An alarm of a site that gives what was not asked for (trust.md H84)."""
+
+        def tell(error: SiteAnswersOther) -> None:
+            log.error("a site gives what was not asked for", site=error.site_id, study=study_uid)
+            facts = {"asked": study_uid}
+            try:
+                with self.gateway.records.write() as connection:
+                    write_alarm(connection, ANSWERS_OTHER, error.site_id, facts, utc_now())
+            except (RecordsUnavailable, RecordsRefused) as failure:
+                log.error("its alarm is not kept", why=str(failure))
+
+        return tell
 
     def coverage(self, scope: Scope, location: Location, target: Target) -> Coverage:
         """How a study or series lies at its holders; nothing is asked where there is only one, and
