@@ -58,6 +58,18 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class SeriesHeld:
+    """What the index knows of a series at a site.
+
+    content  the same where the instances are the same and patient_id is; "" if it is not known
+    """
+
+    instances: int
+    content: str = ""
+    patient_id: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Location:
     """Who holds a study, best holder first, and who could not be asked."""
 

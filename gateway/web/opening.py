@@ -34,6 +34,7 @@ from gateway.errors import (
 from gateway.federation.retrieve import IsShort, Opened, open_best
 from gateway.federation.shares import (
     Coverage,
+    Known,
     complete_sites,
     is_lacking,
     names_of,
@@ -200,15 +201,15 @@ class Opener:
         """
         if not target.is_of_instances:
             return Coverage()
-        known = self._known_of(target, location.silent)
+        known = self._known_of(target) if location.silent else {}
         sites = [scope.by_id[h.site_id] for h in location.holders if h.site_id in scope.by_id]
-        if len(sites) < 2 and not known:
+        if len(sites) < 2 and not location.silent.keys() & known.keys():
             return Coverage()
         deadline_s = self.gateway.settings.search_deadline_s
         listings, silent = self.gateway.locator.listings(target.study, sites, deadline_s)
         if silent:
             self.gateway.locator.forget(target.study)
-            known = self._known_of(target, {**location.silent, **silent})
+            known = self._known_of(target)
         complete = complete_sites(listings, target.series)
         split = () if complete else plan_shares(listings, target.series)
         held = [names_of(of_series(found, target.series)) for found in listings.values()]
@@ -220,20 +221,18 @@ class Opener:
             lacking=is_lacking(
                 listings,
                 target.series,
-                known,
+                [known[site_id] for site_id in {**location.silent, **silent} if site_id in known],
+                [known[site_id] for site_id in listings if site_id in known],
                 was_split=self.gateway.locator.was_split(target.study),
             ),
         )
 
-    def _known_of(self, target: Target, silent: Mapping[str, str]) -> list[Mapping[str, int]]:
-        """What the index knows of silent sites: series UID -> instances."""
-        if not silent:
-            return []
+    def _known_of(self, target: Target) -> Mapping[str, Known]:
+        """What the index knows of the study, by site id."""
         try:
-            known = load_series(self.gateway.records, target.study)
+            return load_series(self.gateway.records, target.study)
         except RecordsUnavailable:
-            return []
-        return [known[site_id] for site_id in silent if site_id in known]
+            return {}
 
     def is_missing(
         self, scope: Scope, location: Location, target: Target, uids: frozenset[str]
@@ -242,6 +241,10 @@ class Opener:
         self.gateway.locator.forget(target.study)
         now = self.coverage(scope, location, target)
         return bool(now.complete or now.silent or uids & now.instances)
+
+    def judge_of_length(self, site: Site, target: Target, location: Location) -> IsShort | None:
+        """To be asked for before the site is: whether so many instances are fewer than it holds."""
+        return self._is_short(site, target, self._count(site, target, location))
 
     def _count(self, site: Site, target: Target, location: Location) -> int:
         """Instances of a study or series that the site holds before it is asked for them: as it

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import requests
 
 from tests.chaosproxy import (
     HTML,
@@ -282,6 +283,17 @@ def test_metadata_that_lack_instances_are_an_error(shared, region):
     lie = http("200 OK", json.dumps(said).encode(), "Content-Type: application/dicom+json")
     region["zlat"].proxy.fault = only("/metadata", says(lie))
     assert shared.get(ALONE.path + "/metadata").status_code == 503
+
+
+def test_a_zip_of_a_list_that_lacks_instances_is_an_error(shared, region):
+    """E23: nothing is sent that would look whole."""
+    server = region["zlat"].server
+    question = {"Level": "Instance", "Query": {"StudyInstanceUID": ALONE.uid}, "Expand": True}
+    said = requests.post(f"{server.url}/tools/find", json=question, auth=server.auth, timeout=10)
+    lie = http("200 OK", json.dumps(said.json()[:2]).encode(), "Content-Type: application/json")
+    region["zlat"].proxy.fault = only("/tools/find", says(lie))
+    answer = shared.get(ALONE.path, headers={"Accept": "application/zip"})
+    assert (answer.status_code, answer.json()["sites"]) == (503, {"zlat": "garbage"})
 
 
 @pytest.mark.parametrize("change", ["shrinks", "grows"])
