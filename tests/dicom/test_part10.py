@@ -104,6 +104,7 @@ def test_what_cannot_be_identified_is_refused(data: bytes) -> None:
 
 
 def test_a_deflated_file_is_refused_without_being_inflated() -> None:
+    """H74, E25"""
     with pytest.raises(NotUnderstood) as caught:
         fields(file_of(DeflatedExplicitVRLittleEndian))
     assert caught.value.identity is not None
@@ -111,6 +112,7 @@ def test_a_deflated_file_is_refused_without_being_inflated() -> None:
 
 
 def test_deep_nesting_is_refused() -> None:
+    """H75, E26"""
     start = file_of()
     at = start.index(struct.pack("<HH", 0x0008, 0x0016))
     head = struct.pack("<HH", 0x0008, 0x0006) + b"SQ\0\0" + b"\xff" * 4
@@ -170,6 +172,7 @@ def test_undefined_lengths_add_up_when_they_are_closed(syntax: str, step: int) -
 
 @pytest.mark.parametrize("missing", [1, 3999, 4003])
 def test_a_file_that_was_cut_does_not_add_up(missing: int) -> None:
+    """H76, E27"""
     assert not adds_up(file_of(BitsAllocated=8, PixelData=bytes(4000))[:-missing], 512)
 
 

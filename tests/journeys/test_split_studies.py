@@ -90,6 +90,7 @@ def uids_of(answer: requests.Response) -> list[str]:
 def test_a_study_of_two_sites_comes_whole_and_each_instance_once(
     split: Region, number: int
 ) -> None:
+    """F18"""
     found = parts(split, f"/studies/{ROOT}.{number}", AS_STORED)
     assert sorted(data for _, data in found) == stored(WHOLE[number])
 
