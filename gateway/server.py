@@ -58,6 +58,8 @@ class Worker(GeventWorker):
         self._idle: set[gevent.Greenlet] = set()
         self._served = 0
         self.worker_connections += TOO_MANY
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1024 are few
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection, or say at once that there are too many: nobody waits unheard until
