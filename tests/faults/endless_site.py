@@ -62,8 +62,10 @@ class Endless(BaseHTTPRequestHandler):
 
 def sizes_of(study_uid: str) -> tuple[int, int]:
     """(instances, bytes of pixels of each)."""
+    if study_uid.count(".") != 3:
+        return 0, 0
     *_, parts, size_kb = study_uid.split(".")
-    return (int(parts), int(size_kb) * KB) if study_uid.count(".") == 3 else (0, 0)
+    return int(parts), int(size_kb) * KB
 
 
 if __name__ == "__main__":
