@@ -24,8 +24,9 @@ STALL_S = 60.0
 END_IDLE_AFTER_S = 1.5
 FILES_OF_ONE = 4
 """Descriptors of a download: the caller, the site, and a pipe between them (splice.py)."""
+OWN_FILES = 64
 TOO_MANY = 64
-"""Callers that are told so at once, beyond those that are served."""
+"""Callers that are told so at once, beyond those that are served; more are only let go."""
 TOLD_S = 2.0
 
 _RESET = struct.pack("ii", 1, 0)
@@ -56,7 +57,7 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: set[gevent.Greenlet] = set()
-        self._served = 0
+        self._served = self._told = 0
         self.worker_connections += TOO_MANY
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1024 are few
@@ -66,14 +67,29 @@ class Worker(GeventWorker):
         a descriptor is free (trust.md F56).
         """
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if self._served >= min(self.worker_connections - TOO_MANY, files // FILES_OF_ONE):
-            _refuse(client)
+        room = (files - OWN_FILES - TOO_MANY) // FILES_OF_ONE
+        if self._served >= min(self.worker_connections - TOO_MANY, room):
+            self._refuse(client)
             return
         self._served += 1
         try:
             super().handle(listener, client, addr)
         finally:
             self._served -= 1
+
+    def _refuse(self, client: Any) -> None:
+        """503, before a byte is read; what the caller sends is taken, so that it hears the answer."""
+        answer = _problem(503, "Gateway is busy", {"detail": "too many at once"}, "Retry-After: 5")
+        self._told += 1
+        try:
+            with gevent.Timeout(TOLD_S, False), suppress(OSError):
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                while self._told <= TOO_MANY and client.recv(64 * 1024):
+                    pass
+        finally:
+            self._told -= 1
+            client.close()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         sock.settimeout(STALL_S)
@@ -135,17 +151,6 @@ def _problem(status: int, title: str, facts: dict[str, str], *lines: str) -> byt
         *lines,
     ]
     return "\r\n".join([*head, "", ""]).encode("ascii") + body
-
-
-def _refuse(client: Any) -> None:
-    """503, before a byte is read; what the caller sends is taken, so that it hears the answer."""
-    answer = _problem(503, "Gateway is busy", {"detail": "too many at once"}, "Retry-After: 5")
-    with gevent.Timeout(TOLD_S, False), suppress(OSError):
-        client.sendall(answer)
-        client.shutdown(socket.SHUT_WR)
-        while client.recv(64 * 1024):
-            pass
-    client.close()
 
 
 def _end_well(sock: Any) -> None:
