@@ -78,7 +78,7 @@ class Worker(GeventWorker):
             self._served -= 1
 
     def _refuse(self, client: Any) -> None:
-        """503, before a byte is read; what the caller sends is taken, so that it hears the answer."""
+        """503, unread; what the caller sends is taken, so that it hears the answer."""
         answer = _problem(503, "Gateway is busy", {"detail": "too many at once"}, "Retry-After: 5")
         self._told += 1
         try:
