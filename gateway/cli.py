@@ -23,6 +23,7 @@ from gateway.commands.opening import (
 )
 from gateway.commands.persons import alarms, persons
 from gateway.commands.rules import rules
+from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
@@ -227,6 +228,8 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+for command in trying_commands:
+    rules.add_command(command)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
 

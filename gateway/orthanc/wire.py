@@ -304,6 +304,11 @@ class Wire:
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "a coding that was not asked for"))
         return answer
 
+    def close(self) -> None:
+        """Close the connections that nobody uses; those in use close behind their answers."""
+        for post in self._posts.values():
+            post.close_idle(0.0)
+
     def _post(self, site: Site) -> _Post:
         """A site whose entry in region.toml has changed begins anew: it may have been mended."""
         post = self._posts.get(site.site_id)

@@ -84,8 +84,7 @@ def server(start_orthanc: Callable[..., OrthancServer], orthanc_generation: str)
 def wire() -> Iterator[Wire]:
     wire = Wire()
     yield wire
-    for post in wire._posts.values():
-        post.close_idle(0.0)
+    wire.close()
 
 
 Judge = Callable[..., tuple[Facts, Decision]]

@@ -81,7 +81,10 @@ def find_field(name: str, vr: str = "") -> Field | None:
         return Field(name, kind, needs=MADE_OF.get(name, frozenset({name})), _read=read)
     if name.startswith(ALREADY_AT) and len(name) > len(ALREADY_AT) and not vr:
         target = name.removeprefix(ALREADY_AT)
-        return Field(name, "flag", _read=lambda facts, now: (target in facts.arrival.already_at,))
+        needs = frozenset({name})
+        return Field(
+            name, "flag", "", needs, lambda facts, now: (target in facts.arrival.already_at,)
+        )
     tag = name if _PRIVATE.fullmatch(name) else tag_of(name)
     if tag is None:
         return None

@@ -1,0 +1,235 @@
+"""`gateway rules test|explain`: what rules say of a study, before they count and afterwards.
+
+Values that were compared are shown to the person who asks; they are never logged.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from gateway.clock import utc_now
+from gateway.commands.opening import open_quietly, region_option
+from gateway.commands.rules import read_rules, version_of
+from gateway.dicom.attributes import Dataset
+from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
+from gateway.errors import NotFound, SiteError
+from gateway.model.routing.conditions import Comparison, Trace
+from gateway.model.routing.decide import RuleTrace, decide, explain
+from gateway.model.routing.facts import Arrival, Facts, gather
+from gateway.model.routing.rule_sets import MINISTRY, RuleSet
+from gateway.model.routing.words import (
+    LANGUAGES,
+    OUTCOMES,
+    condition_in_words,
+    reason_in_words,
+)
+from gateway.model.sites import Site
+from gateway.orthanc.wire import Wire
+from gateway.records.arrivals import load_arrival
+from gateway.records.deliveries import load_delivered
+from gateway.records.held import find_holders
+from gateway.records.rules import active_versions
+from gateway.routing.gather import gather as gather_at_site
+from gateway.worker.jobs import Bench
+
+HEAD = 1 << 20
+Found = TypeVar("Found")
+existing_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+rules_file_option = click.option(
+    "--file", "rule_file", type=existing_file, help="Rules to try; the active ones if left out."
+)
+version_option = click.option(
+    "--version", "number", type=int, help="A saved version of the hospital's rules instead."
+)
+
+
+@click.command()
+@rules_file_option
+@version_option
+@click.option("--site", "site_id", required=True, help="The site, or as if it had come there.")
+@click.option("--study", "words", help="UID or AccessionNumber of a study that the site holds.")
+@click.argument("dicom_files", nargs=-1, type=existing_file)
+@region_option
+def test(
+    rule_file: Path | None, number: int | None, site_id: str, words: str | None,
+    dicom_files: tuple[Path, ...], region: Path | None,
+) -> None:  # fmt: skip
+    """Try rules on a study of a site, or on DICOM files of one study; nothing is stored or sent."""
+    bench = open_quietly(region)
+    site = _site(bench, site_id)
+    rule_sets = rules_to_try(bench, site_id, rule_file, number)
+    if bool(words) == bool(dicom_files):
+        raise click.ClickException(
+            "укажите либо файлы, либо --study / give either files or --study"
+        )
+    if words:
+        held = [uid for holder, uid in find_holders(bench.records, words) if holder == site_id]
+        for study_uid in _found(held, words):
+            _tell_of_site(bench, site, study_uid, rule_sets)
+        return
+    now = utc_now()
+    instances = [_dataset(file) for file in dicom_files]
+    facts = gather(Arrival(site, now), instances)
+    # A file does not say how it will come: what a rule asks of that is told as not read.
+    unread = frozenset({"source_aet", "source_ip", "transfer_syntax", "size_mb", "charset_ok"})
+    tell(rule_sets, replace(facts, unread=facts.unread | unread))
+
+
+@click.command("explain")
+@rules_file_option
+@version_option
+@click.option("--site", "site_id", help="Only this site; every one that holds it if left out.")
+@click.argument("words", metavar="STUDY")
+@region_option
+def explain_study(
+    rule_file: Path | None, number: int | None, site_id: str | None, words: str,
+    region: Path | None,
+) -> None:  # fmt: skip
+    """Why did STUDY (UID or AccessionNumber) go, or not: each rule, each condition, each value."""
+    bench = open_quietly(region)
+    held = find_holders(bench.records, words)
+    if site_id:
+        held = [each for each in held if each[0] == _site(bench, site_id).site_id]
+    for holder, study_uid in _found(held, words):
+        site = bench.region_file.region.site(holder)
+        if site is not None:
+            rule_sets = rules_to_try(bench, holder, rule_file, number)
+            _tell_of_site(bench, site, study_uid, rule_sets)
+
+
+def rules_to_try(
+    bench: Bench, site_id: str, rule_file: Path | None, number: int | None
+) -> list[RuleSet]:
+    """The active rules, with the hospital's (or the ministry's) replaced by a file or a version."""
+    if rule_file and number is not None:
+        raise click.ClickException(
+            "укажите либо --file, либо --version / give either --file or --version"
+        )
+    tried: RuleSet | None = None
+    if rule_file:
+        tried = read_rules(rule_file)
+        if tried.owner not in (MINISTRY, site_id):
+            raise click.ClickException(
+                f"это правила для {tried.owner}, а не {site_id} / these are rules of {tried.owner}"
+            )
+    elif number is not None:
+        tried = version_of(bench.records, site_id, number).rule_set
+    active = [v.rule_set for v in active_versions(bench.records, site_id, utc_now())]
+    if tried is None:
+        return active
+    rest = [rule_set for rule_set in active if rule_set.owner != tried.owner]
+    return [tried, *rest] if tried.owner == MINISTRY else [*rest, tried]
+
+
+def _site(bench: Bench, site_id: str) -> Site:
+    site = bench.region_file.region.site(site_id)
+    if site is None:
+        raise click.ClickException(f"{site_id}: is no site of region.toml")
+    return site
+
+
+def _found(found: Sequence[Found], words: str) -> Sequence[Found]:
+    if not found:
+        raise click.ClickException(
+            f"{words}: такого исследования в индексе нет / the index has no such study"
+        )
+    return found
+
+
+def _tell_of_site(bench: Bench, site: Site, study_uid: str, rule_sets: Sequence[RuleSet]) -> None:
+    click.echo(f"{site.site_id} · {study_uid}")
+    seen = load_arrival(bench.records, site.site_id, study_uid)
+    if seen and seen.judged_at:
+        reason = " / ".join(dict.fromkeys(reason_in_words(seen.reason, each) for each in LANGUAGES))
+        said = " ".join(filter(None, (seen.state, reason, seen.rule, seen.versions)))
+        when = f"{seen.judged_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        click.echo(f"  решено / decided {when}: {said}")
+    already_at = load_delivered(bench.records, site.site_id, study_uid)
+    for destination in sorted(already_at):
+        click.echo(f"  доставлено и сверено / delivered and verified: {destination}")
+    now = utc_now()
+    try:
+        with closing(Wire()) as wire:
+            facts = gather_at_site(
+                bench.records, wire, site, study_uid, rule_sets, now, already_at=already_at,
+                whole=True,
+            )  # fmt: skip
+    except NotFound as error:
+        raise click.ClickException(
+            f"в {site.site_id} его уже нет / {site.site_id} has it no more"
+        ) from error
+    except SiteError as error:
+        raise click.ClickException(
+            f"{site.site_id} не отвечает ({error.code}), а без него правило не проверить / "
+            f"does not answer, and the rules ask for what only it knows"
+        ) from error
+    tell(rule_sets, facts)
+
+
+def tell(rule_sets: Sequence[RuleSet], facts: Facts) -> None:
+    """Every rule with its conditions, then what follows from them."""
+    now = utc_now()
+    for each in explain(rule_sets, facts, now):
+        _tell_rule(each)
+    decision = decide(rule_sets, facts, now)
+    for planned in decision.sends:
+        click.echo(f"→ {planned.target} ({planned.rule}, {planned.lane})")
+    for planned in decision.shadow:
+        click.echo(f"⇢ {planned.target} ({planned.rule}, проба / shadow)")
+    if decision.ended:
+        word = {"held": "задержано / held", "dropped": "не отправляется / dropped"}[decision.ended]
+        reasons = (reason_in_words(decision.reason, language) for language in LANGUAGES)
+        click.echo(f"■ {word}: {' / '.join(dict.fromkeys(reasons))} ({decision.rule})")
+
+
+def _tell_rule(each: RuleTrace) -> None:
+    mark = {"true": "●", "false": "○", "missing": "?", "unread": "!"}[each.outcome.value]
+    late = "" if each.reached else " (не дошло / not reached)"
+    click.echo(f"{mark} {each.owner}/{each.rule.rule_id} [{each.rule.state}]{late}")
+    for condition in each.conditions:
+        _tell_conditions(condition, 1)
+
+
+def _tell_conditions(trace: Trace, depth: int) -> None:
+    outcome = " / ".join(OUTCOMES[trace.outcome.value])
+    if isinstance(trace.condition, Comparison):
+        words = " / ".join(condition_in_words(trace.condition, language) for language in LANGUAGES)
+        found = "" if trace.found is None else f" [{', '.join(map(str, trace.found[:5]))}]"
+        click.echo(f"{'  ' * depth}{outcome}: {words}{found}")
+    for below in trace.below:
+        _tell_conditions(below, depth + 1)
+
+
+def _dataset(file: Path) -> Dataset:
+    """A file's attributes without its pixels, as DICOM JSON; element by element, since real ones
+    hold values that do not convert."""
+    no_dicom = f"{file}: не DICOM или не читается / is no DICOM file that can be read"
+    try:
+        with file.open("rb") as opened:
+            identify(opened.read(HEAD), whole=False)
+    except (MoreBytesNeeded, NotUnderstood) as error:
+        # Also what is deflated: it may unpack into gigabytes before one attribute is known.
+        raise click.ClickException(f"{no_dicom}: {error}") from error
+    try:
+        read = pydicom.dcmread(file, stop_before_pixels=True, defer_size=65_536)
+    except (InvalidDicomError, ValueError, OSError, RecursionError) as error:
+        raise click.ClickException(no_dicom) from error
+    made: Dataset = {}
+    for element in read:
+        tag = f"{element.tag:08X}"
+        try:
+            made[tag] = element.to_json_dict(None, 1024)
+        except (ValueError, TypeError, OverflowError, AttributeError):
+            # Present, and nothing that can be compared: model/routing/facts.py reads it so.
+            made[tag] = {"vr": str(element.VR), "InlineBinary": ""}
+    return made
+
+
+trying_commands = (test, explain_study)
