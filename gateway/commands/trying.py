@@ -1,4 +1,4 @@
-"""`gateway rules test|explain`: what rules say of a study, before they count and afterwards.
+"""`gateway rules test|explain|replay`: what rules say of a study, before they count and afterwards.
 
 Values that were compared are shown to the person who asks; they are never logged.
 """
@@ -6,7 +6,7 @@ Values that were compared are shown to the person who asks; they are never logge
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import click
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from gateway.clock import utc_now
+from gateway.clock import monotonic_s, utc_now
 from gateway.commands.opening import open_quietly, region_option
 from gateway.commands.rules import read_rules, version_of
 from gateway.dicom.attributes import Dataset
@@ -37,9 +37,12 @@ from gateway.records.deliveries import load_delivered
 from gateway.records.held import find_holders
 from gateway.records.rules import active_versions
 from gateway.routing.gather import gather as gather_at_site
+from gateway.routing.replay import Replayed, Tally, Trial, fields_beyond_index, replay
 from gateway.worker.jobs import Bench
 
 HEAD = 1 << 20
+PROGRESS_LINES = 30
+NOWHERE_SENT = "никуда / nowhere"
 Found = TypeVar("Found")
 existing_file = click.Path(path_type=Path, exists=True, dir_okay=False)
 rules_file_option = click.option(
@@ -104,10 +107,18 @@ def explain_study(
             _tell_of_site(bench, site, study_uid, rule_sets)
 
 
+def active_rules(bench: Bench, site_id: str) -> list[RuleSet]:
+    """The ministry's active rules, then the hospital's; what there is of them."""
+    return [version.rule_set for version in active_versions(bench.records, site_id, utc_now())]
+
+
 def rules_to_try(
-    bench: Bench, site_id: str, rule_file: Path | None, number: int | None
+    bench: Bench, site_id: str, rule_file: Path | None, number: int | None, owner: str = ""
 ) -> list[RuleSet]:
-    """The active rules, with the hospital's (or the ministry's) replaced by a file or a version."""
+    """The active rules, with the hospital's or the ministry's replaced by a file or a version.
+
+    owner  whose version `number` is; the site's if left out
+    """
     if rule_file and number is not None:
         raise click.ClickException(
             "укажите либо --file, либо --version / give either --file or --version"
@@ -120,8 +131,8 @@ def rules_to_try(
                 f"это правила для {tried.owner}, а не {site_id} / these are rules of {tried.owner}"
             )
     elif number is not None:
-        tried = version_of(bench.records, site_id, number).rule_set
-    active = [v.rule_set for v in active_versions(bench.records, site_id, utc_now())]
+        tried = version_of(bench.records, owner or site_id, number).rule_set
+    active = active_rules(bench, site_id)
     if tried is None:
         return active
     rest = [rule_set for rule_set in active if rule_set.owner != tried.owner]
@@ -232,4 +243,70 @@ def _dataset(file: Path) -> Dataset:
     return made
 
 
-trying_commands = (test, explain_study)
+@click.command("replay")
+@rules_file_option
+@version_option
+@click.option("--days", type=click.IntRange(1, 3660), default=30, help="How many, up to today.")
+@click.argument("owner")
+@region_option
+def replay_days(
+    rule_file: Path | None, number: int | None, days: int, owner: str, region: Path | None
+) -> None:
+    """What OWNER's rules (a site's, or `ministry`) would have sent in the last days, beside the
+    active ones; of the index alone. The newest version is tried if none is named."""
+    bench = open_quietly(region)
+    if rule_file is None and number is None:
+        number = version_of(bench.records, owner, None).number
+    sites = bench.region_file.region.sites if owner == MINISTRY else [_site(bench, owner)]
+    trials = [
+        Trial(
+            site,
+            active_rules(bench, site.site_id),
+            rules_to_try(bench, site.site_id, rule_file, number, owner),
+        )
+        for site in sites
+    ]
+    today = utc_now().date()
+
+    def tell_progress(done: int, studies: int) -> None:
+        if done == days or done % max(days // PROGRESS_LINES, 1) == 0:
+            click.echo(f"{done}/{days} дн. / days, исследований / studies {studies}", err=True)
+
+    begin = monotonic_s()
+    found = replay(
+        bench.records, trials, [today - timedelta(days=n) for n in range(days)], tell_progress
+    )
+    _tell_replayed(found, monotonic_s() - begin)
+    beyond = {
+        name: fields for trial in trials for name, fields in fields_beyond_index(trial).items()
+    }
+    for rule, fields in beyond.items():
+        click.echo(
+            f"? {rule}: спрашивает у больницы / asks the site: {', '.join(fields)}; "
+            f"не решено / undecided {found.unknown.get(rule, 0)}"
+        )
+
+
+def _tell_replayed(found: Replayed, seconds: float) -> None:
+    rate = found.decisions / seconds if seconds else 0
+    click.echo(
+        f"исследований / studies {found.studies}, не решено без больницы / undecided without "
+        f"their site {found.undecided}; решений в секунду / decisions per second {rate:.0f}"
+    )
+    for tallies, mark in ((found.sends, "→"), (found.shadow, "⇢")):
+        for destination, tally in sorted(tallies.items()):
+            _tell_tally(f"{mark} {destination or NOWHERE_SENT}", tally, found.days)
+
+
+def _tell_tally(name: str, tally: Tally, days: int) -> None:
+    unsized = f" + {tally.unsized} без размера / unsized" if tally.unsized else ""
+    click.echo(
+        f"{name}: {tally.hits} (+{tally.gains} −{tally.losses}), "
+        f"{tally.size_bytes / days / 1e9:.3f} ГБ в день / GB a day{unsized}"
+    )
+    for one in tally.sample:
+        mark = {"gain": "+", "loss": "−", "hit": " "}[one.change]
+        click.echo(f"    {mark} {one.study_date} {one.site_id} {one.study_uid}")
+
+
+trying_commands = (test, explain_study, replay_days)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,40 @@ def test_a_site_that_does_not_answer_is_said_to_be_needed(
     assert result.exit_code == 1
     assert "gkb1 не отвечает (untrusted)" in result.output
     assert "Traceback" not in result.output
+
+
+INDEX_ONLY = RULES.replace("active", "retired", 1)
+
+
+def test_a_replay_says_what_another_version_would_change(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "next.yaml"
+    for rules in (INDEX_ONLY, INDEX_ONLY.replace("value: CT", "value: MR")):
+        file.write_text(rules, "utf-8")
+        assert run("save", file, "--comment", "y").exit_code == 0
+    assert run("activate", "gkb1", 2).exit_code == 0
+    days = (utc_now().date() - date(2026, 1, 1)).days + 1
+    told = run("replay", "gkb1", "--days", days)
+    assert told.exit_code == 0, told.output
+    assert f"{days}/{days} дн. / days, исследований / studies 2" in told.output
+    assert "не решено без больницы / undecided without their site 0" in told.output
+    assert "→ archive: 1 (+1 −1), 0.000 ГБ в день / GB a day" in told.output
+    assert f"    + 2026-01-01 gkb1 {ROOT}.2" in told.output
+    assert f"    − 2026-01-01 gkb1 {ROOT}.1" in told.output
+    assert "⇢ second: 2 (+0 −0)" in told.output
+    images = run("replay", "gkb1", "--days", days, "--version", 1).output
+    assert "undecided without their site 2" in images
+    assert (
+        "? gkb1/phantom: спрашивает у больницы / asks the site: ImageComments; "
+        "не решено / undecided 2"
+    ) in images
+
+
+def test_the_ministrys_rules_are_replayed_over_every_hospital(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "next.yaml"
+    file.write_text(INDEX_ONLY, "utf-8")
+    assert run("save", file, "--comment", "y").exit_code == 0
+    assert run("activate", "gkb1", 2).exit_code == 0
+    everything = "{id: all, name: Всё, state: active, when: always, then: [{do: send, target: m}]}"
+    file.write_text(f"site: ministry\nrules: [{everything}]\n", "utf-8")
+    assert run("save", file, "--comment", "x").exit_code == 0
+    assert "→ m: 2 (+2 −0)" in run("replay", "ministry", "--days", 3660).output

@@ -126,9 +126,10 @@ def _judged(rule: Rule, facts: Facts, now: datetime) -> tuple[Outcome, tuple[str
 def _act(
     decision: Decision, owner: str, rule: Rule, actions: tuple[Action, ...], taken: tuple[str, ...]
 ) -> Decision:
-    decision = replace(decision, sends=_joined(decision.sends, _sends(owner, rule, actions, taken)))
+    sends = _joined(decision.sends, _sends(owner, rule, actions, taken))
     lists = tuple(action.list_id for action in actions if isinstance(action, Notify))
-    decision = replace(decision, notices=tuple(dict.fromkeys(decision.notices + lists)))
+    notices = tuple(dict.fromkeys(decision.notices + lists))
+    decision = replace(decision, sends=sends, notices=notices)
     for action in actions:
         if isinstance(action, Hold | Drop):
             ended: Literal["held", "dropped"] = "held" if isinstance(action, Hold) else "dropped"
