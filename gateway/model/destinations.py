@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from gateway.errors import SettingsError
 from gateway.model.routing.actions import VERIFY, Verify
 from gateway.model.sites import (
-    AE_TITLE,
     SITE_ID,
     WINDOW,
     Reader,
@@ -35,6 +34,7 @@ KINDS: tuple[Kind, ...] = ("dicomweb", "orthanc", "dicom")
 DAY = "00:00-24:00"
 PSEUDONYM_KEY_LENGTH = 16
 DEFAULT_VERIFY: tuple[Verify, ...] = ("SET", "CHECKSUM", "FETCH")
+_MODALITY = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII | re.IGNORECASE)
 
 
@@ -127,9 +127,7 @@ def with_destinations(
     if reader.mistakes:
         raise SettingsError(reader.mistakes)
     archives = [
-        of_site(site)
-        for site in region.sites
-        if site.role == "archive" and site.site_id not in ids
+        of_site(site) for site in region.sites if site.role == "archive" and site.site_id not in ids
     ]
     return replace(region, destinations=(*archives, *found))
 
@@ -170,7 +168,7 @@ def _parse(
     default = "orthanc" if server is not None and server.kind == "orthanc" else "dicomweb"
     kind = reader.choice({"kind": default} | dict(table), where, "kind", KINDS)
     modality = reader.text(table, where, "modality", "")
-    if modality and not AE_TITLE.fullmatch(modality):
+    if modality and not _MODALITY.fullmatch(modality):
         reader.mistake(f"{where}: modality", "is no name of a modality", "as Orthanc knows it")
     if kind == "dicom" and not modality:
         reader.mistake(f"{where}: modality", "is missing for kind dicom", 'modality = "archive"')
@@ -190,7 +188,7 @@ def _parse(
         kind=kind,
         server=server,
         modality=modality,
-        verify=_verify(reader, where, table, modality),
+        verify=_verify(reader, where, table, kind, modality, server),
         fetch_percent=_number(reader, where, table, "fetch_percent", 1.0, 0, 100),
         limits=_limits(reader, where, table.get("limits", {}), server),
         pseudonym_key=key,
@@ -245,16 +243,25 @@ def _server(
 
 
 def _verify(
-    reader: Reader, where: str, table: Mapping[str, Any], modality: str
+    reader: Reader,
+    where: str,
+    table: Mapping[str, Any],
+    kind: Kind,
+    modality: str,
+    server: Site | None,
 ) -> tuple[Verify, ...]:
     """SET is part of each: nothing can be compared that is not there."""
-    found = table.get("verify", list(DEFAULT_VERIFY))
+    # C-STORE writes other file meta information, so that no MD5 would be equal.
+    usual = ("SET", "FETCH") if kind == "dicom" else DEFAULT_VERIFY
+    found = table.get("verify", ["SET"] if server is None else list(usual))
     names = [found] if isinstance(found, str) else found
     if not isinstance(names, list) or not names or not set(map(str, names)) <= set(VERIFY):
         reader.mistake(f"{where}: verify", "is no way to verify", "some of " + ", ".join(VERIFY))
         return DEFAULT_VERIFY
     if "COMMIT" in names and not modality:
         reader.mistake(f"{where}: verify", "has COMMIT without a modality", "modality beside it")
+    if server is None and not {"SET", "COMMIT"}.issuperset(names):
+        reader.mistake(f"{where}: verify", "needs an address to ask", "url or site beside modality")
     return tuple(policy for policy in VERIFY if policy == "SET" or policy in names)
 
 

@@ -203,9 +203,7 @@ def find_instances(
             return
 
 
-def find_series_uids(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline
-) -> dict[str, str]:
+def find_series_uids(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> dict[str, str]:
     """Orthanc's id of each series of a study -> its SeriesInstanceUID."""
     keys = {"StudyInstanceUID": study_uid}
     return _series_uids(_find(wire, site, Level.SERIES, keys, deadline))
@@ -319,7 +317,7 @@ def send_store(
         raise SiteRefused(site.site_id, FULL)
     failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
     warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
-    return SiteSaid(failed, warned)
+    return SiteSaid(failed, warned, answer.status)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -305,8 +305,8 @@ class Wire:
         return answer
 
     def close(self) -> None:
-        """Close the connections that nobody uses; those in use close behind their answers."""
-        for post in self._posts.values():
+        """Close what is idle; exchanges that run go on to their ends."""
+        for post in list(self._posts.values()):
             post.close_idle(0.0)
 
     def _post(self, site: Site) -> _Post:

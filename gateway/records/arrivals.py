@@ -1,8 +1,8 @@
 """Arrivals: one row for each study that a site was seen to hold, and what was decided of it.
 
 The transaction that writes a study into the index touches its arrival (`touch_arrivals`), so none
-can be missed: what was touched is due (`due_at`) until somebody has looked at it. A manifest is what
-the study held when it was planned; another content is another epoch.
+can be missed: what was touched is due (`due_at`) until somebody has looked at it. A manifest is
+what the study held when it was planned; another content is another epoch.
 """
 
 import zlib
@@ -21,6 +21,7 @@ from gateway.records.engine import Records, UtcDateTime, metadata
 from gateway.records.studies import site_cursor
 
 OLD = timedelta(hours=1)
+PORTION = 1000
 
 
 class Arrived(StrEnum):
@@ -30,8 +31,8 @@ class Arrived(StrEnum):
     PLANNED  it has deliveries
     HELD     a rule, or the lack of one that fits, leaves it to a person
     DROPPED  a rule sends it nowhere
-    UNRULED  its hospital has no active rules: it is judged as soon as it has
-    EXEMPT   it lies in an archive without rules of its own
+    UNRULED  its site has no active rules of its own: it is judged as soon as it has
+    EXEMPT   it lies already where the rules would send it
     FAILED   it could not be judged and is tried again
     GONE     the site has it no more
     """
@@ -74,6 +75,7 @@ sa.Index(
     sqlite_where=_DUE, postgresql_where=_DUE,
 )  # fmt: skip
 sa.Index("arrival_by_state", arrival.c.state, arrival.c.site_id)
+sa.Index("arrival_judged", arrival.c.judged_at)
 
 manifest = sa.Table(
     "manifest",
@@ -181,6 +183,15 @@ def load_due_sites(records: Records, now: datetime) -> frozenset[str]:
         return frozenset(rows.scalars())
 
 
+def load_unruled_sites(records: Records) -> frozenset[str]:
+    """Sites of which a study waits for rules."""
+    mine = arrival.c.site_id == site_cursor.c.site_id
+    waits = sa.and_(mine, arrival.c.state == Arrived.UNRULED, arrival.c.due_at.is_(None))
+    with records.read() as connection:
+        question = sa.select(site_cursor.c.site_id).where(sa.exists().where(waits))
+        return frozenset(connection.execute(question).scalars())
+
+
 def load_due(records: Records, site_id: str, now: datetime, most: int) -> list[Arrival]:
     """Studies to look at: new ones before the backlog, and who waits longest first."""
     mine = sa.and_(arrival.c.site_id == site_id, arrival.c.due_at <= now)
@@ -223,16 +234,19 @@ def _arrivals(connection: sa.Connection, question: sa.Select[Any]) -> list[Arriv
 def look_again(
     records: Records, site_id: str, now: datetime, *states: Arrived, study_uid: str = ""
 ) -> int:
-    """Make the studies of a site that are in these states due; how many.
+    """Make studies of a site that are in these states due, PORTION of them at most; how many.
 
     study_uid  only this one
     """
-    mine = sa.and_(arrival.c.site_id == site_id, arrival.c.state.in_(states))
+    mine = sa.and_(
+        arrival.c.site_id == site_id, arrival.c.state.in_(states), arrival.c.due_at.is_(None)
+    )
     if study_uid:
         mine = sa.and_(mine, arrival.c.study_uid == study_uid)
-    moved = sa.update(arrival).where(mine, arrival.c.due_at.is_(None)).values(due_at=now)
+    some = sa.select(arrival.c.study_uid).where(mine).limit(PORTION)
+    moved = sa.update(arrival).where(arrival.c.site_id == site_id, arrival.c.study_uid.in_(some))
     with records.write() as connection:
-        return connection.execute(moved).rowcount
+        return connection.execute(moved.values(due_at=now)).rowcount
 
 
 def write_manifest(

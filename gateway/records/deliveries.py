@@ -60,6 +60,7 @@ sa.Index(
 sa.Index(
     "delivery_leased", delivery.c.lease_until, sqlite_where=_IS_LEASED, postgresql_where=_IS_LEASED
 )
+sa.Index("delivery_next", delivery.c.next_at, sqlite_where=_IS_DUE, postgresql_where=_IS_DUE)
 sa.Index("delivery_by_study", delivery.c.study_uid)
 sa.Index("delivery_by_state", delivery.c.state, delivery.c.destination, delivery.c.changed_at)
 

@@ -95,6 +95,13 @@ def has_ended_lease(records: Records, now: datetime) -> bool:
         return connection.execute(question).first() is not None
 
 
+def has_due(records: Records, now: datetime) -> bool:
+    """Whether anything is due at all: looking costs no write lock."""
+    question = sa.select(delivery.c.delivery_id).where(delivery.c.next_at <= now).limit(1)
+    with records.read() as connection:
+        return connection.execute(question).first() is not None
+
+
 @dataclass
 class _Taken:
     """What is under way, by (what, kind of place): counted down while more is claimed."""

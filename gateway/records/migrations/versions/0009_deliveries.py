@@ -1,6 +1,6 @@
 """Arrivals of studies, what each epoch of them held, and their deliveries.
 
-What the index knows already becomes backlog: it is judged after everything that arrives from now on.
+What the index knows already becomes backlog: it is judged after all that arrives from now on.
 """
 
 import sqlalchemy as sa
@@ -50,6 +50,7 @@ def _make_arrivals() -> None:
         sqlite_where=due, postgresql_where=due,
     )  # fmt: skip
     op.create_index("arrival_by_state", "arrival", ["state", "site_id"])
+    op.create_index("arrival_judged", "arrival", ["judged_at"])
     op.create_table(
         "manifest",
         sa.Column("site_id", sa.String(32), primary_key=True),
@@ -99,6 +100,9 @@ def _make_deliveries() -> None:
         "delivery_leased", "delivery", ["lease_until"],
         sqlite_where=leased, postgresql_where=leased,
     )  # fmt: skip
+    op.create_index(
+        "delivery_next", "delivery", ["next_at"], sqlite_where=due, postgresql_where=due
+    )
     op.create_index("delivery_by_study", "delivery", ["study_uid"])
     op.create_index("delivery_by_state", "delivery", ["state", "destination", "changed_at"])
     op.create_table(
