@@ -22,6 +22,7 @@ from gateway.commands.opening import (
     shown,
 )
 from gateway.commands.persons import alarms, persons
+from gateway.commands.reconcile import reconcile_command
 from gateway.commands.rules import rules
 from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
@@ -228,6 +229,7 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(reconcile_command)
 for command in trying_commands:
     rules.add_command(command)
 main.add_command(sample_data)
