@@ -84,5 +84,43 @@ REASONS: dict[str, Words] = {
         "the destination cannot be asked over HTTP: this verification needs url or site",
     ),
     "lease_lost": Words("работу взял другой исполнитель", "another worker took it"),
+    "worker_gone": Words(
+        "исполнитель пропал посреди работы; другой продолжит", "the worker is gone; another goes on"
+    ),
+    "unheard": Words("ни один worker не взялся вовремя", "no worker took it in time"),
+    "worker_killed": Words(
+        "процесс погиб на этом исследовании (память?)", "a process died over this study (memory?)"
+    ),
+    "worker_crashed": Words("ошибка шлюза на этом исследовании", "a fault of the gateway over it"),
+    "late_images": Words("пришли ещё снимки", "more images came"),
+    "source_unknown": Words("больницы нет в region.toml", "the hospital is not in region.toml"),
+    "destination_unknown": Words(
+        "получателя нет в region.toml", "the destination is not in region.toml"
+    ),
+    "no_active_rules": Words(
+        "у больницы нет действующих правил: gateway rules activate",
+        "the hospital has no active rules: gateway rules activate",
+    ),
+    "archive_without_rules": Words(
+        "лежит в архиве, у которого нет своих правил", "lies in an archive without rules of its own"
+    ),
+    "lies_at_its_destination": Words("уже там, куда едет", "is where it would be sent"),
+    "site_timeout": Words("больница не отдаёт это исследование", "its hospital does not give it"),
+    "site_refused": Words("больница не отдаёт это исследование", "its hospital does not give it"),
+    "site_garbage": Words("больница отвечает не то", "its hospital answers something else"),
+    "site_cut": Words("ответ больницы обрывается", "its hospital's answer breaks off"),
+    "rules": Words(
+        "правила записаны более новым шлюзом", "the rules were written by a newer gateway"
+    ),
+    "error": Words("ошибка шлюза на этом исследовании", "a fault of the gateway over it"),
 }
 """What a person reads beside a delivery or an instance."""
+
+
+def reason_in_words(code: str) -> Words:
+    """What a code means; a person's own reason is said in his words. "code: detail" keeps both."""
+    name, colon, detail = code.partition(": ")
+    words = REASONS.get(name)
+    if words is None:
+        return Words(code, code)
+    return Words(words.ru + colon + detail, words.en + colon + detail)

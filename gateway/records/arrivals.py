@@ -169,6 +169,14 @@ def touch_gone(
         connection.execute(moved, rows)
 
 
+def touch_again(connection: sa.Connection, site_id: str, study_uid: str, now: datetime) -> None:
+    """A worker found something else at the site than what was planned: it is looked at anew."""
+    mine = sa.and_(arrival.c.site_id == site_id, arrival.c.study_uid == study_uid)
+    moved = {"due_at": now, "changed_at": now}
+    growing = sa.func.coalesce(arrival.c.growing_since, now)
+    connection.execute(sa.update(arrival).where(mine).values(**moved, growing_since=growing))
+
+
 def _insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
     of = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     return of(table)

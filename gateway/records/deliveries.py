@@ -20,9 +20,10 @@ from gateway.model.manifests import Manifest
 from gateway.model.routing.actions import Action, Send, Verify, read_actions, write_actions
 from gateway.model.routing.mistakes import Reader
 from gateway.model.routing.rule_sets import Lane
-from gateway.records.arrivals import arrival, read_kept_manifest
+from gateway.records.arrivals import arrival, read_kept_manifest, touch_again
 from gateway.records.engine import BigId, Records, UtcDateTime, metadata
 
+SOURCE_CHANGED = "source_changed"  # what a worker read is not what the manifest says
 MOST_INSTANCES = 1000  # of one delivery, whose trouble is kept one by one
 
 delivery = sa.Table(
@@ -205,8 +206,7 @@ def change(
     if connection.execute(sa.update(delivery).where(same).values(values)).rowcount != 1:
         return None
     if event is not Event.ALIVE:
-        told = reason or found.reason
-        _write_event(connection, row.delivery_id, event, before, found, now, by, told)
+        _write_event(connection, row.delivery_id, event, before, found, now, by, reason)
     return found
 
 
@@ -320,6 +320,8 @@ def write_report(
     after = change(connection, row, event, now, fence=fence, reason=reason, by=by)
     if after is None:
         return None
+    if event is Event.SOURCE_GONE or reason == SOURCE_CHANGED:
+        touch_again(connection, row.site_id, row.study_uid, now)
     mine = delivery_instance.c.delivery_id == delivery_id
     connection.execute(sa.delete(delivery_instance).where(mine))
     rows = [

@@ -6,7 +6,6 @@ for each destination.
 
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -39,7 +38,7 @@ class Intake:
     records: Records
     wire: Wire
     fence: Fence | None
-    turn: AbstractContextManager[object] | threading.Lock
+    turn: threading.Lock
 
 
 def sort_due(

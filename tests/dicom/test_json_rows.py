@@ -11,8 +11,11 @@ from gateway.dicom.json_rows import split_rows
 from gateway.errors import BadRequest
 
 TEXTS = st.text(st.sampled_from('{}[]",:\\ ая\n'), max_size=8)
-JSON = st.recursive(TEXTS | st.none() | st.integers(), lambda inside: st.lists(inside, max_size=3)
-                    | st.dictionaries(TEXTS, inside, max_size=3), max_leaves=6)  # fmt: skip
+JSON = st.recursive(
+    TEXTS | st.none() | st.integers(0, 9),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(TEXTS, inside, max_size=3),
+    max_leaves=6,
+)
 ROWS = st.lists(st.dictionaries(TEXTS, JSON, max_size=3), max_size=4)
 
 

@@ -1,9 +1,11 @@
 """One study to one destination, between real Orthancs of both generations."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from gateway.dicom.store_response import InstanceResult, response_module
 from gateway.model.deliveries import Event
 from gateway.model.manifests import make_manifest
 from gateway.model.sites import Secret
@@ -167,9 +169,8 @@ def test_a_silent_archive_is_asked_again_later(pair: Pair) -> None:
 
 def a_failure(reason: int) -> Fault:
     uid = an_instance(1140).instance_uid
-    body = (
-        '{"00081198":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["%s"]},'
-        '"00081197":{"vr":"US","Value":[%d]}}]}}' % (uid, reason)
+    body = json.dumps(
+        response_module([InstanceResult("", uid, failure=reason)], "http://archive.example")
     )
     return says(http("202 Accepted", body.encode(), "Content-Type: application/dicom+json"))
 
