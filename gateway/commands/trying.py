@@ -41,6 +41,7 @@ from gateway.routing.replay import Replayed, Tally, Trial, fields_beyond_index, 
 from gateway.worker.jobs import Bench
 
 HEAD = 1 << 20
+MOST_LETTERS = 100
 PROGRESS_LINES = 30
 NOWHERE_SENT = "никуда / nowhere"
 Found = TypeVar("Found")
@@ -212,10 +213,15 @@ def _tell_conditions(trace: Trace, depth: int) -> None:
     outcome = " / ".join(OUTCOMES[trace.outcome.value])
     if isinstance(trace.condition, Comparison):
         words = " / ".join(condition_in_words(trace.condition, language) for language in LANGUAGES)
-        found = "" if trace.found is None else f" [{', '.join(map(str, trace.found[:5]))}]"
+        found = "" if trace.found is None else f" [{', '.join(map(_plain, trace.found[:5]))}]"
         click.echo(f"{'  ' * depth}{outcome}: {words}{found}")
     for below in trace.below:
         _tell_conditions(below, depth + 1)
+
+
+def _plain(value: object) -> str:
+    """A value of an image, short and without what would move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "·" for letter in str(value)[:MOST_LETTERS])
 
 
 def _dataset(file: Path) -> Dataset:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from gateway.model.routing.conditions import every_comparison
-from gateway.model.routing.decide import UNREADABLE, Decision, decide
+from gateway.model.routing.decide import Decision, decide
 from gateway.model.routing.rule_sets import RuleSet, fields_asked
 from gateway.model.sites import Site
 from gateway.records.engine import Records
@@ -152,7 +152,7 @@ class _Judge:
         result.decisions += self._rules
         for name in dict.fromkeys((*active.unread, *tried.unread)):
             result.unknown[name] = result.unknown.get(name, 0) + 1
-        if UNREADABLE in (active.reason, tried.reason):
+        if active.is_unsure or tried.is_unsure:
             result.undecided += 1
             return
         _count(result.sends, held, day, _targets(active), _targets(tried), dice)

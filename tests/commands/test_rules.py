@@ -52,8 +52,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def write_dicom(file: Path, modality: str) -> Path:
+def write_dicom(file: Path, modality: str, **elements: str) -> Path:
     dataset = Dataset()
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
@@ -177,3 +179,22 @@ def test_what_a_file_does_not_say_is_not_taken_for_missing(run, tmp_path):
     assert "■ задержано / held: поле, по которому судит правило, не читается" in told
     file.write_text(rules.replace("site: north", "site: south"), "utf-8")
     assert "these are rules of south" in run("test", "--site", "north", "--file", file, ct).output
+
+
+def test_a_value_cannot_move_the_terminals_cursor(run, tmp_path):
+    image = write_dicom(tmp_path / "CT.dcm", "CT", PatientComments="a\x1b[2Jb\u202ec" + "x" * 500)
+    rules = RULES.replace("Modality, op: equals", "PatientComments, op: contains")
+    (tmp_path / "other.yaml").write_text(rules, "utf-8")
+    told = run("test", "--site", "north", "--file", tmp_path / "other.yaml", image).output
+    assert "[a·[2jb·cxxx" in told
+    assert "x" * 100 not in told
+
+
+def test_what_looks_like_code_or_a_template_is_a_text(run):
+    name = "{{7*7}} {0.__class__} ${jndi:x} __import__('os')"
+    rules = RULES.replace("name: КТ в архив", f'name: "{name}"').replace(
+        "value: CT", "value: '{0}'"
+    )
+    result = run("save", "--comment", name, rules=rules)
+    assert f'added rule "{name}": If modality is {{0}}, then send to archive' in result.output
+    assert f"ivanova: {name}" in run("list", "north").output

@@ -58,6 +58,11 @@ class Decision:
     shadow: tuple[PlannedSend, ...] = ()
     unread: tuple[str, ...] = ()
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it is held because an active rule could not be judged."""
+        return self.ended == "held" and self.rule in self.unread
+
 
 @dataclass(frozen=True)
 class RuleTrace:
