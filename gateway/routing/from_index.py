@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Level
+from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Level, text
 from gateway.model.routing.facts import Arrival, Facts, gather_of_records
 from gateway.model.routing.fields import ALREADY_AT
 from gateway.model.sites import Site
@@ -60,7 +60,7 @@ class FromIndex:
             unread = frozenset(name for name in unread if not name.startswith(ALREADY_AT))
         if self._known_later:
             sized = held.size_bytes is not None
-            told = any(REPORTS & {*one.get(MODALITY, {}).get("Value", ())} for *_, one in series)
+            told = any(text(one, MODALITY) in REPORTS for *_, one in series)
             unread -= ({SIZE} if sized else set()) | ({REPORT} if told else set())
         study = orjson.loads(held.record)
         return gather_of_records(arrival, study, series, held.instance_count, self._asked, unread)

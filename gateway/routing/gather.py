@@ -12,6 +12,7 @@ from datetime import datetime
 from gateway.dicom.attributes import Dataset
 from gateway.dicom.names import repair
 from gateway.errors import NotFound, SiteRefused, SiteSpeaksGarbage
+from gateway.log import log
 from gateway.model.routing import facts as of_routing
 from gateway.model.routing.decide import decide
 from gateway.model.routing.facts import Arrival, Facts
@@ -22,7 +23,7 @@ from gateway.orthanc.tags import Origin, read_origins, read_tags
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records
 from gateway.records.held import HeldStudy, load_held
-from gateway.routing.from_index import ALWAYS_KNOWN, MODALITY, FromIndex
+from gateway.routing.from_index import MODALITY, FromIndex
 
 SYNTAX, SIZE = "transfer_syntax", "size_mb"
 ORIGIN = frozenset({"source_aet", "source_ip", SYNTAX})
@@ -75,6 +76,10 @@ def _ask(wire: Wire, site: Site, held: HeldStudy, asked: frozenset[str], facts: 
         beside = ORIGIN | {SIZE}
         if unread - (beside - {SYNTAX}):
             return _of_instances(wire, site, held, asked, arrival, unread & beside)
+    except SiteSpeaksGarbage as error:
+        # It would say so again: what stays unread holds the study until a person has looked.
+        log.warning("instances cannot be read", site=site.site_id, study=held.study_uid,
+                    problem=str(error))  # fmt: skip
     except SiteRefused as error:
         if error.status == 404:
             raise NotFound(f"study {held.study_uid} at {site.site_id}") from error
@@ -113,11 +118,7 @@ def _of_instances(
                 yield read
 
     kept = asked | {MODALITY, SOP_CLASS, AVAILABLE_SYNTAX}
-    try:
-        facts = of_routing.gather(arrival, instances(), kept, unread)
-    except SiteSpeaksGarbage:
-        # It would say so again: not to know it holds the study until a person has looked.
-        return _replaced(of_routing.gather(arrival, ()), arrival, asked - ALWAYS_KNOWN)
+    facts = of_routing.gather(arrival, instances(), kept, unread)
     syntaxes = facts.values.get(AVAILABLE_SYNTAX, ())
     if SYNTAX in unread and syntaxes:
         arrival, unread = replace(arrival, transfer_syntaxes=syntaxes), unread - {SYNTAX}
