@@ -54,6 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def write_dicom(file: Path, modality: str, **elements: str) -> Path:
     dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()
