@@ -133,11 +133,16 @@ def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
     as parameters of their own.
     raises  BadRequest("Content-Type")
     """
+    media_type, parameters = _parse_content_type(value)
+    return media_type, dict(parameters)
+
+
+@lru_cache(maxsize=64)  # an answer's is looked at more than once
+def _parse_content_type(value: str) -> tuple[str, Mapping[str, str]]:
     found = list(_alternatives("Content-Type", value[: MAX_ACCEPT + 1]))
     if len(found) != 1 or len(value) > MAX_ACCEPT:
         raise BadRequest("Content-Type", "is not one media type")
-    media_type, parameters = _read("Content-Type", found[0])
-    return media_type, parameters
+    return _read("Content-Type", found[0])
 
 
 def format_content_type(media_type: str, parameters: Mapping[str, str]) -> str:

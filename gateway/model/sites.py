@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -83,8 +84,13 @@ class Region:
     home_site: str
     sites: tuple[Site, ...]
 
+    @cached_property
+    def by_id(self) -> Mapping[str, Site]:
+        """Sites by their id, in the order of region.toml; made once for each region."""
+        return {site.site_id: site for site in self.sites}
+
     def site(self, site_id: str) -> Site | None:
-        return next((site for site in self.sites if site.site_id == site_id), None)
+        return self.by_id.get(site_id)
 
 
 @dataclass(frozen=True)
