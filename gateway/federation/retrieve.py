@@ -114,9 +114,7 @@ def _second_look(
     return refused
 
 
-def _first_block(
-    site: Site, answer: SiteAnswer, what: str, silent: Mapping[str, str]
-) -> Opened:
+def _first_block(site: Site, answer: SiteAnswer, what: str, silent: Mapping[str, str]) -> Opened:
     """Judge the status and wait for the first byte. A 404 is the only honest "not here"."""
     if answer.status in (200, 206):
         first = answer.read()

@@ -82,9 +82,7 @@ class Gateway(Program):
         command = [sys.executable, "-m", "gateway.cli", "keeper"]
         command += ["--region", str(self.region_file)]
         home = self.log_file.parent
-        with Program(
-            "keeper", command, home / "keeper.log", environ=self.environ, folder=home
-        ):
+        with Program("keeper", command, home / "keeper.log", environ=self.environ, folder=home):
             wait_until(self._is_indexed, INDEXED_S, "the keeper")
 
     def _is_indexed(self) -> bool:
