@@ -53,7 +53,7 @@ class Worker(GeventWorker):
 
     def init_process(self) -> None:
         # gunicorn looks up some twenty settings for each request, and each by three calls.
-        vars(self.cfg).update({name: one.get() for name, one in self.cfg.settings.items()})
+        self.cfg.__dict__.update({name: one.get() for name, one in self.cfg.settings.items()})
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:

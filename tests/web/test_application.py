@@ -1,4 +1,4 @@
-"""The short way for objects that a viewer asks for by the thousand leads where the long one does."""
+"""The short way for objects that are asked for by the thousand leads where the long one does."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ PATHS = [
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    with indexed_gateway(tmp_path_factory.mktemp("application"), {}) as gateway:
+    with indexed_gateway(tmp_path_factory.mktemp("application"), {"gkb-1": []}) as gateway:
         yield create_app(gateway)
 
 
