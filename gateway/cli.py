@@ -14,6 +14,8 @@ import orjson
 
 from gateway import log
 from gateway.clock import utc_now
+from gateway.commands.deliveries import deliveries
+from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
     json_option,
     load_settings_or_end,
@@ -227,6 +229,8 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(deliveries)
+main.add_command(destinations)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
 

@@ -10,7 +10,18 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
-from gateway.records import alarms, events, leases, persons, probes, rules, studies
+from gateway.records import (
+    alarms,
+    arrivals,
+    deliveries,
+    dispatch,
+    events,
+    leases,
+    persons,
+    probes,
+    rules,
+    studies,
+)
 from gateway.records.engine import Records
 
 TABLES = (
@@ -32,6 +43,12 @@ TABLES = (
     persons.person_decision,
     rules.rule_version,
     rules.rule_activation,
+    arrivals.arrival,
+    arrivals.manifest,
+    deliveries.delivery,
+    deliveries.delivery_event,
+    deliveries.delivery_instance,
+    dispatch.destination_pace,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
