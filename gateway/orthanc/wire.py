@@ -436,19 +436,16 @@ def _send_chunked(
     returns  False if the site has ended its reading: it may have answered early (413, 507), and
              its words are worth more than the broken pipe
     """
-    more = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_MORE
     sock.sendall(head)
-    end = b""  # of the chunk before
     for block in blocks:
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             try:
-                sock.sendall(b"%s%x\r\n" % (end, len(block)), more)
-                sock.sendall(block)  # as it is: to put its frame around it would copy it
+                # With its end: civetweb hands a chunk on only when it has read that too.
+                sock.sendall(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
             except (BrokenPipeError, ConnectionResetError):
                 return False
-            end = b"\r\n"
-    sock.sendall(end + b"0\r\n\r\n")
+    sock.sendall(b"0\r\n\r\n")
     return True
 
 
