@@ -18,12 +18,13 @@ from gateway.web import (
     wado,
     wado_uri,
 )
+from gateway.web.application import Application
 from gateway.web.scope import check_path
 
 
 def create_app(gateway: Gateway) -> Flask:
     """The WSGI application of one web process."""
-    app = Flask("gateway.web", static_folder=None)
+    app = Application("gateway.web")
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     errors.register(app)

@@ -58,6 +58,13 @@ WHAT_IS_WRONG = {
     405: {"field": "method", "detail": "is none of those that Allow lists"},
 }
 
+UNLESS_SAID = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-store",
+}
+"""Headers of every answer that does not have its own."""
+
 
 def problem(status: int, title: str, **facts: object) -> Response:
     """application/problem+json (RFC 9457)."""
@@ -135,7 +142,8 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def guard(answer: Response) -> Response:
-        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        answer.headers.setdefault("Referrer-Policy", "no-referrer")
-        answer.headers.setdefault("Cache-Control", "private, no-store")
+        present = {name.lower() for name, _ in answer.headers}
+        for name, value in UNLESS_SAID.items():
+            if name.lower() not in present:
+                answer.headers.add(name, value)
         return answer

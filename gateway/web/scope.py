@@ -1,6 +1,6 @@
 """What a DICOMweb request says: sites and UIDs of its path, and what it accepts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import unquote
@@ -20,26 +20,32 @@ class Scope:
 
     sites: Sequence[Site]
     service_url: str
-
-    @property
-    def by_id(self) -> dict[str, Site]:
-        return {site.site_id: site for site in self.sites}
+    by_id: Mapping[str, Site]
 
 
 def scope_of(gateway: Gateway, site_id: str | None) -> Scope:
     """raises NotFound for a site that region.toml does not name."""
     base = gateway.settings.base_url
     if site_id is None:
-        return Scope(gateway.region.sites, f"{base}/dicom-web")
+        region = gateway.region
+        return Scope(region.sites, f"{base}/dicom-web", region.by_id)
     site = gateway.region.site(site_id)
     if site is None:
         raise NotFound("site")
-    return Scope([site], f"{base}/sites/{site_id}/dicom-web")
+    return Scope((site,), f"{base}/sites/{site_id}/dicom-web", {site_id: site})
 
 
 def accepted() -> tuple[MediaRange, ...]:
+    """What the caller accepts, in its order; raises BadRequest."""
+    return parse_accept(accept_values())
+
+
+def accept_values() -> tuple[str, ...]:
     """Accept headers, or the query parameter `accept`, which wins (PS3.18 8.3.3.1)."""
-    return parse_accept(request.args.getlist("accept") or request.headers.getlist("Accept"))
+    if request.query_string and (asked := request.args.getlist("accept")):
+        return tuple(asked)
+    header = request.headers.get("Accept")  # the server has joined several
+    return () if header is None else (header,)
 
 
 UID_FOLLOWS = {"studies": "study", "series": "series", "instances": "instance"}
