@@ -17,6 +17,8 @@ GatewayError
 ├── LinkRefused              a person's word on a link of identifiers that cannot be
 ├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
+├── NotSignedIn              nobody, or credentials that are no good
+├── NotAllowed               no role of the actor may do this
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
@@ -153,6 +155,14 @@ class NoRoom(GatewayError):
 
 class BadSignature(GatewayError):
     """An event is not signed with its site's key, or its time is not now. Never says which key."""
+
+
+class NotSignedIn(GatewayError):
+    """Who asks has not said who it is, or not so that it can be believed. Never says why."""
+
+
+class NotAllowed(GatewayError):
+    """Who asks is known, and no role of theirs may do this anywhere."""
 
 
 class RecordsUnavailable(GatewayError):

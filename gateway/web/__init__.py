@@ -10,6 +10,7 @@ from gateway.web import (
     front_proxy,
     health,
     home,
+    permissions,
     qido,
     reports,
     stow,
@@ -21,8 +22,11 @@ from gateway.web import (
 from gateway.web.scope import check_path
 
 
-def create_app(gateway: Gateway) -> Flask:
-    """The WSGI application of one web process."""
+def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -> Flask:
+    """The WSGI application of one web process.
+
+    identify  who sends a request; None: everyone who comes is the local operator
+    """
     app = Flask("gateway.web", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -39,5 +43,6 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
+    permissions.register(app, identify)
     capabilities.register(app, gateway)
     return app

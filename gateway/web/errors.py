@@ -16,7 +16,9 @@ from gateway.errors import (
     NoRoom,
     NoSiteAnswered,
     NotAcceptable,
+    NotAllowed,
     NotFound,
+    NotSignedIn,
     PatientsDiffer,
     PayloadTooLarge,
     RangeNotSatisfiable,
@@ -41,6 +43,8 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
+    (NotSignedIn, 401, "Sign in first"),
+    (NotAllowed, 403, "Not allowed"),
     (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
     (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
@@ -77,6 +81,10 @@ def answer_of(error: GatewayError) -> Response:
         return answer
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
+    if isinstance(error, NotSignedIn):
+        answer = problem(status, title)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway"'
+        return answer
     if isinstance(error, Gone):
         return problem(status, title, detail=f"The {error.what} was there; no site has it now.")
     if isinstance(error, NotFound):
@@ -115,7 +123,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:
-        if not isinstance(error, BadRequest | NotFound):
+        if not isinstance(error, BadRequest | NotFound | NotSignedIn | NotAllowed):
             log.warning("request failed", error=type(error).__name__, why=str(error))
         return answer_of(error)
 
