@@ -14,6 +14,7 @@ import orjson
 
 from gateway import log
 from gateway.clock import utc_now
+from gateway.commands.accounts import clients_group, init, keys, users
 from gateway.commands.opening import (
     json_option,
     load_settings_or_end,
@@ -224,6 +225,10 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
     click.echo(text, nl=False)
 
 
+main.add_command(init)
+main.add_command(users)
+main.add_command(clients_group)
+main.add_command(keys)
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)

@@ -19,6 +19,8 @@ GatewayError
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── NotSignedIn              nobody, or credentials that are no good
 ├── NotAllowed               no role of the actor may do this
+├── TooManyTries             wrong passwords or codes: wait
+├── AccountRefused           an account or a client cannot be so; `why` is a code
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
@@ -163,6 +165,28 @@ class NotSignedIn(GatewayError):
 
 class NotAllowed(GatewayError):
     """Who asks is known, and no role of theirs may do this anywhere."""
+
+
+class TooManyTries(GatewayError):
+    """Too many wrong passwords or codes; the next one is judged after `wait_s`."""
+
+    transient = True
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many wrong tries")
+        self.wait_s = wait_s
+
+
+class AccountRefused(GatewayError):
+    """What an administrator asks of an account or a client cannot be.
+
+    why  "unknown": there is none; "login": the login is taken or no login; "posts": no role, or
+         one that it cannot have; "ministry": a person of the ministry has no other role
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class RecordsUnavailable(GatewayError):

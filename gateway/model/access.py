@@ -209,6 +209,55 @@ def _union(parts: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
     return frozenset(found)
 
 
+ROLES_OF_A_SITE = frozenset({Role.DOCTOR, Role.HOSPITAL_IT, Role.SERVICE})
+
+
+@dataclass(frozen=True, order=True)
+class Post:
+    """A role as an account or a client is given it: at one site, or in the whole region ("*")."""
+
+    role: Role
+    site_id: str = "*"
+
+    def __str__(self) -> str:
+        return str(self.role) if self.site_id == "*" else f"{self.role}@{self.site_id}"
+
+
+def parse_post(text: str) -> Post:
+    """`doctor@north`, `auditor`, `service@*`.
+
+    raises  ValueError with what to write instead
+    """
+    name, mark, site_id = text.partition("@")
+    try:
+        role = Role(name)
+    except ValueError:
+        known = ", ".join([*ACCOUNT_ROLES, Role.SERVICE])
+        raise ValueError(f"{name}: no such role; one of {known}") from None
+    if role not in ACCOUNT_ROLES and role is not Role.SERVICE:
+        raise ValueError(f"{name}: nobody is given this role by hand")
+    if (role in ROLES_OF_A_SITE) is not bool(mark) or (mark and not site_id):
+        raise ValueError(f"{name}: write " + (f"{name}@SITE" if not mark else name))
+    if site_id == "*" and role is not Role.SERVICE:
+        raise ValueError(f"{name}: is of one hospital; write {name}@SITE")
+    return Post(role, site_id or "*")
+
+
+def duties_of(posts: Iterable[Post], *, wide: bool) -> tuple[Duty, ...]:
+    """What somebody with these posts may do; of one role at several sites one duty is made.
+
+    wide  doctors read the region for a patient's care
+    """
+    sites: dict[Role, frozenset[str] | None] = {}
+    for post in posts:
+        before = sites.get(post.role, frozenset())
+        all_sites = before is None or post.site_id == "*"
+        sites[post.role] = None if all_sites else (before or frozenset()) | {post.site_id}
+    return tuple(
+        Duty(role, Reach(where), wide and role is Role.DOCTOR) for role, where in sites.items()
+    )
+
+
 class Reason(StrEnum):
     """Why a decision fell so; for the audit, never for the caller."""
 

@@ -10,7 +10,18 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
-from gateway.records import alarms, events, leases, persons, probes, rules, studies
+from gateway.records import (
+    accounts,
+    alarms,
+    clients,
+    events,
+    leases,
+    persons,
+    probes,
+    rules,
+    sessions,
+    studies,
+)
 from gateway.records.engine import Records
 
 TABLES = (
@@ -32,6 +43,13 @@ TABLES = (
     persons.person_decision,
     rules.rule_version,
     rules.rule_activation,
+    accounts.account,
+    accounts.account_post,
+    accounts.wrong_try,
+    sessions.login_session,
+    clients.oauth_client,
+    clients.signing_key,
+    clients.withdrawn_token,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

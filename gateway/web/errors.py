@@ -3,6 +3,8 @@
 The body names the field and says what to do; it never echoes what was sent.
 """
 
+from math import ceil
+
 import orjson
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
@@ -27,6 +29,7 @@ from gateway.errors import (
     SiteError,
     SiteTimeout,
     TooBroad,
+    TooManyTries,
     TooSlow,
     UnsupportedMediaType,
 )
@@ -45,6 +48,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (BadSignature, 401, "Not signed"),
     (NotSignedIn, 401, "Sign in first"),
     (NotAllowed, 403, "Not allowed"),
+    (TooManyTries, 429, "Too many tries"),
     (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
     (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
@@ -84,6 +88,10 @@ def answer_of(error: GatewayError) -> Response:
     if isinstance(error, NotSignedIn):
         answer = problem(status, title)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway"'
+        return answer
+    if isinstance(error, TooManyTries):
+        answer = problem(status, title)
+        answer.headers["Retry-After"] = str(ceil(error.wait_s))
         return answer
     if isinstance(error, Gone):
         return problem(status, title, detail=f"The {error.what} was there; no site has it now.")

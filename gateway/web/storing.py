@@ -87,7 +87,7 @@ class RegionStorage:
             holders: Sequence[str] = [holder.site_id for holder in self._holders(study_uid)]
         except PatientsDiffer as error:
             if self._site_id is None:
-                self.shared[study_uid] = [one for one in error.sites if one in self._own]
+                self.shared[study_uid] = tuple(one for one in error.sites if one in self._own)
                 raise
             holders = error.sites
         own_holders = [holder for holder in holders if holder in self._own]
