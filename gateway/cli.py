@@ -34,6 +34,7 @@ from gateway.model.wording import number, span, volume
 from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
+from gateway.records.keyring import load_keyring
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import load_region
 from gateway.settings import PREFIX
@@ -60,6 +61,8 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     settings = load_settings_or_end(region=region, bind=bind, port=port)
     try:
         load_region(settings.region)
+        if settings.access == "login":
+            load_keyring(settings.keyring_file)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     # Web processes read the same variables; what stood on the command line joins them.

@@ -20,6 +20,7 @@ GatewayError
 ├── NotSignedIn              nobody, or credentials that are no good
 ├── NotAllowed               no role of the actor may do this
 ├── TooManyTries             wrong passwords or codes: wait
+├── OAuthRefused             a program's request for a token; `code` as RFC 6749 5.2 has it
 ├── AccountRefused           an account or a client cannot be so; `why` is a code
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
@@ -175,6 +176,17 @@ class TooManyTries(GatewayError):
     def __init__(self, wait_s: float) -> None:
         super().__init__("too many wrong tries")
         self.wait_s = wait_s
+
+
+class OAuthRefused(GatewayError):
+    """A program asks for a token and cannot have it.
+
+    code  of RFC 6749 5.2: "invalid_client", "invalid_request", "unsupported_grant_type", ...
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class AccountRefused(GatewayError):

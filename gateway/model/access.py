@@ -220,7 +220,7 @@ class Post:
     site_id: str = "*"
 
     def __str__(self) -> str:
-        return str(self.role) if self.site_id == "*" else f"{self.role}@{self.site_id}"
+        return f"{self.role}@{self.site_id}" if self.role in ROLES_OF_A_SITE else str(self.role)
 
 
 def parse_post(text: str) -> Post:

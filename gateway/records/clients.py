@@ -3,15 +3,17 @@ tokens that were withdrawn before their end.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 import sqlalchemy as sa
 
-from gateway.errors import AccountRefused
+from gateway.errors import AccountRefused, RecordsRefused
 from gateway.model.access import Post, Role
 from gateway.model.credentials import digest, is_secret, new_id, new_secret
 from gateway.records.engine import Records, UtcDateTime, metadata
+
+KNOWN_AFTER = timedelta(seconds=5)
 
 oauth_client = sa.Table(
     "oauth_client",
@@ -133,11 +135,22 @@ def save_signing_key(records: Records, kid: str, sealed: str, public: str, now: 
 
 
 def load_signing_keys(records: Records) -> list[tuple[str, str, str]]:
-    """(kid, sealed, public), the newest first: that one signs, all of them are believed."""
+    """(kid, sealed, public), the newest first; all of them are believed."""
     question = sa.select(signing_key.c.kid, signing_key.c.sealed, signing_key.c.public)
     with records.read() as connection:
         found = connection.execute(question.order_by(signing_key.c.made_at.desc())).all()
     return [(row.kid, row.sealed, row.public) for row in found]
+
+
+def load_signer(records: Records, now: datetime) -> tuple[str, str]:
+    """(kid, sealed) of the key that signs: the newest that every process has had time to read."""
+    question = sa.select(signing_key.c.kid, signing_key.c.sealed, signing_key.c.made_at)
+    with records.read() as connection:
+        found = connection.execute(question.order_by(signing_key.c.made_at.desc())).all()
+    known = [row for row in found if row.made_at <= now - KNOWN_AFTER] or found[-1:]
+    if not known:
+        raise RecordsRefused("there is no key for tokens; run gateway init")
+    return known[0].kid, known[0].sealed
 
 
 def withdraw_token(records: Records, jti: str, until: datetime, now: datetime) -> None:

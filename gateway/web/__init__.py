@@ -3,6 +3,7 @@
 from flask import Flask
 
 from gateway.bootstrap import Gateway
+from gateway.records.keyring import load_keyring
 from gateway.web import (
     capabilities,
     errors,
@@ -10,6 +11,7 @@ from gateway.web import (
     front_proxy,
     health,
     home,
+    oauth,
     permissions,
     qido,
     reports,
@@ -19,13 +21,15 @@ from gateway.web import (
     wado,
     wado_uri,
 )
+from gateway.web.identity import Identity
 from gateway.web.scope import check_path
 
 
 def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -> Flask:
     """The WSGI application of one web process.
 
-    identify  who sends a request; None: everyone who comes is the local operator
+    identify  who sends a request; None: as GATEWAY_ACCESS says
+    raises    SettingsError if people are to sign in and `gateway init` has not been run
     """
     app = Flask("gateway.web", static_folder=None)
     app.url_map.strict_slashes = False
@@ -43,6 +47,11 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
+    if gateway.settings.access == "login":
+        keyring = load_keyring(gateway.settings.keyring_file)
+        identity = Identity(gateway)
+        app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring))
+        identify = identify or identity
     permissions.register(app, identify)
     capabilities.register(app, gateway)
     return app

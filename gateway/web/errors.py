@@ -21,6 +21,7 @@ from gateway.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    OAuthRefused,
     PatientsDiffer,
     PayloadTooLarge,
     RangeNotSatisfiable,
@@ -49,6 +50,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotSignedIn, 401, "Sign in first"),
     (NotAllowed, 403, "Not allowed"),
     (TooManyTries, 429, "Too many tries"),
+    (OAuthRefused, 400, "No token"),
     (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
     (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
@@ -88,6 +90,13 @@ def answer_of(error: GatewayError) -> Response:
     if isinstance(error, NotSignedIn):
         answer = problem(status, title)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway"'
+        return answer
+    if isinstance(error, OAuthRefused):  # in the words of RFC 6749 5.2, which clients understand
+        refused = error.code == "invalid_client"
+        answer = problem(401 if refused else status, title, error=error.code)
+        answer.content_type = "application/json"
+        if refused:
+            answer.headers["WWW-Authenticate"] = 'Basic realm="gateway"'
         return answer
     if isinstance(error, TooManyTries):
         answer = problem(status, title)
@@ -131,7 +140,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:
-        if not isinstance(error, BadRequest | NotFound | NotSignedIn | NotAllowed):
+        if not isinstance(error, BadRequest | NotFound | NotSignedIn | NotAllowed | OAuthRefused):
             log.warning("request failed", error=type(error).__name__, why=str(error))
         return answer_of(error)
 

@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 from gateway.errors import NotAllowed, NotFound, NotSignedIn
 from gateway.model.access import (
     LOCAL_OPERATOR,
+    NOBODY,
     Action,
     Actor,
     Decision,
@@ -87,6 +88,9 @@ def register(app: Flask, identify: Identify | None) -> None:
             return  # 404 or 405 in Flask's words
         else:
             action = action_of(app, request.url_rule)
-        g.actor = identify() if identify and action is not Action.OPEN else LOCAL_OPERATOR
+        if identify is None:
+            g.actor = LOCAL_OPERATOR
+        else:
+            g.actor = NOBODY if action is Action.OPEN else identify()
         named = request.view_args or {}
         decide(action or Action.SEARCH, at(named.get("site_id"), named.get("study")))

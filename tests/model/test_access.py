@@ -23,6 +23,8 @@ from gateway.model.access import (
     Thing,
     allow,
     at,
+    duties_of,
+    parse_post,
 )
 
 SITES, STUDIES = ["north", "south", "archive"], ["1.2.3", "1.2.4", "1.2.5"]
@@ -154,3 +156,18 @@ def test_a_granted_study_is_found_by_its_uid_and_not_in_the_doctors_own_list():
     assert scope.for_search(frozenset({"1.2.4", "1.2.3"})).sites == NORTH
     assert allow(who, Action.RETRIEVE, at(None, "1.2.3")).scope.sites == NORTH
     assert allow(who, Action.RETRIEVE, at("south", "1.2.3")).reason is Reason.OUTSIDE
+
+
+@pytest.mark.parametrize(
+    "text", ["doctor@north", "hospital_it@south", "service@*", "service@north", "auditor"]
+)
+def test_a_post_is_written_as_it_is_read(text):
+    assert str(parse_post(text)) == text
+
+
+def test_posts_of_one_role_are_one_duty():
+    posts = [parse_post(f"doctor@{site}") for site in ("north", "south")]
+    expected = (Duty(Role.DOCTOR, Reach(frozenset({"north", "south"})), True),)
+    assert duties_of(posts, wide=True) == expected
+    both = duties_of([parse_post("service@north"), parse_post("service@*")], wide=True)
+    assert both == (Duty(Role.SERVICE, Reach()),)
