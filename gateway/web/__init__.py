@@ -15,6 +15,7 @@ from gateway.web import (
     permissions,
     qido,
     reports,
+    sign_in,
     stow,
     upload,
     viewer,
@@ -51,6 +52,13 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         keyring = load_keyring(gateway.settings.keyring_file)
         identity = Identity(gateway)
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring))
+        app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring))
+        app.config.update(
+            SECRET_KEY=keyring.derived("forms"),
+            SESSION_COOKIE_NAME=f"{identity.cookie}-form",  # for the token of forms alone
+            SESSION_COOKIE_SECURE=identity.is_secure,
+            SESSION_COOKIE_SAMESITE="Strict",
+        )
         identify = identify or identity
     permissions.register(app, identify)
     capabilities.register(app, gateway)

@@ -6,7 +6,8 @@ The body names the field and says what to do; it never echoes what was sent.
 from math import ceil
 
 import orjson
-from flask import Flask, Response
+from flask import Flask, Response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import (
@@ -138,9 +139,17 @@ def answer_of(error: GatewayError) -> Response:
 def register(app: Flask) -> None:
     """Attach the handlers to the application."""
 
+    @app.errorhandler(NotSignedIn)
+    def on_nobody(error: NotSignedIn) -> ResponseReturnValue:
+        """A person is led to the sign-in, a program is told."""
+        wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+        if wants_page and "sign_in.form" in app.view_functions:
+            return redirect(url_for("sign_in.form", back=request.full_path.rstrip("?")), 303)
+        return answer_of(error)
+
     @app.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:
-        if not isinstance(error, BadRequest | NotFound | NotSignedIn | NotAllowed | OAuthRefused):
+        if not isinstance(error, BadRequest | NotFound | NotAllowed | OAuthRefused):
             log.warning("request failed", error=type(error).__name__, why=str(error))
         return answer_of(error)
 
