@@ -15,6 +15,8 @@ import orjson
 from gateway import log
 from gateway.clock import utc_now
 from gateway.commands.accounts import clients_group, init, keys, users
+from gateway.commands.deliveries import deliveries
+from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
     json_option,
     load_settings_or_end,
@@ -235,6 +237,8 @@ main.add_command(keys)
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(deliveries)
+main.add_command(destinations)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
 

@@ -26,6 +26,7 @@ GatewayError
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
 ├── RuleSetRefused           a version or an activation cannot be used; `why` is a code
+├── Unreadable               a field that a rule asks for cannot be read of this study
 ├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
@@ -230,6 +231,14 @@ class RuleSetRefused(GatewayError):
     def __init__(self, owner: str, number: int, why: str) -> None:
         super().__init__(f"{owner} {number}: {why}".strip())
         self.why = why
+
+
+class Unreadable(GatewayError):
+    """What a rule compares could not be read: nobody may guess whether the rule takes the study."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} cannot be read")
+        self.field = field
 
 
 class GatewayBusy(GatewayError):

@@ -6,6 +6,7 @@ a plain word (worker/jobs.py has the list) and carries ids only.
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 
 from redis import Redis
@@ -65,6 +66,25 @@ class Doorbell:
         within_s    after that the bell is forgotten; the row is not
         returns     whether a worker is there to hear it
         """
+        name = job_id(job, row_id, ordered_at)
+        return self._enqueue(queue, job, (row_id,), name, within_s, within_s)
+
+    def ring_for(
+        self, queue: str, job: str, delivery_id: str, fence: int, within_s: int, timeout_s: int
+    ) -> bool:
+        """Ask a worker of `queue` to work on a delivery that was claimed under this fence.
+
+        within_s   the lease: after that the bell means nothing
+        timeout_s  longest time for the job
+        returns    whether a worker is there to hear it
+        """
+        name = f"{delivery_id}-{fence}"
+        return self._enqueue(queue, job, (delivery_id, fence), name, within_s, timeout_s)
+
+    def _enqueue(
+        self, queue: str, job: str, words: tuple[str | int, ...], name: str, within_s: int,
+        timeout_s: int,
+    ) -> bool:  # fmt: skip
         if self._away and not self._away.passed:
             return False
         try:
@@ -72,11 +92,11 @@ class Doorbell:
                 return False
             Queue(queue, connection=self._redis, serializer=JSONSerializer).enqueue(
                 job,
-                row_id,
-                job_id=job_id(job, row_id, ordered_at),
+                args=words,
+                job_id=name,
                 description=job,
                 ttl=within_s,
-                job_timeout=within_s,
+                job_timeout=timeout_s,
                 result_ttl=0,
                 failure_ttl=FAILED_FOR_S,
             )
@@ -84,6 +104,22 @@ class Doorbell:
             self._away = Deadline(AWAY_S)
             return False
         return True
+
+    def count_workers(self) -> Mapping[str, int]:
+        """How many workers each queue has, by queue; none at all when Redis is away.
+
+        One that was killed is counted until Redis forgets it, some minutes later.
+        """
+        if self._away and not self._away.passed:
+            return dict.fromkeys(QUEUES, 0)
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for queue in QUEUES:
+                    pipeline.scard(WORKERS_BY_QUEUE_KEY % queue)
+                return dict(zip(QUEUES, map(int, pipeline.execute()), strict=True))
+        except RedisError:
+            self._away = Deadline(AWAY_S)
+            return dict.fromkeys(QUEUES, 0)
 
     def close(self) -> None:
         self._redis.close()

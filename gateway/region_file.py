@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.model.destinations import with_destinations
 from gateway.model.sites import Region, parse_region
 
 
@@ -38,7 +39,7 @@ def load_region(path: Path) -> Region:
         return secret
 
     try:
-        return parse_region(document, read_secret)
+        return with_destinations(parse_region(document, read_secret), document, read_secret)
     except SettingsError as error:
         raise SettingsError([f"{path}: {line}" for line in error.mistakes]) from error
 

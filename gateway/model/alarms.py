@@ -12,6 +12,18 @@ STUDY_OF_TWO_PATIENTS = "study_of_two_patients"
 TORN_LINK = "torn_link"
 REFUSED_CONTENT = "refused_other_content"
 REFUSED_PATIENT = "refused_other_patient"
+ARRIVALS_WAIT = "arrivals_wait"
+STUDIES_WITHOUT_RULES = "studies_without_rules"
+STUDIES_NOT_JUDGED = "studies_not_judged"
+STUDIES_NOT_PLANNED = "studies_not_planned"
+SOURCE_LOST = "source_lost"
+DELIVERIES_PARKED = "deliveries_parked"
+DELIVERIES_IN_CONFLICT = "deliveries_in_conflict"
+DELIVERIES_STUCK = "deliveries_stuck"
+DESTINATION_SILENT = "destination_silent"
+DESTINATION_BLOCKED = "destination_blocked"
+DESTINATION_UNKNOWN = "destination_unknown"
+EMERGENCY_LATE = "emergency_late"
 
 CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT})
 """Kinds that no data clears: what was refused lies at its sender alone, so that a person must say
@@ -33,6 +45,54 @@ MEANING: Mapping[str, tuple[str, str]] = {
     REFUSED_PATIENT: (
         "не сохранены снимки: исследование лежит у другого пациента",
         "images were refused: the study is held, of another patient",
+    ),
+    ARRIVALS_WAIT: (
+        "новые исследования больницы больше минуты ждут решения",
+        "new studies of a hospital have waited for a decision for more than a minute",
+    ),
+    STUDIES_WITHOUT_RULES: (
+        "у больницы нет действующих правил, её исследования никуда не едут",
+        "a hospital has no active rules: its studies go nowhere",
+    ),
+    STUDIES_NOT_JUDGED: (
+        "исследования не удаётся прочитать или решить, куда им ехать",
+        "studies cannot be read, or it cannot be decided where they go",
+    ),
+    STUDIES_NOT_PLANNED: (
+        "решено отправить, а доставки нет: ошибка шлюза",
+        "it was decided to send studies, but no delivery exists: a fault of the gateway",
+    ),
+    SOURCE_LOST: (
+        "исследования удалены из больницы раньше, чем доставлены",
+        "studies were deleted at the hospital before they were delivered",
+    ),
+    DELIVERIES_PARKED: (
+        "доставки отложены после повторных отказов и ждут человека",
+        "deliveries are parked after repeated refusals and wait for a person",
+    ),
+    DELIVERIES_IN_CONFLICT: (
+        "у получателя под теми же UID лежит другое содержимое",
+        "the destination holds other content under the same UIDs",
+    ),
+    DELIVERIES_STUCK: (
+        "доставки ждут больше минуты, и ни одна не движется: работают ли worker?",
+        "deliveries have waited for more than a minute and none moves: do the workers run?",
+    ),
+    DESTINATION_SILENT: (
+        "получатель не принимает: молчит или полон; пробуем дальше",
+        "a destination does not take studies: it is silent or full; it is tried again",
+    ),
+    DESTINATION_BLOCKED: (
+        "получатель не принимает наш пароль или настройку; ждём исправления",
+        "a destination refuses our password or configuration; mend it in region.toml",
+    ),
+    DESTINATION_UNKNOWN: (
+        "правила называют получателя, которого нет в region.toml",
+        "rules name a destination that is not in region.toml",
+    ),
+    EMERGENCY_LATE: (
+        "экстренные исследования не доставлены за минуту",
+        "emergency studies are not delivered within a minute",
     ),
 }
 """Kind -> (Russian, English)."""

@@ -86,10 +86,14 @@ class Refused:
 
 @dataclass(frozen=True)
 class SiteSaid:
-    """What a site's answer to a store says: FailureReason and WarningReason by SOP instance UID."""
+    """What a site's answer to a store says: FailureReason and WarningReason by SOP instance UID.
+
+    status  of HTTP; it proves nothing
+    """
 
     failed: Mapping[str, int] = field(default_factory=dict)
     warned: Mapping[str, int] = field(default_factory=dict)
+    status: int = 200
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ is done twice is harmless. Only a verification writes `delivered`. Pure.
     planned -> sending -> sent -> verifying -> delivered
     sending or verifying that fails -> retry_wait or sent, later again, for ever
 
-What waits for a person (blocked, conflict, parked, source_lost, excluded) goes on when it is told.
+An audit that misses at the destination what was proven there opens a delivery again. What waits for
+a person (blocked, conflict, parked, source_lost, excluded) goes on when it is told.
 """
 
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class Event(StrEnum):
     DESTINATION_CHANGED = "destination_changed"
     EXCLUDED = "excluded"
     SUPERSEDED = "superseded"
+    REOPENED = "reopened"
 
 
 FENCED = frozenset(
@@ -98,6 +100,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RETRY_WAIT, Event.RETRIED): State.PLANNED,
     **{(state, Event.EXCLUDED): State.EXCLUDED for state in _OPEN - {State.EXCLUDED}},
     **{(state, Event.SUPERSEDED): State.SUPERSEDED for state in _OPEN},
+    # An audit did not find there what had been proven to be there.
+    (State.DELIVERED, Event.REOPENED): State.PLANNED,
 }
 
 LEASE_S: dict[str, int] = {"emergency": 15, "routine": 30, "bulk": 30}
@@ -111,7 +115,7 @@ class Delivery:
     """The part of a row that decides.
 
     fence      grows with every claim; a worker's word counts only with the fence it got
-    attempt    tries since the plan or since a person retried it
+    attempt    tries, sends and verifications, since the plan or since a person retried it
     refusals   of these, those that no repetition will cure
     next_at    when it is due; None while leased, final, or waiting for a person
     """
@@ -164,7 +168,7 @@ def apply(
     changed = replace(
         delivery, state=state, refusals=refusals, reason=reason, lease_until=None, next_at=None
     )
-    if event in (Event.RETRIED, Event.DESTINATION_CHANGED):
+    if event in (Event.RETRIED, Event.DESTINATION_CHANGED, Event.REOPENED):
         return replace(changed, attempt=0, refusals=0, next_at=now)
     if event in (Event.SENT, Event.LEASE_ENDED):
         # A dead worker is no reason to wait, and what was sent is verified at once.
@@ -182,7 +186,7 @@ def _claimed(delivery: Delivery, state: State, now: datetime) -> Delivery | None
         delivery,
         state=state,
         fence=delivery.fence + 1,
-        attempt=delivery.attempt + (state is State.SENDING),
+        attempt=delivery.attempt + 1,
         next_at=None,
         lease_until=_lease(delivery, now),
     )

@@ -8,11 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from gateway.errors import SettingsError
+
+if TYPE_CHECKING:
+    from gateway.model.destinations import Destination
 
 SITE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 AE_TITLE = re.compile(r"[A-Za-z0-9_ .-]{1,16}", re.ASCII)
@@ -50,6 +53,8 @@ class Site:
     """One DICOMweb server of the region; all values are checked.
 
     event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
+    guarded    its name must not lead to this host or to a link-local address: set for destinations
+               (trust.md H32), not by region.toml
     """
 
     site_id: str
@@ -68,6 +73,7 @@ class Site:
     window: str = "00:00-24:00"
     event_key: Secret = Secret("")
     timeouts: Timeouts = field(default_factory=Timeouts)
+    guarded: bool = False
 
     @property
     def dicomweb_url(self) -> str:
@@ -76,15 +82,20 @@ class Site:
 
 @dataclass(frozen=True)
 class Region:
-    """All sites, and the one that stores what names no other site."""
+    """All sites, the one that stores what names no other site, and where deliveries may go."""
 
     name_ru: str
     name_en: str
     home_site: str
     sites: tuple[Site, ...]
+    destinations: "tuple[Destination, ...]" = ()
 
     def site(self, site_id: str) -> Site | None:
         return next((site for site in self.sites if site.site_id == site_id), None)
+
+    def destination(self, destination_id: str) -> "Destination | None":
+        found = (one for one in self.destinations if one.destination_id == destination_id)
+        return next(found, None)
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,14 @@ class QuirkProfile:
 
 
 def parse_region(document: Mapping[str, Any], read_secret: ReadSecret) -> Region:
-    """Turn the parsed region.toml into a Region.
+    """Turn the parsed region.toml into a Region, without its destinations (destinations.py).
 
     raises  SettingsError with every mistake: where it is, what is wrong, what to write instead
     """
-    reader = _Reader()
+    reader = Reader()
     head = reader.table(document, "region")
-    reader.unknown_keys("top level", document, {"region", "site"})
-    reader.unknown_keys("[region]", head, {"name_ru", "name_en", "home_site"})
+    reader.unknown_keys("top level", document, {"region", "site", "destination"})
+    reader.unknown_keys("[region]", head, {"name_ru", "name_en", "home_site", "egress"})
     tables = document.get("site")
     if not isinstance(tables, list) or not tables:
         reader.mistake("[[site]]", "no site is listed", "at least one [[site]] table")
@@ -148,7 +159,7 @@ def parse_region(document: Mapping[str, Any], read_secret: ReadSecret) -> Region
     return region
 
 
-_SITE_KEYS = {f.name for f in fields(Site)} - {"site_id", "password", "event_key"} | {
+_SITE_KEYS = {f.name for f in fields(Site)} - {"site_id", "password", "event_key", "guarded"} | {
     "id",
     "password_file",
     "password_env",
@@ -157,7 +168,7 @@ _SITE_KEYS = {f.name for f in fields(Site)} - {"site_id", "password", "event_key
 }
 
 
-def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) -> Site:
+def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -> Site:
     if not isinstance(table, Mapping):
         reader.mistake(f"[[site]] {n}", "is not a table", "[[site]] and its keys below it")
         table = {}
@@ -194,7 +205,7 @@ def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) 
         role=role,
         dicomweb_root="" if root == "/" else root,
         username=reader.text(table, where, "username", ""),
-        password=_password(reader, where, table, read_secret),
+        password=read_password(reader, where, table, read_secret),
         event_key=_event_key(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
         time_zone=zone,
@@ -204,12 +215,12 @@ def _parse_site(reader: "_Reader", n: int, table: Any, read_secret: ReadSecret) 
         ),
         ae_title=ae_title,
         window=window,
-        timeouts=_timeouts(reader, where, table.get("timeouts", {})),
+        timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
     )
 
 
-def _password(
-    reader: "_Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
+def read_password(
+    reader: "Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
 ) -> Secret:
     if table.get("username") and not {"password_file", "password_env"} & set(table):
         reader.mistake(
@@ -217,13 +228,13 @@ def _password(
             "is missing beside username",
             '"secrets/SITE" or password_env',
         )
-    return _secret(reader, where, table, "password", read_secret)
+    return read_secret_of(reader, where, table, "password", read_secret)
 
 
 def _event_key(
-    reader: "_Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
+    reader: "Reader", where: str, table: Mapping[str, Any], read_secret: ReadSecret
 ) -> Secret:
-    key = _secret(reader, where, table, "event_key", read_secret)
+    key = read_secret_of(reader, where, table, "event_key", read_secret)
     if key and len(key) < EVENT_KEY_LENGTH:
         reader.mistake(
             f"{where}: event_key", "is too short", f"a key of at least {EVENT_KEY_LENGTH} letters"
@@ -231,8 +242,8 @@ def _event_key(
     return key
 
 
-def _secret(
-    reader: "_Reader", where: str, table: Mapping[str, Any], name: str, read_secret: ReadSecret
+def read_secret_of(
+    reader: "Reader", where: str, table: Mapping[str, Any], name: str, read_secret: ReadSecret
 ) -> Secret:
     given = [(kind, f"{name}_{kind}") for kind in ("file", "env") if f"{name}_{kind}" in table]
     if len(given) > 1:
@@ -245,7 +256,7 @@ def _secret(
     return Secret("")
 
 
-def _timeouts(reader: "_Reader", where: str, table: Any) -> Timeouts:
+def read_timeouts(reader: "Reader", where: str, table: Any) -> Timeouts:
     if not isinstance(table, Mapping):
         reader.mistake(f"{where}: timeouts", "is not a table", "[site.timeouts] and its keys")
         return Timeouts()
@@ -262,8 +273,8 @@ def _timeouts(reader: "_Reader", where: str, table: Any) -> Timeouts:
     return Timeouts(**values)
 
 
-class _Reader:
-    """Collects mistakes so that all of them are told at once."""
+class Reader:
+    """Reads tables and collects mistakes, so that all of them are told at once."""
 
     def __init__(self) -> None:
         self.mistakes: list[str] = []

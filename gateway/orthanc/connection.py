@@ -1,6 +1,7 @@
 """A socket to one site: how it is opened, and how long it is waited for."""
 
 import io
+import ipaddress
 import select
 import socket
 import ssl
@@ -120,6 +121,8 @@ def connect(
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
         for option, value in KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        if site.guarded:
+            _check_address(site, parts.hostname or "", sock)
         if parts.scheme == "https":
             sock = context(site).wrap_socket(sock, server_hostname=parts.hostname)
     except TimeoutError as error:
@@ -131,3 +134,17 @@ def connect(
     except OSError as error:
         raise SiteUnreachable(site.site_id, type(error).__name__) from error
     return Connection(sock, site.url)
+
+
+def _check_address(site: Site, host: str, sock: socket.socket) -> None:
+    """A name that was allowed may resolve to this host or to a cloud's own service by now (H32).
+
+    Asked of the connection itself, so that no second answer of the resolver can come between.
+    """
+    address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    named_so = host == "localhost" or host == str(address)
+    inside = address.is_link_local or address.is_loopback or address.is_unspecified
+    if inside and not named_so:
+        sock.close()
+        raise SiteUntrusted(site.site_id, "its name leads to this host")

@@ -1,6 +1,7 @@
 """What one copy of an instance at a site holds, told by its hashes (dicom/fingerprint.py)."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gateway.clock import Deadline
 from gateway.dicom.fingerprint import Fingerprint, fingerprint
@@ -37,6 +38,17 @@ def _stored_md5(wire: Wire, site: Site, path: str, deadline: Deadline) -> str:
 
 
 def _read(wire: Wire, site: Site, path: str, deadline: Deadline) -> Fingerprint:
+    with open_copy(wire, site, path, deadline) as blocks:
+        return fingerprint(blocks)
+
+
+@contextmanager
+def open_copy(wire: Wire, site: Site, path: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
+    """The file behind `path` (dicomweb.list_copies), block by block, as the site stores it.
+
+    deadline  until it begins; then it may take as long as it does not stop
+    raises    SiteError; SiteRefused with 404 if it has gone
+    """
     target, headers = f"{path}/file", []
     if site.kind != "orthanc":
         target, headers = site.dicomweb_root + path, [("Accept", AS_STORED)]
@@ -47,7 +59,7 @@ def _read(wire: Wire, site: Site, path: str, deadline: Deadline) -> Fingerprint:
             raise SiteRefused(site.site_id, answer.status, "a stored copy")
         answer.become_stream()
         blocks = iter(answer.read, b"")
-        return fingerprint(blocks if site.kind == "orthanc" else _only_part(answer, blocks))
+        yield blocks if site.kind == "orthanc" else _only_part(answer, blocks)
 
 
 def _only_part(answer: SiteAnswer, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -144,8 +144,8 @@ def list_copies(
             if is_lenient_uid(series):
                 found[uid] = (f"/studies/{study_uid}/series/{series}/instances/{uid}",)
         return found
-    for entry in _find_instances(wire, site, study_uid, deadline):
-        uid, orthanc_id = _main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
+    for entry in find_instances(wire, site, study_uid, deadline):
+        uid, orthanc_id = main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
         path = f"/instances/{orthanc_id}"
         if PLAIN.fullmatch(orthanc_id) and path not in found.get(uid, ()):
             found[uid] = (*found.get(uid, ()), path)
@@ -171,31 +171,46 @@ def list_held(
         return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
     keys = {"StudyInstanceUID": study_uid}
     series = _find(wire, site, Level.SERIES, keys, deadline)
-    uids = {str(one.get("ID")): _main_tags(one).get("SeriesInstanceUID", "") for one in series}
+    uids = _series_uids(series)
     if not by_uid:
         for one in series:
             names = one.get("Instances")
             if isinstance(names, list):
                 found.setdefault(uids[str(one.get("ID"))], set()).update(map(str, names))
         return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
-    for entry in _find_instances(wire, site, study_uid, deadline):
-        name = _main_tags(entry).get("SOPInstanceUID", "")
+    for entry in find_instances(wire, site, study_uid, deadline):
+        name = main_tags(entry).get("SOPInstanceUID", "")
         if is_lenient_uid(name):
             found.setdefault(uids.get(str(entry.get("ParentSeries")), ""), set()).add(name)
     return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
 
 
-def _find_instances(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline
+def find_instances(
+    wire: Wire, site: Site, study_uid: str, deadline: Deadline, *content: str
 ) -> Iterator[dict[str, Any]]:
-    """Orthanc's entries of all instances of a study, page by page."""
+    """Orthanc's entries of all instances of a study, page by page.
+
+    content  what each entry shall have; an Orthanc before 1.12.5 does not know this word, and
+             gives what it always gives
+    """
+    wanted = {"ResponseContent": content} if content else {}
     for since in itertools.count(0, FIND_PAGE):
-        part = {"Since": since, "Limit": FIND_PAGE}
+        part = {"Since": since, "Limit": FIND_PAGE, **wanted}
         keys = {"StudyInstanceUID": study_uid}
         entries = _find(wire, site, Level.INSTANCE, keys, deadline, part)
         yield from entries
         if len(entries) < FIND_PAGE:
             return
+
+
+def find_series_uids(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> dict[str, str]:
+    """Orthanc's id of each series of a study -> its SeriesInstanceUID."""
+    keys = {"StudyInstanceUID": study_uid}
+    return _series_uids(_find(wire, site, Level.SERIES, keys, deadline))
+
+
+def _series_uids(series: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {str(one.get("ID")): main_tags(one).get("SeriesInstanceUID", "") for one in series}
 
 
 def find_patients(
@@ -204,7 +219,7 @@ def find_patients(
     """PatientIDs under which the site holds a study; None if it holds none of it."""
     if site.kind == "orthanc":
         found = _find(wire, site, Level.STUDY, {"StudyInstanceUID": study_uid}, deadline)
-        names = [_main_tags(entry, "PatientMainDicomTags").get("PatientID", "") for entry in found]
+        names = [main_tags(entry, "PatientMainDicomTags").get("PatientID", "") for entry in found]
     else:
         target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}&includefield=00100020"
         rows = _rows(wire, site, target, deadline)
@@ -302,7 +317,7 @@ def send_store(
         raise SiteRefused(site.site_id, FULL)
     failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
     warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
-    return SiteSaid(failed, warned)
+    return SiteSaid(failed, warned, answer.status)
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -401,7 +416,7 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
     found = _find(wire, site, query.level, to_find(query), deadline)
     parents = _parents(wire, site, query, deadline) if found and query.level in PARENT else {}
     for entry in found:
-        tags = _main_tags(entry) | _main_tags(entry, "PatientMainDicomTags")
+        tags = main_tags(entry) | main_tags(entry, "PatientMainDicomTags")
         if query.level in PARENT:
             tags = (
                 parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
@@ -424,18 +439,18 @@ def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[s
     if query.study_uid is not None:
         scope["StudyInstanceUID"] = query.study_uid
     studies = {
-        str(entry.get("ID")): _main_tags(entry) | _main_tags(entry, "PatientMainDicomTags")
+        str(entry.get("ID")): main_tags(entry) | main_tags(entry, "PatientMainDicomTags")
         for entry in _find(wire, site, Level.STUDY, scope, deadline)
     }
     if query.level is Level.SERIES:
         return studies
     return {
-        str(entry.get("ID")): studies.get(str(entry.get("ParentStudy")), {}) | _main_tags(entry)
+        str(entry.get("ID")): studies.get(str(entry.get("ParentStudy")), {}) | main_tags(entry)
         for entry in _find(wire, site, Level.SERIES, scope, deadline)
     }
 
 
-def _main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[str, str]:
+def main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[str, str]:
     """Tags of one found resource; whatever is no text is left out (hostile sites, H84)."""
     tags = entry.get(name)
     if not isinstance(tags, dict):
@@ -449,7 +464,7 @@ def _find(
     level: Level,
     keys: Mapping[str, str],
     deadline: Deadline,
-    page: Mapping[str, int] | None = None,
+    page: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     question = {"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True, **(page or {})}
     body = orjson.dumps(question)

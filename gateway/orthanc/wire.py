@@ -304,6 +304,11 @@ class Wire:
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "a coding that was not asked for"))
         return answer
 
+    def close(self) -> None:
+        """Close what is idle; exchanges that run go on to their ends."""
+        for post in list(self._posts.values()):
+            post.close_idle(0.0)
+
     def _post(self, site: Site) -> _Post:
         """A site whose entry in region.toml has changed begins anew: it may have been mended."""
         post = self._posts.get(site.site_id)

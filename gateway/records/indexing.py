@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
 from gateway.model.persons import PersonId
+from gateway.records.arrivals import touch_arrivals, touch_gone
 from gateway.records.engine import Records
 from gateway.records.events import site_event
 from gateway.records.leases import Fence
@@ -101,6 +102,8 @@ class IndexWriter:
     ) -> None:
         """Upsert rows, delete the studies in `gone`, move the cursor: all of it or nothing.
 
+        What has changed is due for a decision with it (records/arrivals.py).
+
         now     when the rows were read; must be given with rows
         raises  LeaseLost if another keeper leads, or after close(); RecordsUnavailable
         """
@@ -115,6 +118,9 @@ class IndexWriter:
         with self._write(uids) as connection:
             if now is not None:
                 self._ask_for_check(connection, uids, studies, now)
+                filling = cursor.phase == "filling"
+                touch_arrivals(connection, self._site_id, studies, now, filling=filling)
+                touch_gone(connection, self._site_id, gone, now)
             names: set[str] = set()
             for part in _parts(uids):
                 held = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))

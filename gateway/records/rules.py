@@ -4,13 +4,15 @@ Both tables only grow. What counts at a moment follows from the activations befo
 that starts at midnight needs no job that might be late.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 
 from gateway.errors import RuleSetChanged, RuleSetRefused
-from gateway.model.routing.document import format_rule_set, parse_rule_set
+from gateway.model.routing.document import Located, format_rule_set, parse_rule_set
 from gateway.model.routing.rule_sets import MINISTRY, RuleSet
 from gateway.records.engine import BigId, Records, UtcDateTime, metadata
 
@@ -124,11 +126,17 @@ def load_versions(records: Records, owner: str) -> list[Version]:
 
 
 def _version(row: sa.Row) -> Version:  # type: ignore[type-arg]
-    rule_set, mistakes = parse_rule_set(row.document)
+    rule_set, mistakes = _parsed(row.document)
     if rule_set is None:
         # Written by a newer gateway: to route by half of it would be to guess.
         raise RuleSetRefused(row.owner, row.number, mistakes[0].mistake.code)
     return Version(row.owner, row.number, row.author, row.comment, row.made_at, rule_set)
+
+
+@lru_cache(maxsize=256)
+def _parsed(document: str) -> tuple[RuleSet | None, Sequence[Located]]:
+    """A version never changes, and every study that arrives asks for it."""
+    return parse_rule_set(document)
 
 
 def activate(

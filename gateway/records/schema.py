@@ -13,7 +13,10 @@ from gateway.errors import RecordsRefused
 from gateway.records import (
     accounts,
     alarms,
+    arrivals,
     clients,
+    deliveries,
+    dispatch,
     events,
     leases,
     persons,
@@ -50,6 +53,12 @@ TABLES = (
     clients.oauth_client,
     clients.signing_key,
     clients.withdrawn_token,
+    arrivals.arrival,
+    arrivals.manifest,
+    deliveries.delivery,
+    deliveries.delivery_event,
+    deliveries.delivery_instance,
+    dispatch.destination_pace,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

@@ -36,6 +36,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             region=region,
             sites=describe_sites(gateway),
             trouble=TROUBLE,
+            open=gateway.settings.access == "open",
             number=number,
             span=span,
             dicomweb=f"{gateway.settings.base_url}/dicom-web",

@@ -22,9 +22,10 @@ from gateway.orthanc.probe import probe_site
 from gateway.records.engine import Records
 from gateway.records.probes import load_probe, load_probes, save_profile
 from gateway.region_file import RegionFile
+from gateway.worker.deliveries import carry_out
 from gateway.worker.schedule import describe_change
 
-PROBE = "probe"
+PROBE, ROUTE, VERIFY = "probe", "route", "verify"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,17 @@ def probe_all(records: Records, sites: Sequence[Site]) -> dict[str, QuirkProfile
     return {site.site_id: profiles[site.site_id] for site in sites}
 
 
-JOBS: Mapping[str, Callable[[Bench, str], None]] = {PROBE: do_probe}
+def do_delivery(bench: Bench, delivery_id: str, fence: int) -> None:
+    """Send or verify a delivery, whichever it was claimed for; none if the fence is an old one."""
+    bench.region_file.refresh()
+    carry_out(bench.records, bench.region_file.region, str(delivery_id), int(fence))
+
+
+JOBS: Mapping[str, Callable[..., None]] = {
+    PROBE: do_probe,
+    ROUTE: do_delivery,
+    VERIFY: do_delivery,
+}
 
 
 def is_known(job: Job) -> bool:

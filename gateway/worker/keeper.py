@@ -1,5 +1,6 @@
 """The keeper: one process leads, spares wait. It keeps what we know of each site fresh: how it
 behaves (probes), what it holds (followers.py, index/follow.py) and of whom (index/persons.py).
+It also has what arrives judged and delivered (dispatcher.py).
 
 Every second the leader gathers rows, plans (schedule.py), orders what is due in the database, and
 rings a worker. What no worker does in time it does itself, in threads: a site that hangs holds up
@@ -27,7 +28,9 @@ from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_re
 from gateway.records.leases import Fence, release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
 from gateway.region_file import RegionFile
+from gateway.routing.intake import Intake
 from gateway.settings import Settings
+from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
@@ -74,6 +77,7 @@ class Keeper:
         self._every_s = settings.probe_every_s
         self._region_file = region_file
         self._records = records
+        self._redis_url = settings.redis_url
         self._doorbell = Doorbell(settings.redis_url)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="probe")
         self._probing: set[str] = set()
@@ -89,6 +93,7 @@ class Keeper:
         )
         self._turn = threading.Lock()
         self._followers = Followers(self._make_follower)
+        self._dispatcher: Dispatcher | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
 
@@ -101,10 +106,11 @@ class Keeper:
         self._take_lease()
         self._follow_region()
         if not self.leads:
-            self._followers.stop()
+            self._stop_threads()
             return
         self._follow_sites()
         self._settle()
+        self._dispatch()
         self._look_after_sites()
         if self._tidy is None or self._tidy.passed:
             self._tidy = Deadline(TIDY_S)
@@ -112,7 +118,7 @@ class Keeper:
 
     def close(self) -> None:
         """Give the lease back; probes and steps under way end by their own deadlines."""
-        self._followers.stop()
+        self._stop_threads()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._doorbell.close()
         try:
@@ -130,7 +136,7 @@ class Keeper:
         if fence == self._fence:
             return
         # What threads remember of a site may be older than what another leader has written since.
-        self._followers.stop()
+        self._stop_threads()
         self._fence = fence
         if fence.number:
             log.info("keeper leads", holder=self.holder, fence=fence.number)
@@ -165,6 +171,23 @@ class Keeper:
                 self._lease = None
                 raise
             self._read_at.update(fresh)
+
+    def _dispatch(self) -> None:
+        """A thread judges arrivals and hands deliveries to workers while this keeper leads."""
+        if self._dispatcher is not None and not self._dispatcher.is_alive():
+            self._dispatcher.end()
+            self._dispatcher = None
+        if self._dispatcher is None:
+            intake = Intake(self._records, self._wire, self._fence, self._turn)
+            doorbell, regions = Doorbell(self._redis_url), self._region_file
+            self._dispatcher = Dispatcher(intake, doorbell, lambda: regions.region)
+            self._dispatcher.start()
+
+    def _stop_threads(self) -> None:
+        self._followers.stop()
+        if self._dispatcher is not None:
+            self._dispatcher.end()
+            self._dispatcher = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

@@ -17,10 +17,11 @@ from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from gateway.errors import SettingsError
+from gateway.errors import GatewayError, SettingsError
 from gateway.log import log
 from gateway.queues import QUEUES, connect_redis
-from gateway.worker.jobs import Bench, is_known, job_class
+from gateway.worker.deliveries import report_killed
+from gateway.worker.jobs import ROUTE, VERIFY, Bench, is_known, job_class
 
 MAINTENANCE_S = 15
 AGAIN_S = 2.0
@@ -143,6 +144,16 @@ class OneQueueWorker(Worker):
             log.error("a job in redis is none of ours: who else writes there?", job=job.id)
             self.met_a_stranger = True
             self._stop_requested = True
+
+    def handle_work_horse_killed(self, job: Job, *_facts: object) -> None:
+        """The child died over its job, and not because we are asked to stop."""
+        if self.asked_to_stop or not is_known(job) or job.func_name not in (ROUTE, VERIFY):
+            return
+        try:
+            delivery_id, fence = job.args
+            report_killed(self.bench.records, str(delivery_id), int(fence))
+        except (GatewayError, ValueError, TypeError) as error:
+            log.warning("death of a child is not recorded", problem=str(error))
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         self._worker_pid = os.getpid()

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
+from gateway.records.arrivals import Arrived, load_due
 from gateway.records.indexing import (
     Cursor,
     IndexRow,
@@ -22,6 +23,7 @@ from gateway.records.indexing import (
     walk_known,
 )
 from gateway.records.leases import Fence, take_lease
+from gateway.records.planning import Decided, save_looks
 from gateway.records.studies import IndexState, load_index_states, series, study
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -192,3 +194,16 @@ def test_studies_without_a_size_are_found_newest_first(records, writer):
     assert unsized(limit=1) == ["1.2.2"]
     assert unsized(without={"1.2.2"}) == ["1.2.3"]
     assert unsized(since=NOW) == ["1.2.2"]
+
+
+def test_what_is_written_is_due_for_a_decision_with_it(records, writer):
+    following = replace(CURSOR, phase="following")
+    writer.save(following, [a_row(1), a_row(2)], now=NOW)
+    assert {seen.study_uid for seen in load_due(records, "gkb1", NOW, 9)} == {"1.2.1", "1.2.2"}
+    looked = [(seen, Decided(Arrived.HELD)) for seen in load_due(records, "gkb1", NOW, 9)]
+    save_looks(records, looked, NOW, None)
+    later = NOW + timedelta(minutes=1)
+    writer.save(following, [a_row(1), a_row(2, mark="other")], now=later)
+    assert [seen.study_uid for seen in load_due(records, "gkb1", later, 9)] == ["1.2.2"]
+    writer.save(following, gone=["1.2.1"], now=later)
+    assert {seen.study_uid for seen in load_due(records, "gkb1", later, 9)} == {"1.2.1", "1.2.2"}

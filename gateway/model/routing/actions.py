@@ -13,7 +13,7 @@ from gateway.dicom.attributes import keyword_of, tag_of, vr_of
 from gateway.model.routing.mistakes import Reader
 
 Verify = Literal["SET", "SIZE", "CHECKSUM", "FETCH", "COMMIT"]
-VERIFY = ("SET", "SIZE", "CHECKSUM", "FETCH", "COMMIT")
+VERIFY: tuple[Verify, ...] = ("SET", "SIZE", "CHECKSUM", "FETCH", "COMMIT")
 PROFILES = ("basic",)
 DESTINATION_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 SITE_WORDS = ("site.id", "site.issuer", "site.ae_title")

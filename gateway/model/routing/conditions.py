@@ -1,8 +1,9 @@
-"""Conditions of a rule: a tree of all / any / none over typed comparisons, with three outcomes.
+"""Conditions of a rule: a tree of all / any / none over typed comparisons, with four outcomes.
 
 Missing is its own outcome (Kleene's logic): a comparison with an absent attribute is neither true
 nor false, and neither is `none` of it. A rule takes a study only if the whole tree is true, so an
 absent attribute never becomes a match behind the author's back; who wants it says `missing`.
+What could not be read is an outcome too: whoever acts on it holds the study (decide.py).
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
+from gateway.errors import Unreadable
 from gateway.model.routing.facts import Facts
 from gateway.model.routing.fields import Field, find_field
 from gateway.model.routing.mistakes import MAX_TEXT, Reader
@@ -29,6 +31,7 @@ class Outcome(Enum):
     TRUE = "true"
     FALSE = "false"
     MISSING = "missing"
+    UNREAD = "unread"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class Comparison:
     value: Any = dataclass_field(compare=False, repr=False, default=None)
 
     def outcome(self, facts: Facts, now: datetime) -> Outcome:
-        found = self.field.read(facts, now)
+        try:
+            found = self.field.read(facts, now)
+        except Unreadable:
+            return Outcome.UNREAD
         if self.operator.name == "missing":
             return Outcome.TRUE if found is None else Outcome.FALSE
         if found is None:
@@ -68,7 +74,8 @@ Condition = Comparison | Group
 class Trace:
     """One condition with what it said of one study, for the person who asks why.
 
-    found  the values that were compared; None if missing. Patient data: shown, never logged
+    found  the values that were compared; None if missing or not read. Patient data: shown, never
+           logged
     """
 
     condition: Condition
@@ -78,23 +85,25 @@ class Trace:
 
 
 def join_outcomes(join: str, outcomes: Iterable[Outcome]) -> Outcome:
-    """Kleene's all, any, none."""
+    """Kleene's all, any, none; of two that are undecided, what was not read weighs more."""
     decisive = Outcome.FALSE if join == "all" else Outcome.TRUE
-    missing = False
+    undecided = None
     for outcome in outcomes:
         if outcome is decisive:
             return Outcome.TRUE if join == "any" else Outcome.FALSE
-        missing = missing or outcome is Outcome.MISSING
-    if missing:
-        return Outcome.MISSING
+        if outcome is Outcome.UNREAD or (outcome is Outcome.MISSING and undecided is None):
+            undecided = outcome
+    if undecided is not None:
+        return undecided
     return Outcome.FALSE if join == "any" else Outcome.TRUE
 
 
 def trace(condition: Condition, facts: Facts, now: datetime) -> Trace:
     """The same decision as `outcome`, with every condition's own answer."""
     if isinstance(condition, Comparison):
-        found = condition.field.read(facts, now)
-        return Trace(condition, condition.outcome(facts, now), found)
+        outcome = condition.outcome(facts, now)
+        found = None if outcome is Outcome.UNREAD else condition.field.read(facts, now)
+        return Trace(condition, outcome, found)
     below = tuple(trace(member, facts, now) for member in condition.members)
     outcome = join_outcomes(condition.join, [each.outcome for each in below])
     return Trace(condition, outcome, below=below)

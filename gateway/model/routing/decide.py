@@ -5,7 +5,7 @@ What no active rule took falls to the hospital's last rule. Rules in the state `
 in their place and change nothing; what they would have sent is told apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -17,6 +17,7 @@ from gateway.model.routing.facts import Facts
 from gateway.model.routing.rule_sets import LANES, OTHERWISE, Lane, Rule, RuleSet, Schedule
 
 NO_RULE_SET = "no rule set"
+UNREADABLE = "unreadable"
 _ALWAYS = Group("all", ())
 
 
@@ -43,7 +44,10 @@ class PlannedSend:
 class Decision:
     """sends, or why not: a study without sends is always held or dropped, with a reason.
 
+    reason  of the author, or NO_RULE_SET, or UNREADABLE: what the rule compares could not be read,
+            so whether it takes the study is not known, and the later rules are not looked at
     rule    of the hold or the drop: "owner/rule id"
+    unread  active and shadow rules that could not be judged, by the same names
     """
 
     sends: tuple[PlannedSend, ...] = ()
@@ -52,6 +56,7 @@ class Decision:
     reason: str = ""
     rule: str = ""
     shadow: tuple[PlannedSend, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,13 @@ def decide(rule_sets: Sequence[RuleSet], facts: Facts, now: datetime) -> Decisio
         for rule in rule_set.rules:
             if rule.state not in ("active", "shadow"):
                 continue
-            taken = _taken(rule, facts, now)
-            if taken is None:
+            outcome, taken = _judged(rule, facts, now)
+            if outcome is Outcome.UNREAD:
+                name = f"{rule_set.owner}/{rule.rule_id}"
+                decision = replace(decision, unread=(*decision.unread, name))
+                if rule.state == "active":
+                    return replace(decision, ended="held", reason=UNREADABLE, rule=name)
+            if outcome is not Outcome.TRUE:
                 continue
             if rule.state == "shadow":
                 planned = _sends(rule_set.owner, rule, rule.then, taken)
@@ -104,12 +114,13 @@ def _last(decision: Decision, rule_sets: Sequence[RuleSet]) -> Decision:
     return replace(decision, ended="held", reason=NO_RULE_SET, rule=OTHERWISE)
 
 
-def _taken(rule: Rule, facts: Facts, now: datetime) -> tuple[str, ...] | None:
-    """UIDs of the series that the rule takes, () for the whole study, None if it takes nothing."""
+def _judged(rule: Rule, facts: Facts, now: datetime) -> tuple[Outcome, tuple[str, ...]]:
+    """What the rule says, and the UIDs of the series that it takes: () for the whole study."""
     if rule.level == "study":
-        return () if rule.when.outcome(facts, now) is Outcome.TRUE else None
-    found = tuple(s.series_uid for s in facts.series if rule.when.outcome(s, now) is Outcome.TRUE)
-    return found or None
+        return rule.when.outcome(facts, now), ()
+    said = {series.series_uid: rule.when.outcome(series, now) for series in facts.series}
+    taken = tuple(uid for uid, outcome in said.items() if outcome is Outcome.TRUE)
+    return _best(said.values()), taken
 
 
 def _act(
@@ -171,13 +182,15 @@ def explain(rule_sets: Sequence[RuleSet], facts: Facts, now: datetime) -> tuple[
             outcome = _best([each.outcome for each in found])
             traces.append(RuleTrace(rule_set.owner, rule, outcome, found, reached))
             ends = rule.stop or any(isinstance(action, Hold | Drop) for action in rule.then)
-            if rule.state == "active" and outcome is Outcome.TRUE and ends:
+            ends = outcome is Outcome.UNREAD or (outcome is Outcome.TRUE and ends)
+            if rule.state == "active" and ends:
                 reached = False
     return tuple(traces)
 
 
-def _best(outcomes: list[Outcome]) -> Outcome:
-    for outcome in (Outcome.TRUE, Outcome.MISSING):
+def _best(outcomes: Collection[Outcome]) -> Outcome:
+    """Of several series: one that cannot be judged holds them all."""
+    for outcome in (Outcome.UNREAD, Outcome.TRUE, Outcome.MISSING):
         if outcome in outcomes:
             return outcome
     return Outcome.FALSE

@@ -16,6 +16,7 @@ import holidays
 
 from gateway.dicom.attributes import tag_of, vr_of
 from gateway.dicom.names import fold
+from gateway.errors import Unreadable
 from gateway.model.routing.facts import Facts
 
 Kind = Literal["text", "name", "code", "number", "date", "time", "sequence", "flag"]
@@ -50,17 +51,24 @@ _AGE_UNITS = {"D": 1 / _YEAR_DAYS, "W": 7 / _YEAR_DAYS, "M": 1 / 12, "Y": 1.0}
 class Field:
     """A field that exists.
 
-    name  as it is written in the rule
-    vr    only for attributes without a keyword, where the rule has to say it
-    read  (facts, now) -> its values
+    name   as it is written in the rule
+    vr     only for attributes without a keyword, where the rule has to say it
+    needs  what it is made of: tags, private names, names of what is known of the arrival
     """
 
     name: str
     kind: Kind
     vr: str = ""
-    read: Callable[[Facts, datetime], Found] = field(
+    needs: frozenset[str] = field(compare=False, repr=False, default=frozenset())
+    _read: Callable[[Facts, datetime], Found] = field(
         compare=False, repr=False, default=lambda *_: None
     )
+
+    def read(self, facts: Facts, now: datetime) -> Found:
+        """Its values; raises Unreadable if they were not read, or stand for nothing of its kind."""
+        if facts.unread and not self.needs.isdisjoint(facts.unread):
+            raise Unreadable(self.name)
+        return self._read(facts, now)
 
 
 def find_field(name: str, vr: str = "") -> Field | None:
@@ -70,10 +78,10 @@ def find_field(name: str, vr: str = "") -> Field | None:
     """
     if name in COMPUTED and not vr:
         kind, read = COMPUTED[name]
-        return Field(name, kind, read=read)
+        return Field(name, kind, needs=MADE_OF.get(name, frozenset({name})), _read=read)
     if name.startswith(ALREADY_AT) and len(name) > len(ALREADY_AT) and not vr:
         target = name.removeprefix(ALREADY_AT)
-        return Field(name, "flag", read=lambda facts, now: (target in facts.arrival.already_at,))
+        return Field(name, "flag", _read=lambda facts, now: (target in facts.arrival.already_at,))
     tag = name if _PRIVATE.fullmatch(name) else tag_of(name)
     if tag is None:
         return None
@@ -81,7 +89,9 @@ def find_field(name: str, vr: str = "") -> Field | None:
     if vr and known not in (vr, "UN"):
         return None
     kind_of_vr = KIND_OF_VR.get(vr or known)
-    return None if kind_of_vr is None else Field(name, kind_of_vr, vr, _attribute(tag, kind_of_vr))
+    if kind_of_vr is None:
+        return None
+    return Field(name, kind_of_vr, vr, frozenset({tag}), _attribute(tag, kind_of_vr))
 
 
 def _attribute(tag: str, kind: Kind) -> Callable[[Facts, datetime], Found]:
@@ -92,16 +102,24 @@ def _attribute(tag: str, kind: Kind) -> Callable[[Facts, datetime], Found]:
         if tag not in forms:
             raw = facts.values.get(tag)
             forms[tag] = None if raw is None else _converted(raw, convert)
+        if forms[tag] is _NONSENSE:
+            raise Unreadable(tag)
         found: Found = forms[tag]
         return found
 
     return read
 
 
-def _converted(raw: tuple[Any, ...], convert: Callable[[Any], list[Any]]) -> Found:
-    made = tuple(dict.fromkeys(form for value in raw for form in convert(value)))
-    # What cannot be read as its kind says nothing: that is missing, and not empty.
-    return None if raw and not made else made
+def _converted(raw: tuple[Any, ...], convert: Callable[[Any], list[Any] | None]) -> Any:
+    """() of blanks alone. One value that is nothing of its kind spoils all: `none` would else be
+    true of a study because of what could not be read."""
+    made: dict[Any, None] = {}
+    for value in raw:
+        forms = convert(value)
+        if forms is None:
+            return _NONSENSE
+        made.update(dict.fromkeys(forms))
+    return tuple(made)
 
 
 def plain(value: str) -> str:
@@ -109,25 +127,29 @@ def plain(value: str) -> str:
     return " ".join(value.casefold().replace("ё", "е").split())
 
 
-def _text(value: Any) -> list[str]:
+def _text(value: Any) -> list[str] | None:
     # Longer than any text a person writes: to compare a part of it would be to guess.
     if isinstance(value, dict) or len(str(value)) > _MAX_TEXT:
-        return []
+        return None
     found = plain(str(value))
     return [found] if found else []
 
 
-def _name(value: Any) -> list[str]:
-    groups = value.values() if isinstance(value, dict) else (value,)
-    return [folded for group in groups if isinstance(group, str) and (folded := fold(group))]
+def _name(value: Any) -> list[str] | None:
+    groups = list(value.values()) if isinstance(value, dict) else [value]
+    if not all(isinstance(group, str) for group in groups):
+        return None
+    return [folded for group in groups if (folded := fold(group))]
 
 
-def _number(value: Any) -> list[float]:
+def _number(value: Any) -> list[float] | None:
+    if isinstance(value, str) and not value.strip():
+        return []
     try:
         number = float(value) if not isinstance(value, dict | bool) else None
     except (TypeError, ValueError, OverflowError):
-        return []
-    return [] if number is None or number != number or abs(number) == float("inf") else [number]
+        return None
+    return None if number is None or number != number or abs(number) == float("inf") else [number]
 
 
 def read_date(value: Any) -> date | None:
@@ -145,25 +167,29 @@ def read_time(value: Any) -> time | None:
     return time(int(match[1]), int(match[2] or 0)) if match else None
 
 
-def _some(value: Any) -> list[Any]:
-    return [] if value is None else [value]
+def _moment(value: Any, read: Callable[[Any], Any]) -> list[Any] | None:
+    if not str(value).strip():
+        return []
+    found = read(value)
+    return None if found is None else [found]
 
 
-_FORMS: dict[Kind, Callable[[Any], list[Any]]] = {
+_NONSENSE = object()
+_FORMS: dict[Kind, Callable[[Any], list[Any] | None]] = {
     "text": _text,
     "code": _text,
     "name": _name,
     "number": _number,
-    "date": lambda value: _some(read_date(value)),
-    "time": lambda value: _some(read_time(value)),
+    "date": lambda value: _moment(value, read_date),
+    "time": lambda value: _moment(value, read_time),
     "sequence": lambda value: _item_codes(value),
 }
 
 
-def _item_codes(item: Any) -> list[tuple[str, str]]:
+def _item_codes(item: Any) -> list[tuple[str, str]] | None:
     """(code value, coding scheme) of an item (PS3.3 8.8), both in plain form."""
     if not isinstance(item, dict):
-        return []
+        return None
     codes = [
         plain(str(value))
         for tag in ("00080100", "00080119", "00080120")
@@ -191,16 +217,19 @@ def _holidays() -> holidays.HolidayBase:
     return holidays.country_holidays(_COUNTRY)
 
 
+_study_dates = _attribute("00080020", "date")
+_birth_dates = _attribute("00100030", "date")
+_series_modalities = _attribute("00080060", "code")
+
+
 def _study_age_days(facts: Facts, now: datetime) -> Found:
-    found = [read_date(value) for value in facts.values.get("00080020", ())]
     today = now.astimezone(_zone(facts.arrival.site.time_zone)).date()
-    return tuple(float((today - day).days) for day in found if day) or None
+    return tuple(float((today - day).days) for day in _study_dates(facts, now) or ()) or None
 
 
 def _patient_age_years(facts: Facts, now: datetime) -> Found:
     """Whole years at the study: by birth date, else by PatientAge ("045Y", "006M")."""
-    born = [d for v in facts.values.get("00100030", ()) if (d := read_date(v))]
-    at = [d for v in facts.values.get("00080020", ()) if (d := read_date(v))]
+    born, at = _birth_dates(facts, now), _study_dates(facts, now)
     day = at[0] if at else now.date()
     if born:
         return tuple(float(_years(birth, day)) for birth in born)
@@ -220,8 +249,7 @@ def _years(birth: date, day: date) -> int:
 
 
 def _modalities(facts: Facts, now: datetime) -> Found:
-    found = (form for value in facts.values.get("00080060", ()) for form in _text(value))
-    return tuple(dict.fromkeys(found)) or None
+    return _series_modalities(facts, now) or None
 
 
 def _has_report(facts: Facts, now: datetime) -> Found:
@@ -237,8 +265,8 @@ ALREADY_AT = "already_at:"
 
 COMPUTED: dict[str, tuple[Kind, Callable[[Facts, datetime], Found]]] = {
     "site": ("code", lambda f, now: (f.arrival.site.site_id,)),
-    "source_aet": ("code", lambda f, now: _known(plain(f.arrival.source_aet))),
-    "source_ip": ("code", lambda f, now: _known(f.arrival.source_ip)),
+    "source_aet": ("code", lambda f, now: tuple(map(plain, f.arrival.source_aets)) or None),
+    "source_ip": ("code", lambda f, now: f.arrival.source_ips or None),
     "received_at.hour": ("number", lambda f, now: (float(_site_local(f).hour),)),
     "received_at.weekday": ("code", lambda f, now: (_WEEKDAYS[_site_local(f).weekday()],)),
     "received_at.holiday": ("flag", _is_holiday),
@@ -255,3 +283,10 @@ COMPUTED: dict[str, tuple[Kind, Callable[[Facts, datetime], Found]]] = {
     "transfer_syntax": ("code", lambda f, now: f.arrival.transfer_syntaxes or None),
     "charset_ok": ("flag", lambda f, now: _known(f.arrival.charset_ok)),
 }
+
+MADE_OF: dict[str, frozenset[str]] = {
+    "study_age_days": frozenset({"00080020"}),
+    "patient_age_years": frozenset({"00080020", "00100030", "00101010"}),
+    "ModalitiesInStudy": frozenset({"00080060"}),
+}
+"""Tags that a computed field is made of; all others are known of the arrival by their own name."""

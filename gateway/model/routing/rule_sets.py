@@ -5,12 +5,18 @@ every mistake; nothing of it is ever evaluated as code.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from gateway.model.routing.actions import Action, read_actions, write_actions
-from gateway.model.routing.conditions import Group, read_conditions, write_conditions
+from gateway.model.routing.conditions import (
+    Group,
+    every_comparison,
+    read_conditions,
+    write_conditions,
+)
 from gateway.model.routing.mistakes import Reader
 from gateway.model.sites import SITE_ID
 
@@ -169,6 +175,19 @@ def _is_zone(name: str) -> bool:
     except (LookupError, ValueError, OSError):
         return False
     return True
+
+
+def fields_asked(rule_sets: Iterable[RuleSet]) -> frozenset[str]:
+    """What must be known of a study to judge it (Field.needs of all rules that are looked at)."""
+    return frozenset().union(
+        *(
+            comparison.field.needs
+            for rule_set in rule_sets
+            for rule in rule_set.rules
+            if rule.state in ("active", "shadow")
+            for comparison in every_comparison(rule.when)
+        )
+    )
 
 
 def write_rule_set(rule_set: RuleSet) -> dict[str, Any]:

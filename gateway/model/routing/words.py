@@ -21,6 +21,7 @@ from gateway.model.routing.actions import (
     SetTag,
 )
 from gateway.model.routing.conditions import Comparison, Condition, Group
+from gateway.model.routing.decide import NO_RULE_SET, UNREADABLE
 from gateway.model.routing.fields import ALREADY_AT
 from gateway.model.routing.mistakes import Mistake, Path
 from gateway.model.routing.rule_sets import Rule, RuleSet
@@ -220,7 +221,16 @@ OUTCOMES: dict[str, Pair] = {
     "true": ("верно", "true"),
     "false": ("неверно", "false"),
     "missing": ("отсутствует", "missing"),
+    "unread": ("не прочитано", "could not be read"),
 }
+
+REASONS: dict[str, Pair] = {
+    NO_RULE_SET: ("у больницы нет правил", "the hospital has no rules"),
+    UNREADABLE: (
+        "поле, по которому судит правило, не читается",
+        "a field that the rule judges cannot be read",
+    ),
+}  # fmt: skip
 
 
 def _of(pair: Pair, language: Language) -> str:
@@ -237,6 +247,11 @@ def mistake_in_words(mistake: Mistake, language: Language) -> str:
 def refusal_in_words(why: str, language: Language) -> str:
     """Why a version or an activation cannot be used; a stored version may name a mistake too."""
     return _of({**MISTAKES, **REFUSALS}[why], language).format("")
+
+
+def reason_in_words(reason: str, language: Language) -> str:
+    """Why a study is held or dropped: the author's own words, or ours."""
+    return _of(REASONS[reason], language) if reason in REASONS else reason
 
 
 def place_in_words(path: Path) -> str:

@@ -26,7 +26,7 @@ def outcome(facts: Facts, field: str, op: str, value: Any = None, **rest: str) -
 
 
 STUDY = gather(
-    arrival(source_aet="CT1", size_bytes=52_400_000, already_at=frozenset({"archive"})),
+    arrival(source_aets=("CT1",), size_bytes=52_400_000, already_at=frozenset({"archive"})),
     [
         CT
         | {
@@ -130,9 +130,10 @@ def test_none_does_not_turn_missing_into_a_match() -> None:
 
 
 @pytest.mark.parametrize("value", ["abc", "1e999", {"x": 1}, True], ids=repr)
-def test_what_cannot_be_read_as_its_kind_is_missing(value: Any) -> None:
-    facts = gather(arrival(), [CT | {"00180050": {"vr": "DS", "Value": [value]}}])
-    assert outcome(facts, "SliceThickness", ">", 0) is Outcome.MISSING
+def test_what_cannot_be_read_as_its_kind_is_neither_true_nor_false_nor_missing(value: Any) -> None:
+    facts = gather(arrival(), [CT | {"00180050": {"vr": "DS", "Value": ["5", value]}}])
+    assert {outcome(facts, "SliceThickness", op, 0) for op in ("<", ">")} == {Outcome.UNREAD}
+    assert outcome(facts, "SliceThickness", "missing") is Outcome.UNREAD
 
 
 outcomes = st.lists(st.sampled_from(Outcome), max_size=6)
@@ -140,8 +141,9 @@ outcomes = st.lists(st.sampled_from(Outcome), max_size=6)
 
 @given(outcomes)
 def test_joins_are_kleenes_logic(found: list[Outcome]) -> None:
-    order = [Outcome.FALSE, Outcome.MISSING, Outcome.TRUE]
-    ranks = [order.index(each) for each in found]
+    undecided = Outcome.UNREAD if Outcome.UNREAD in found else Outcome.MISSING
+    order = [Outcome.FALSE, undecided, Outcome.TRUE]
+    ranks = [order.index(each) if each in order else 1 for each in found]
     assert join_outcomes("all", found) is order[min(ranks, default=2)]
     assert join_outcomes("any", found) is order[max(ranks, default=0)]
     assert join_outcomes("none", found) is order[2 - max(ranks, default=0)]

@@ -1,0 +1,169 @@
+"""What must always be true of arrivals and deliveries, looked at every minute (routing.md 2.9).
+
+Each thing that is not so is one alarm, whose subject is a site or a destination; it goes by itself
+with its cause. Nothing here is a patient's.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from gateway.model import alarms
+from gateway.model.deliveries import State
+from gateway.model.pace import Pace
+from gateway.model.sites import Region
+from gateway.records.alarms import load_alarms, write_alarm, write_clearance
+from gateway.records.arrivals import Arrived, arrival
+from gateway.records.deliveries import delivery
+from gateway.records.dispatch import load_paces
+from gateway.records.engine import Records
+from gateway.records.leases import Fence
+from gateway.routing.plan import NO_RULES
+
+LATE = timedelta(seconds=60)
+RECENTLY = timedelta(minutes=10)
+MOVING = (
+    State.SENDING, State.SENT, State.VERIFYING, State.DELIVERED, State.RETRY_WAIT, State.PARKED,
+    State.BLOCKED, State.CONFLICT,
+)  # fmt: skip
+OPEN = (State.PLANNED, State.SENDING, State.SENT, State.VERIFYING, State.RETRY_WAIT)
+FOR_PEOPLE: Mapping[State, str] = {
+    State.PARKED: alarms.DELIVERIES_PARKED,
+    State.CONFLICT: alarms.DELIVERIES_IN_CONFLICT,
+    State.SOURCE_LOST: alarms.SOURCE_LOST,
+}
+KINDS = (
+    alarms.ARRIVALS_WAIT, alarms.STUDIES_WITHOUT_RULES, alarms.STUDIES_NOT_JUDGED,
+    alarms.STUDIES_NOT_PLANNED, alarms.SOURCE_LOST, alarms.DELIVERIES_PARKED,
+    alarms.DELIVERIES_IN_CONFLICT, alarms.DELIVERIES_STUCK, alarms.DESTINATION_SILENT,
+    alarms.DESTINATION_BLOCKED, alarms.DESTINATION_UNKNOWN, alarms.EMERGENCY_LATE,
+)  # fmt: skip
+
+Found = dict[tuple[str, str], dict[str, Any]]
+"""(kind, subject) -> facts."""
+
+
+def check_invariants(records: Records, region: Region, now: datetime, fence: Fence | None) -> Found:
+    """Raise an alarm for everything that is not as it must be, and clear those that are again.
+
+    raises  LeaseLost if another keeper leads; RecordsUnavailable
+    """
+    found = find_broken(records, region, now)
+    is_open = {(one.kind, one.subject) for one in load_alarms(records) if one.kind in KINDS}
+    with records.write() as connection:
+        if fence:
+            fence.check(connection)
+        for (kind, subject), facts in found.items():
+            write_alarm(connection, kind, subject, facts, now)
+        for kind in KINDS:
+            gone = [subject for of, subject in is_open - set(found) if of == kind]
+            write_clearance(connection, kind, gone, now)
+    return found
+
+
+def find_broken(records: Records, region: Region, now: datetime) -> Found:
+    """What is not as it must be now."""
+    with records.read() as connection:
+        return {
+            **_of_arrivals(connection, region, now),
+            **_of_people(connection),
+            **_of_destinations(connection, region, load_paces(records), now),
+            **_of_emergencies(connection, now),
+        }
+
+
+def _of_arrivals(connection: sa.Connection, region: Region, now: datetime) -> Found:
+    a = arrival.c
+    sites = a.site_id.in_([site.site_id for site in region.sites])
+    planned = sa.and_(
+        delivery.c.site_id == a.site_id,
+        delivery.c.study_uid == a.study_uid,
+        delivery.c.epoch == a.epoch,
+    )
+    judged = sa.and_(a.judged_at > now - RECENTLY, a.judged_at <= now)
+    questions: Mapping[str, sa.ColumnElement[bool]] = {
+        alarms.ARRIVALS_WAIT: sa.and_(
+            sites, a.due_at < now - LATE, a.backlog == sa.false(), a.state != Arrived.FAILED
+        ),
+        alarms.STUDIES_WITHOUT_RULES: sa.and_(
+            sites, a.state == Arrived.UNRULED, a.reason == NO_RULES
+        ),
+        alarms.STUDIES_NOT_JUDGED: sa.and_(sites, a.state == Arrived.FAILED),
+        # Nobody has looked at what it should hold, or its deliveries were lost.
+        alarms.STUDIES_NOT_PLANNED: sa.and_(
+            sites, judged, a.state == Arrived.PLANNED, ~sa.exists().where(planned)
+        ),
+        alarms.SOURCE_LOST: sa.and_(a.state == Arrived.GONE, a.epoch == 0),
+    }
+    found: Found = {}
+    for kind, where in questions.items():
+        question = sa.select(a.site_id, sa.func.count(), sa.func.min(a.changed_at))
+        for site_id, count, oldest in connection.execute(question.where(where).group_by(a.site_id)):
+            found[kind, site_id] = {"studies": count, "oldest": _moment(oldest)}
+    return found
+
+
+def _of_people(connection: sa.Connection) -> Found:
+    """What waits until a person has looked."""
+    d = delivery.c
+    question = sa.select(d.state, d.destination, d.site_id, sa.func.count()).where(
+        d.state.in_(sorted(FOR_PEOPLE))
+    )
+    found: Found = {}
+    rows = connection.execute(question.group_by(d.state, d.destination, d.site_id))
+    for state, destination, site_id, count in rows:
+        kind = FOR_PEOPLE[State(state)]
+        subject = site_id if kind == alarms.SOURCE_LOST else destination
+        facts = found.setdefault((kind, subject), {"deliveries": 0})
+        facts["deliveries"] += count
+    return found
+
+
+def _of_destinations(
+    connection: sa.Connection, region: Region, paces: Mapping[str, Pace], now: datetime
+) -> Found:
+    d = delivery.c
+    late = sa.and_(d.next_at < now - LATE)
+    question = sa.select(d.destination, sa.func.count(), sa.func.min(d.made_at)).where(late)
+    found: Found = {}
+    known = {each.destination_id for each in region.destinations}
+    for name, pace in paces.items():
+        if pace.blocked and name in known:
+            found[alarms.DESTINATION_BLOCKED, name] = {"reason": pace.reason}
+        elif pace.rests_until is not None and name in known:
+            facts = {"reason": pace.reason, "failures": pace.failures}
+            found[alarms.DESTINATION_SILENT, name] = facts
+    told = {subject for _, subject in found}
+    for name, count, oldest in connection.execute(question.group_by(d.destination)):
+        facts = {"deliveries": count, "oldest": _moment(oldest)}
+        if name not in known:
+            found[alarms.DESTINATION_UNKNOWN, name] = facts
+        elif name not in told and not _moves(connection, name, now):
+            found[alarms.DELIVERIES_STUCK, name] = facts
+    return found
+
+
+def _moves(connection: sa.Connection, destination: str, now: datetime) -> bool:
+    """Whether any of its deliveries has changed lately: then the others only wait their turn."""
+    d = delivery.c
+    recent = sa.select(d.delivery_id).where(
+        d.state.in_(sorted(MOVING)), d.destination == destination, d.changed_at > now - LATE
+    )
+    return connection.execute(recent.limit(1)).first() is not None
+
+
+def _of_emergencies(connection: sa.Connection, now: datetime) -> Found:
+    """Half of the two minutes have gone."""
+    d = delivery.c
+    late = sa.and_(d.lane == "emergency", d.state.in_(sorted(OPEN)), d.made_at < now - LATE)
+    question = sa.select(d.destination, sa.func.count(), sa.func.min(d.made_at)).where(late)
+    return {
+        (alarms.EMERGENCY_LATE, name): {"deliveries": count, "oldest": _moment(oldest)}
+        for name, count, oldest in connection.execute(question.group_by(d.destination))
+    }
+
+
+def _moment(found: datetime) -> str:
+    return found.isoformat(timespec="seconds")
