@@ -15,6 +15,7 @@ import orjson
 from gateway import log
 from gateway.clock import utc_now
 from gateway.commands.accounts import clients_group, init, keys, users
+from gateway.commands.audit import audit
 from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
@@ -231,6 +232,7 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
 
 
 main.add_command(init)
+main.add_command(audit)
 main.add_command(users)
 main.add_command(clients_group)
 main.add_command(keys)

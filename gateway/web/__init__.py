@@ -3,8 +3,10 @@
 from flask import Flask
 
 from gateway.bootstrap import Gateway
+from gateway.records.journal import Journal
 from gateway.records.keyring import load_keyring
 from gateway.web import (
+    auditing,
     capabilities,
     errors,
     events,
@@ -48,11 +50,16 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
+    auditor = None
     if gateway.settings.access == "login":
         keyring = load_keyring(gateway.settings.keyring_file)
         identity = Identity(gateway)
-        app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring))
-        app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring))
+        journal = Journal(gateway.settings.state_dir / "audit")
+        app.extensions["journal"] = journal  # wsgi.py brings its lines into the table
+        auditor = auditing.Auditor(journal, keyring)
+        auditing.register(app)
+        app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
+        app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
         app.config.update(
             SECRET_KEY=keyring.derived("forms"),
             SESSION_COOKIE_NAME=f"{identity.cookie}-form",  # for the token of forms alone
@@ -60,6 +67,6 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
             SESSION_COOKIE_SAMESITE="Strict",
         )
         identify = identify or identity
-    permissions.register(app, identify)
+    permissions.register(app, identify, auditor)
     capabilities.register(app, gateway)
     return app

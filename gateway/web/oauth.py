@@ -22,6 +22,7 @@ from gateway.records.clients import (
     withdraw_token,
 )
 from gateway.records.keyring import Keyring
+from gateway.web.auditing import Auditor
 from gateway.web.identity import Identity
 from gateway.web.permissions import needs
 
@@ -29,7 +30,9 @@ FORM_LIMIT = 16 * 1024
 KEYS_AGE_S = 600
 
 
-def create_blueprint(gateway: Gateway, identity: Identity, keyring: Keyring) -> Blueprint:
+def create_blueprint(
+    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+) -> Blueprint:
     """/oauth/... and what .well-known tells about it."""
     door = Blueprint("oauth", __name__)
 
@@ -59,7 +62,7 @@ def create_blueprint(gateway: Gateway, identity: Identity, keyring: Keyring) -> 
     @door.post("/oauth/token")
     @needs(Action.OPEN)
     def token() -> Response:
-        client = _proven(gateway)
+        client = _proven(gateway, auditor)
         if request.form.get("grant_type") != "client_credentials":
             raise OAuthRefused("unsupported_grant_type")
         purpose = _purpose()
@@ -77,13 +80,14 @@ def create_blueprint(gateway: Gateway, identity: Identity, keyring: Keyring) -> 
             purpose=purpose,
             now=now,
         )
+        auditor.told("token", "done", client.client_id)
         told = {"access_token": made, "token_type": "Bearer", "expires_in": LONGEST_S}
         return _unstored(jsonify(told))
 
     @door.post("/oauth/introspect")
     @needs(Action.OPEN)
     def introspect() -> Response:
-        _proven(gateway)
+        _proven(gateway, auditor)
         try:
             found = identity.claims(request.form.get("token", ""))
         except NotSignedIn:
@@ -104,7 +108,7 @@ def create_blueprint(gateway: Gateway, identity: Identity, keyring: Keyring) -> 
     @door.post("/oauth/revoke")
     @needs(Action.OPEN)
     def revoke() -> Response:
-        client = _proven(gateway)
+        client = _proven(gateway, auditor)
         given = request.form.get("token", "")
         try:
             found = identity.claims(given)
@@ -112,6 +116,7 @@ def create_blueprint(gateway: Gateway, identity: Identity, keyring: Keyring) -> 
             return _unstored(Response(status=200))  # RFC 7009 2.2: nothing to take back
         if found.client_id != client.client_id:
             raise OAuthRefused("unauthorized_client")
+        auditor.told("token", "withdrawn", client.client_id)
         withdraw_token(gateway.records, found.jti, found.ends_at, utc_now())
         identity.forget(given)
         return _unstored(Response(status=200))
@@ -124,7 +129,7 @@ def _unstored(answer: Response) -> Response:
     return answer
 
 
-def _proven(gateway: Gateway) -> Client:
+def _proven(gateway: Gateway, auditor: Auditor) -> Client:
     """The client that sends a form; raises OAuthRefused ("invalid_client", "invalid_request")."""
     request.max_content_length = FORM_LIMIT
     header = request.headers.get("Authorization")
@@ -135,6 +140,7 @@ def _proven(gateway: Gateway) -> Client:
         client_id, secret = _basic(header)
     client = prove_client(gateway.records, client_id, secret)
     if client is None:
+        auditor.told("token", "refused", "", "credentials")
         raise OAuthRefused("invalid_client")
     return client
 

@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 
 from gateway.errors import NotAllowed, NotFound, NotSignedIn
 from gateway.model.access import (
+    EVERYTHING,
     LOCAL_OPERATOR,
     NOBODY,
     Action,
@@ -23,6 +24,7 @@ from gateway.model.access import (
     allow,
     at,
 )
+from gateway.web.auditing import Auditor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,20 +61,27 @@ def decide(action: Action, thing: Thing) -> Decision:
     raises  NotSignedIn, NotAllowed; NotFound for what lies outside
     """
     decision = allow(g.actor, action, thing)
+    auditor = g.get("auditor")
     if decision.reason is Reason.NOBODY:
         raise NotSignedIn
+    if auditor is not None and not decision.allowed:
+        auditor.refused(action, thing, str(decision.reason))
     if decision.reason is Reason.ROLE:
         raise NotAllowed
     if not decision.allowed:
         raise NotFound("study" if thing.study_uid else "site")
     g.decision = decision
+    if auditor is not None:
+        auditor.began(action, thing)
+        g.begun = (action, thing)
     return decision
 
 
-def register(app: Flask, identify: Identify | None) -> None:
+def register(app: Flask, identify: Identify | None, auditor: Auditor | None = None) -> None:
     """Take the decision for every request; to be called when all routes stand.
 
     identify  None: everyone who comes is the local operator
+    auditor   writes down what was decided; None: nobody does
     """
     nameless = [rule.rule for rule in app.url_map.iter_rules() if action_of(app, rule) is None]
     if nameless:
@@ -91,6 +100,12 @@ def register(app: Flask, identify: Identify | None) -> None:
         if identify is None:
             g.actor = LOCAL_OPERATOR
         else:
-            g.actor = NOBODY if action is Action.OPEN else identify()
+            g.auditor = auditor
+            try:
+                g.actor = NOBODY if action is Action.OPEN else identify()
+            except (NotSignedIn, NotAllowed):
+                if auditor is not None:
+                    auditor.refused(action or Action.SEARCH, EVERYTHING, "credentials")
+                raise
         named = request.view_args or {}
         decide(action or Action.SEARCH, at(named.get("site_id"), named.get("study")))

@@ -36,6 +36,7 @@ from gateway.model.credentials import (
 )
 from gateway.records import accounts, sessions
 from gateway.records.keyring import Keyring
+from gateway.web.auditing import Auditor
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
 
@@ -134,7 +135,10 @@ class CodeForm(FlaskForm):  # type: ignore[misc]
 class SignIn:
     """The steps; one for each process."""
 
-    def __init__(self, gateway: Gateway, identity: Identity, keyring: Keyring) -> None:
+    def __init__(
+        self, gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+    ) -> None:
+        self._auditor = auditor
         self._records = gateway.records
         self._identity = identity
         self._keyring = keyring
@@ -175,6 +179,8 @@ class SignIn:
         right = self._passwords.run(is_password, hashed, password)
         late = proof is not None and proof.one_time_until is not None and proof.one_time_until < now
         if proof is None or not right or proof.locked or late:
+            account_id = proof.account_id if proof is not None else ""
+            self._auditor.told("sign_in", "refused", account_id, "password")
             log.warning("sign-in refused", address=address)
             return None
         accounts.end_try(self._records, login, address)
@@ -232,6 +238,7 @@ class SignIn:
             return _too_many("login", LoginForm(formdata=None), error)
         if right:
             return self._begin(ticket)
+        self._auditor.told("sign_in", "refused", ticket.account_id, "code")
         if ticket.step == "enrol":
             return self._enrolment(ticket, form, "wrong", 401)
         return _page("code", form, "wrong", 401)
@@ -268,6 +275,7 @@ class SignIn:
             self._identity.cookie, secret, secure=self._identity.is_secure, httponly=True,
             samesite="Strict", path="/",
         )  # fmt: skip
+        self._auditor.told("sign_in", "done", ticket.account_id)
         log.info("signed in", account=ticket.account_id)
         return answer
 
@@ -283,6 +291,7 @@ class SignIn:
         secret = request.cookies.get(self._identity.cookie, "")
         sessions.end_session(self._records, secret, utc_now())
         self._identity.forget(secret)
+        self._auditor.told("sign_out", "done", g.actor.subject)
         answer = _leave_to("/login")
         answer.delete_cookie(
             self._identity.cookie, secure=self._identity.is_secure, httponly=True,
@@ -301,10 +310,12 @@ class SignIn:
         return found if found.step in steps else None
 
 
-def create_blueprint(gateway: Gateway, identity: Identity, keyring: Keyring) -> Blueprint:
+def create_blueprint(
+    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+) -> Blueprint:
     """/login and its steps, /logout, /account."""
     door = Blueprint("sign_in", __name__)
-    steps = SignIn(gateway, identity, keyring)
+    steps = SignIn(gateway, identity, keyring, auditor)
 
     def add(rule: str, view: Callable[[], Response], method: str, action: Action) -> None:
         door.add_url_rule(rule, view.__name__, needs(action)(view), methods=[method])
