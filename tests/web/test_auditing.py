@@ -16,6 +16,7 @@ from gateway.model.audit import Entry
 from gateway.records.audit import audit_entry, load_entries
 from gateway.records.clients import add_client
 from gateway.web import create_app
+from tests.web.indexed import stubborn_sites
 from tests.web.rows import ROWS, U
 from tests.web.signing_in import login_gateway
 from tests.web.test_oauth import basic
@@ -52,7 +53,11 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with login_gateway(tmp_path_factory.mktemp("watched"), ROWS) as (gateway, keyring):
+    folder = tmp_path_factory.mktemp("watched")
+    with (
+        stubborn_sites(ROWS) as urls,
+        login_gateway(folder, ROWS, live=urls) as (gateway, keyring),
+    ):
         yield Watched(gateway, keyring)
 
 
