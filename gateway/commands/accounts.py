@@ -222,7 +222,7 @@ def add_client(region: Path | None, name: str, site: str) -> None:
     """A program with its own id and secret (OAuth 2 client credentials)."""
     settings, records = _open(region)
     (post,) = _posts(settings, [f"{Role.SERVICE}@{site}"])
-    client_id, secret = clients.add_client(records, name, post.site_id, (), utc_now())
+    client_id, secret = clients.add_client(records, name, post.site_id, utc_now())
     click.echo(f"client_id={client_id}\nclient_secret={secret}")
 
 

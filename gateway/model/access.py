@@ -168,10 +168,6 @@ class Scope:
     reaches: tuple[Reach, ...] = ()
 
     @property
-    def whole(self) -> bool:
-        return Reach() in self.reaches
-
-    @property
     def sites(self) -> frozenset[str] | None:
         """Sites that may be asked at all; None: all."""
         return _union(reach.sites for reach in self.reaches)

@@ -1,11 +1,10 @@
-"""Machines and viewers that get tokens (OAuth 2 clients), the keys that tokens are signed with, and
+"""Programs that get tokens (OAuth 2 clients), the keys that tokens are signed with, and
 tokens that were withdrawn before their end.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import orjson
 import sqlalchemy as sa
 
 from gateway.errors import AccountRefused, RecordsRefused
@@ -20,9 +19,8 @@ oauth_client = sa.Table(
     metadata,
     sa.Column("client_id", sa.String(16), primary_key=True),
     sa.Column("name", sa.String(128), nullable=False),
-    sa.Column("secret_digest", sa.String(64), nullable=False),  # "": a public client
-    sa.Column("site_id", sa.String(32), nullable=False),  # of its post as service; "": none
-    sa.Column("redirect_uris", sa.Text, nullable=False),  # JSON list
+    sa.Column("secret_digest", sa.String(64), nullable=False),
+    sa.Column("site_id", sa.String(32), nullable=False),  # of its post as service; "*": anywhere
     sa.Column("made_at", UtcDateTime, nullable=False),
     sa.Column("revoked_at", UtcDateTime),
 )
@@ -44,32 +42,26 @@ withdrawn_token = sa.Table(
 
 @dataclass(frozen=True)
 class Client:
-    """A machine, or a viewer that people use."""
+    """A program with its own id and secret."""
 
     client_id: str
     name: str
     posts: tuple[Post, ...]
-    redirect_uris: tuple[str, ...]
     made_at: datetime
     revoked_at: datetime | None
 
 
-def add_client(
-    records: Records, name: str, site_id: str, redirect_uris: tuple[str, ...], now: datetime
-) -> tuple[str, str]:
+def add_client(records: Records, name: str, site_id: str, now: datetime) -> tuple[str, str]:
     """(client id, secret) of a new client; the secret is told once and kept as a digest.
 
-    site_id        where it acts by itself as a service, "*" everywhere; "": only for people
-    redirect_uris  where people come back to; with these it is a public client and has no secret
-                   unless it also acts by itself
+    site_id  where it acts as a service; "*" everywhere
     """
-    secret = new_secret() if site_id else ""
+    secret = new_secret()
     row = {
         "client_id": new_id(),
         "name": name[:128],
-        "secret_digest": digest(secret) if secret else "",
+        "secret_digest": digest(secret),
         "site_id": site_id,
-        "redirect_uris": orjson.dumps(list(redirect_uris)).decode(),
         "made_at": now,
         "revoked_at": None,
     }
@@ -94,9 +86,9 @@ def load_client(records: Records, client_id: str) -> Client | None:
 def prove_client(records: Records, client_id: str, secret: str) -> Client | None:
     """The client whose secret this is; None if it is not."""
     row = _row(records, client_id)
-    kept = row.secret_digest if row is not None else ""
-    right = is_secret(kept or digest(""), secret)  # compared also where there is none
-    return _client(row) if row is not None and kept and right else None
+    kept = digest("") if row is None else row.secret_digest  # compared also where there is none
+    right = is_secret(kept, secret)
+    return _client(row) if row is not None and right else None
 
 
 def _row(records: Records, client_id: str) -> sa.Row[tuple[object, ...]] | None:
@@ -111,8 +103,7 @@ def _client(row: sa.Row[tuple[object, ...]]) -> Client:
     return Client(
         row.client_id,
         row.name,
-        (Post(Role.SERVICE, row.site_id),) if row.site_id else (),
-        tuple(orjson.loads(row.redirect_uris)),
+        (Post(Role.SERVICE, row.site_id),),
         row.made_at,
         row.revoked_at,
     )

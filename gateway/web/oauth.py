@@ -66,8 +66,6 @@ def create_blueprint(
         if request.form.get("grant_type") != "client_credentials":
             raise OAuthRefused("unsupported_grant_type")
         purpose = _purpose()
-        if not client.posts:
-            raise OAuthRefused("unauthorized_client")
         now = utc_now()
         kid, sealed = load_signer(gateway.records, now)
         made = make_token(

@@ -266,10 +266,12 @@ class SignIn:
         return True
 
     def _begin(self, ticket: Ticket) -> Response:
-        purpose = Purpose(ticket.purpose)
+        purpose, now = Purpose(ticket.purpose), utc_now()
         secret = sessions.start_session(
-            self._records, ticket.account_id, address_of_caller(), purpose, utc_now()
+            self._records, ticket.account_id, address_of_caller(), purpose, now
         )
+        sessions.forget_sessions(self._records, now)
+        accounts.forget_tries(self._records, now)
         answer = _leave_to(ticket.back)
         answer.set_cookie(
             self._identity.cookie, secret, secure=self._identity.is_secure, httponly=True,

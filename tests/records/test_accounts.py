@@ -169,7 +169,7 @@ def test_an_address_is_known_for_some_months(records):
 
 
 def test_a_client_proves_itself_until_it_is_revoked(records):
-    client_id, secret = clients.add_client(records, "Шлюз МИС", "north", (), NOW)
+    client_id, secret = clients.add_client(records, "Шлюз МИС", "north", NOW)
     found = clients.prove_client(records, client_id, secret)
     assert found is not None
     assert [str(post) for post in found.posts] == ["service@north"]

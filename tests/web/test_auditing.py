@@ -30,7 +30,7 @@ class Watched:
         self.gateway, self.keyring = gateway, keyring
         self.app = create_app(gateway)
         self.client: FlaskClient = self.app.test_client()
-        self.client_id, self.secret = add_client(gateway.records, "x", "gkb1", (), utc_now())
+        self.client_id, self.secret = add_client(gateway.records, "x", "gkb1", utc_now())
         form = {"grant_type": "client_credentials"}
         headers = basic(self.client_id, self.secret)
         told = self.client.post("/oauth/token", data=form, headers=headers).get_json()

@@ -27,7 +27,7 @@ class Region:
     client: FlaskClient
 
     def token(self, site_id: str = "gkb1") -> tuple[str, str, str]:
-        client_id, secret = add_client(self.gateway.records, "Просмотр", site_id, (), utc_now())
+        client_id, secret = add_client(self.gateway.records, "Просмотр", site_id, utc_now())
         answer = self.ask_token(client_id, secret)
         assert answer.status_code == 200
         return client_id, secret, answer.get_json()["access_token"]

@@ -60,7 +60,6 @@ def upgrade() -> None:
         sa.Column("name", sa.String(128), nullable=False),
         sa.Column("secret_digest", sa.String(64), nullable=False),
         sa.Column("site_id", sa.String(32), nullable=False),
-        sa.Column("redirect_uris", sa.Text, nullable=False),
         sa.Column("made_at", MOMENT, nullable=False),
         sa.Column("revoked_at", MOMENT),
     )
