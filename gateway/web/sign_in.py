@@ -114,20 +114,20 @@ class Ticket:
     totp: str = ""
 
 
-class LoginForm(FlaskForm):  # type: ignore[misc]
+class LoginForm(FlaskForm):
     login = StringField()
     password = PasswordField()
     purpose = SelectField(choices=[SelectChoice(str(p), text) for p, text in PURPOSES])
     back = HiddenField()
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class PasswordForm(FlaskForm):
     ticket = HiddenField()
     password = PasswordField()
     again = PasswordField()
 
 
-class CodeForm(FlaskForm):  # type: ignore[misc]
+class CodeForm(FlaskForm):
     ticket = HiddenField()
     code = StringField()
 

@@ -14,8 +14,9 @@ from gateway.model.access import MAY, NOBODY, Action, Actor, Duty, Purpose, Reac
 from gateway.nginx import DECISION_PATH
 from gateway.web import create_app, front_proxy, permissions
 from gateway.web.permissions import action_of, needs
-from tests.web.indexed import indexed_gateway, stubborn_sites, uids
+from tests.web.indexed import stubborn_sites, uids
 from tests.web.rows import ROWS, U
+from tests.web.signing_in import login_gateway
 
 OWN, FOREIGN = "gkb1", "zlat"
 CHEST, SMITH, DOE, NOWHERE = f"{U}.1", f"{U}.2", f"{U}.3", f"{U}.99"
@@ -44,7 +45,7 @@ class Door:
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("permissions")
-    with stubborn_sites(ROWS) as urls, indexed_gateway(folder, ROWS, live=urls) as gateway:
+    with stubborn_sites(ROWS) as urls, login_gateway(folder, ROWS, live=urls) as (gateway, _):
         yield Door(gateway)
 
 
