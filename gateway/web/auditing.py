@@ -1,9 +1,10 @@
 """Writes down each access: when it begins, how it ends, and what was refused (trust.md 1).
 
-Sign-ins, tokens, refusals and stores are on the disk before the answer. Searches and retrievals are
-in the kernel's hands before the first byte: kill -9 loses none of them, a power cut may lose those
-of the last seconds. A sync costs milliseconds for each image otherwise, and what the power cut
-leaves out of the audit it has cut off at the caller's too.
+Sign-ins, tokens, stores and what is refused to somebody known are on the disk before the answer.
+Searches and retrievals are in the kernel's hands before the first byte: kill -9 loses none of them,
+a power cut may lose those of the last seconds. Otherwise a sync would cost each image milliseconds,
+and what the power cut leaves out of the audit it has cut off at the caller's too. Strangers are
+never worth a sync: a flood of wrong tokens must not keep the disk busy.
 """
 
 import threading
@@ -29,7 +30,6 @@ WRITTEN_DOWN = frozenset(Action) - {
     Action.SEE_STATUS,
     Action.VIEW,
 }
-SYNCED = frozenset({"store", "sign_in", "sign_out", "token"})
 QUERY_LIMIT = 2000
 
 
@@ -47,7 +47,8 @@ class Auditor:
             self._write(action, "began", thing, detail=detail)
 
     def refused(self, action: Action, thing: Thing, reason: str) -> None:
-        self._write(action, "refused", thing, reason=reason, synced=True)
+        known = g.get("actor", NOBODY) is not NOBODY
+        self._write(action, "refused", thing, reason=reason, synced=known)
 
     def ended(self, action: Action, thing: Thing, outcome: str, status: int) -> None:
         if action in WRITTEN_DOWN:
@@ -55,7 +56,7 @@ class Auditor:
 
     def told(self, action: str, outcome: str, actor: str, reason: str = "") -> None:
         """A sign-in, a sign-out, a token."""
-        self._write(action, outcome, Thing(), actor=actor, reason=reason, synced=True)
+        self._write(action, outcome, Thing(), actor=actor, reason=reason, synced=bool(actor))
 
     def _write(
         self, action: str, outcome: str, thing: Thing, *, actor: str | None = None,
@@ -79,7 +80,7 @@ class Auditor:
             status=status,
             detail=detail,
         )
-        self._journal.write(entry, synced=synced or str(action) in SYNCED)
+        self._journal.write(entry, synced=synced or action == Action.STORE)
 
 
 def register(app: Flask) -> None:

@@ -42,6 +42,7 @@ from gateway.web.permissions import needs
 
 AT_ONCE, WAITING = 4, 64
 TICKET_S = 600
+FORM_LIMIT = 16 * 1024
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -318,6 +319,10 @@ def create_blueprint(
     """/login and its steps, /logout, /account."""
     door = Blueprint("sign_in", __name__)
     steps = SignIn(gateway, identity, keyring, auditor)
+
+    @door.before_request
+    def keep_small() -> None:
+        request.max_content_length = FORM_LIMIT
 
     def add(rule: str, view: Callable[[], Response], method: str, action: Action) -> None:
         door.add_url_rule(rule, view.__name__, needs(action)(view), methods=[method])

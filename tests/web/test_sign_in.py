@@ -178,6 +178,11 @@ def test_a_form_without_its_token_is_refused(clinic: Clinic) -> None:
         assert clinic.browser().post(path, data={"login": "x"}).status_code == 400
 
 
+def test_a_form_that_is_too_large_is_not_read(clinic: Clinic) -> None:
+    for path in ("/login", "/login/password", "/login/code"):
+        assert clinic.browser().post(path, data={"login": "x" * 20_000}).status_code == 413
+
+
 def test_a_ticket_leads_to_its_own_step_only(clinic: Clinic) -> None:
     clinic.person("steps", "doctor@gkb1")
     browser = clinic.browser()
