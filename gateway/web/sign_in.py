@@ -356,6 +356,7 @@ def _page(
     answer = Response(text, status)
     answer.headers["Content-Security-Policy"] = PAGE_POLICY
     answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "same-origin"  # or a form's Origin would be "null"
     return answer
 
 

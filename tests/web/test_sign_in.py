@@ -210,6 +210,8 @@ def test_a_sign_in_leads_to_no_foreign_address(clinic: Clinic, back: str) -> Non
         ({"Origin": "null"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "http://localhost.evil.example"}, 403),
+        (OWN_PAGE | {"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 415),
         (OWN_PAGE, 415),
     ],
 )
