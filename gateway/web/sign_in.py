@@ -23,7 +23,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, GatewayBusy, TooManyTries
 from gateway.log import log
-from gateway.model.access import Action, Purpose, allow
+from gateway.model.access import Action, Purpose, Role, allow
 from gateway.model.credentials import (
     LONGEST,
     check_new_password,
@@ -56,6 +56,13 @@ PURPOSES = (
     (Purpose.PUBLIC_HEALTH, "Общественное здоровье · Public health"),
     (Purpose.PATIENT_REQUEST, "По просьбе пациента · Patient's request"),
 )
+ROLES = {
+    Role.DOCTOR: "врач · doctor",
+    Role.HOSPITAL_IT: "инженер больницы · hospital IT",
+    Role.REGIONAL_ADMIN: "администратор региона · regional administrator",
+    Role.MINISTRY: "министерство · ministry",
+    Role.AUDITOR: "аудитор · auditor",
+}
 PROBLEMS = {
     "wrong": ("Имя, пароль или код не подходят.", "The login, password or code is not right."),
     "late": ("Время вышло, начните сначала.", "Too late, begin again."),
@@ -284,7 +291,7 @@ class SignIn:
 
     def account(self) -> Response:
         may = {str(action) for action in Action if allow(g.actor, action).allowed}
-        roles = [(duty.role, sorted(duty.reach.sites or ())) for duty in g.actor.duties]
+        roles = [(ROLES[duty.role], sorted(duty.reach.sites or ())) for duty in g.actor.duties]
         purpose = dict(PURPOSES).get(g.actor.purpose, "")
         return _page("account", FlaskForm(), may=may, roles=roles, purpose=purpose)
 

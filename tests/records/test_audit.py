@@ -131,18 +131,17 @@ for n in range(10**9):
 def test_kill_9_loses_no_line_that_was_written(records, tmp_path: Path):
     folder = tmp_path / "audit"
     root = Path(__file__).parents[2]
-    writer = subprocess.Popen(
+    survivor = Journal(folder)
+    with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(folder)],
         cwd=root, stdout=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(root)},
-    )  # fmt: skip
-    assert writer.stdout is not None
-    survivor = Journal(folder)
-    while int(writer.stdout.readline()) < 300:
-        assert survivor.drain(records) == 0  # its process lives
-    os.kill(writer.pid, signal.SIGKILL)
-    told = 300 + len(writer.stdout.read().split())
-    writer.wait()
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        while int(writer.stdout.readline()) < 300:
+            assert survivor.drain(records) == 0  # its process lives
+        os.kill(writer.pid, signal.SIGKILL)
+        told = 300 + len(writer.stdout.read().split())
     assert survivor.drain(records) in (told + 1, told + 2)  # the last one was not told any more
     assert verify(records)[1] is None
     survivor.close()
