@@ -61,6 +61,7 @@ class Dispatcher(threading.Thread):
         self._check = Deadline(0.0)
         self._ended = threading.Event()
         self._silent = ""
+        self._workers: Mapping[str, int] = {}
 
     def end(self) -> None:
         """Nothing is claimed or planned any more."""
@@ -127,18 +128,23 @@ class Dispatcher(threading.Thread):
         if not has_due(self._records, now):
             return []
         paces = load_paces(self._records)
-        capacity = _capacity(region, paces, self._doorbell.count_workers())
+        self._workers = self._doorbell.count_workers()
+        capacity = _capacity(region, paces, self._workers)
         with self._intake.turn:
             return claim(self._records, capacity, now, self._fence)
 
     def _hand_out(self, one: Claim) -> None:
         job = VERIFY if one.state is State.VERIFYING else ROUTE
-        lane = "emergency" if one.queue == "emergency" else "routine"
+        urgent = one.queue == "emergency"
+        if urgent and (one.unheard or not self._workers.get(one.queue)):
+            self._direct.submit(self._carry_out, one)
+            return
+        lease_s = LEASE_S["emergency" if urgent else "routine"]
         timeout_s = JOB_S + one.size_bytes // JOB_BYTES_PER_S
-        heard = not (one.unheard and lane == "emergency") and self._doorbell.ring_for(
-            one.queue, job, one.delivery_id, one.fence, LEASE_S[lane], timeout_s
+        heard = self._doorbell.ring_for(
+            one.queue, job, one.delivery_id, one.fence, lease_s, timeout_s
         )
-        if not heard and lane == "emergency":
+        if not heard and urgent:
             self._direct.submit(self._carry_out, one)
 
     def _carry_out(self, one: Claim) -> None:
@@ -153,7 +159,8 @@ class Dispatcher(threading.Thread):
 
 def _capacity(region: Region, paces: Mapping[str, Pace], workers: Mapping[str, int]) -> Capacity:
     now = utc_now()
-    queues = {queue: DEPTH * count for queue, count in workers.items()}
+    # A worker that Redis has forgotten still listens, and is known again with its first job.
+    queues = {queue: DEPTH * max(count, 1) for queue, count in workers.items()}
     rooms: dict[str, int] = {}
     emergencies: list[str] = []
     for each in region.destinations:
@@ -162,7 +169,7 @@ def _capacity(region: Region, paces: Mapping[str, Pace], workers: Mapping[str, i
         if pace.room_for_emergencies():
             emergencies.append(each.destination_id)
     return Capacity(
-        queues={**queues, "emergency": queues.get("emergency", 0) or DIRECT},
+        queues={"emergency": DIRECT, **queues},
         destinations=rooms,
         emergencies=emergencies,
         sites=[site.site_id for site in region.sites],

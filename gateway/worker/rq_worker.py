@@ -13,7 +13,7 @@ from types import FrameType
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -139,6 +139,8 @@ class OneQueueWorker(Worker):
             super().set_shutdown_requested_date()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
+        # A Redis that was wiped does not know us any more: the dispatcher counts workers there.
+        worker_registration.register(self)
         super().execute_job(job, queue)
         if not is_known(job):
             log.error("a job in redis is none of ours: who else writes there?", job=job.id)
