@@ -45,7 +45,7 @@ def carry_out(records: Records, region: Region, delivery_id: str, fence: int) ->
             return
         counts = save_report(records, delivery_id, fence, report, utc_now(), me, destination)
     if counts and report.event not in (Event.SENT, Event.PROVEN):
-        facts = {"destination": work.destination, "event": report.event, "reason": report.reason}
+        facts = {"destination": work.destination, "said": report.event, "reason": report.reason}
         log.warning("delivery goes not on", delivery=delivery_id, **facts)
 
 
