@@ -36,7 +36,8 @@ from gateway.worker.deliveries import carry_out
 from gateway.worker.jobs import ROUTE, VERIFY
 
 TURN_S = 1.0
-BUSY_TURN_S = 0.2  # while there is something to claim: a worker waits no longer for his next one
+BUSY_TURN_S = 0.2  # for BUSY_S after a claim: a worker waits no longer for his next one
+BUSY_S = 5.0
 CHECK_S = 60.0
 DEPTH = 2
 """Claims for each worker: one that he works on, and one that waits, so that he need not."""
@@ -55,10 +56,11 @@ class Dispatcher(threading.Thread):
         self._fence: Fence | None = intake.fence
         self._doorbell = doorbell
         self._region = region
-        self._arrivals = Arrivals(intake)
+        self._bell = threading.Event()
+        self._arrivals = Arrivals(intake, self._bell.set)
         self._direct = ThreadPoolExecutor(DIRECT, thread_name_prefix="direct")
         self._destinations: Mapping[str, Destination] | None = None
-        self._check = Deadline(0.0)
+        self._check, self._busy = Deadline(0.0), Deadline(0.0)
         self._ended = threading.Event()
         self._silent = ""
         self._workers: Mapping[str, int] = {}
@@ -66,33 +68,34 @@ class Dispatcher(threading.Thread):
     def end(self) -> None:
         """Nothing is claimed or planned any more."""
         self._ended.set()
+        self._bell.set()
         self._arrivals.close()
         self._direct.shutdown(wait=False, cancel_futures=True)
 
     def run(self) -> None:
         while not self._ended.is_set():
-            self._ended.wait(BUSY_TURN_S if self._turn() else TURN_S)
+            self._bell.clear()
+            self._turn()
+            self._bell.wait(TURN_S if self._busy.passed else BUSY_TURN_S)
 
-    def _turn(self) -> bool:
+    def _turn(self) -> None:
         try:
-            busy = self.step()
+            self.step()
         except LeaseLost:
             self._ended.set()
-            return False
+            return
         except GatewayError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - the thread's door: what is due stays due
             problem = f"{type(error).__name__}: {error}"
         else:
-            self._silent = ""
-            return busy
-        if problem != self._silent:
+            problem = ""
+        if problem and problem != self._silent:
             log.error("deliveries stand still", problem=problem)
         self._silent = problem
-        return False
 
-    def step(self) -> bool:
-        """One round; whether deliveries were claimed. Raises LeaseLost, RecordsUnavailable."""
+    def step(self) -> None:
+        """One round. Raises LeaseLost, RecordsUnavailable."""
         region = self._region()
         self._unblock(region)
         self._arrivals.tick(region.sites)
@@ -104,10 +107,9 @@ class Dispatcher(threading.Thread):
             self._check = Deadline(CHECK_S)
             with self._intake.turn:
                 check_invariants(self._records, region, now, self._fence)
-        claims = self._claim(region)
-        for one in claims:
+        for one in self._claim(region):
+            self._busy = Deadline(BUSY_S)
             self._hand_out(one)
-        return bool(claims)
 
     def _unblock(self, region: Region) -> None:
         """What a destination refused is tried again with another entry, and after a start."""
