@@ -43,6 +43,7 @@ bench:
 	@$(BIN)/python -m tests.bench $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.index $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.follow $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.replay $(BENCH) || failed=1; \
 	exit $${failed:-0}
 
 lock:

@@ -24,7 +24,9 @@ from gateway.commands.opening import (
     shown,
 )
 from gateway.commands.persons import alarms, persons
+from gateway.commands.reconcile import reconcile_command
 from gateway.commands.rules import rules
+from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
@@ -229,6 +231,9 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(reconcile_command)
+for command in trying_commands:
+    rules.add_command(command)
 main.add_command(deliveries)
 main.add_command(destinations)
 main.add_command(sample_data)

@@ -19,6 +19,7 @@ from gateway.records import (
     leases,
     persons,
     probes,
+    reconciling,
     rules,
     studies,
 )
@@ -49,6 +50,8 @@ TABLES = (
     deliveries.delivery_event,
     deliveries.delivery_instance,
     dispatch.destination_pace,
+    reconciling.reconciliation,
+    reconciling.reconciled,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
