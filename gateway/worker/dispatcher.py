@@ -28,6 +28,7 @@ from gateway.records.dispatch import (
     unblock,
 )
 from gateway.records.engine import Records
+from gateway.records.failovers import write_failovers
 from gateway.records.leases import Fence
 from gateway.routing.intake import Intake
 from gateway.routing.invariants import check_invariants
@@ -105,8 +106,10 @@ class Dispatcher(threading.Thread):
                 sweep_leases(self._records, now)
         if self._check.passed:
             self._check = Deadline(CHECK_S)
+            silent = {name for name, p in load_paces(self._records).items() if p.is_silent}
             with self._intake.turn:
                 check_invariants(self._records, region, now, self._fence)
+                write_failovers(self._records, silent, now, self._fence)
         for one in self._claim(region):
             self._busy = Deadline(BUSY_S)
             self._hand_out(one)
