@@ -109,6 +109,21 @@ def test_a_destination_or_a_hospital_that_is_not_in_the_region_any_more_costs_a_
     assert shown(records).reason == "source_unknown"
 
 
+def test_a_database_that_is_away_for_a_moment_costs_no_second_try(records, work, monkeypatch):
+    save, tries = deliveries.save_report, []
+
+    def away_at_first(*words):
+        tries.append(1)
+        if len(tries) == 1:
+            raise RecordsUnavailable("locked")
+        return save(*words)
+
+    monkeypatch.setattr(deliveries, "AGAIN_S", 0.0)
+    monkeypatch.setattr(deliveries, "save_report", away_at_first)
+    work(Outcome(Event.SENT))
+    assert (len(tries), shown(records).state) == (2, State.SENT)
+
+
 def test_without_a_heartbeat_the_work_ends_with_the_lease(records, work, monkeypatch):
     seen = []
 
