@@ -1,15 +1,18 @@
 """What the dispatcher rings, and what it does itself when nobody hears. Redis is made up."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from gateway.clock import utc_now
+from gateway.model.deliveries import Event
 from gateway.model.destinations import Destination
 from gateway.model.sites import Region
 from gateway.orthanc.wire import Wire
+from gateway.records.deliveries import Report
 from gateway.records.delivery_desk import Filter, list_deliveries
-from gateway.records.dispatch import sweep_leases
+from gateway.records.dispatch import save_report, sweep_leases
 from gateway.routing.intake import Intake
 from gateway.worker import dispatcher
 from gateway.worker.dispatcher import Dispatcher
@@ -45,11 +48,11 @@ def made(records, monkeypatch):
     def make(workers):
         bell = Bell(workers)
         intake = Intake(records, Wire(), None, threading.Lock())
-        one = Dispatcher(intake, bell, lambda: REGION)
+        one = Dispatcher(intake, bell, lambda: make.region)
         running.append(one)
         return one, bell
 
-    make.done = done
+    make.done, make.region = done, REGION
     yield make
     for one in running:
         one.end()
@@ -111,3 +114,19 @@ def test_a_redis_that_was_wiped_knows_no_worker_but_is_rung(records, made):
     one, bell = made(dict.fromkeys(WORKERS, 0))
     one.step()
     assert len(bell.rung) == 1
+
+
+def test_a_destination_that_refused_us_is_asked_again_with_another_entry_only(records, made):
+    a_delivery(records, 1)
+    one, bell = made(WORKERS)
+    one.step()
+    ((delivery_id, _),) = claimed(records)
+    denied = Report(Event.DENIED, "denied")
+    assert save_report(records, delivery_id, 1, denied, utc_now(), "w", ARCHIVE)
+    a_delivery(records, 2)
+    one.step()
+    assert len(bell.rung) == 1, "it is left alone, so that nobody locks our account"
+    mended = replace(ARCHIVE, server=a_site("archive", url="http://127.0.0.1:8"))
+    made.region = replace(REGION, destinations=(mended,))
+    one.step()
+    assert len(bell.rung) == 3
