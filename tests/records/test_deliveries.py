@@ -1,5 +1,6 @@
 """Deliveries as rows: claims, fences, epochs, limits, and random orders of all that can happen."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from random import Random
 
@@ -205,6 +206,15 @@ def test_a_destination_that_refuses_our_password_is_left_alone_until_a_person_re
     assert (pace.blocked, pace.room(Limits(), NOW)) == (True, 0)
     assert retry(records, Filter(states=(State.BLOCKED,)), "ivanova", NOW) == 1
     assert load_paces(records) == {}
+
+
+def test_two_who_claim_at_once_never_get_the_same(records):
+    for n in range(20):
+        planned(records, f"1.2.{n}")
+    with ThreadPoolExecutor(4) as pool:
+        tries = [pool.submit(claim, records, room(), NOW, None) for _ in range(8)]
+        claimed = [one.delivery_id for each in tries for one in each.result()]
+    assert len(claimed) == len(set(claimed)) >= 4
 
 
 def test_who_leads_no_longer_claims_nothing(records):
