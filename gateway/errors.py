@@ -31,7 +31,8 @@ GatewayError
     ├── SiteBusy             our own limit of parallel calls to that site is used up
     ├── SiteRefused          answered with an HTTP error status
     ├── SiteUntrusted        its certificate or our password is not accepted
-    ├── SiteSpeaksGarbage    answered something that is not what was asked
+    ├── SiteSpeaksGarbage    answered something that is no DICOMweb
+    ├── SiteAnswersOther     answered with another study than was asked
     └── SiteStreamCut        its answer broke off before its end
 
 Status codes are chosen only in web/errors.py and dicom/store_response.py.
@@ -263,6 +264,13 @@ class SiteSpeaksGarbage(SiteError):
     """A 200 that is not DICOMweb: HTML, broken JSON, too large."""
 
     code = "garbage"
+
+
+class SiteAnswersOther(SiteError):
+    """It gave images or metadata of another study, series or instance than was asked for."""
+
+    code = "other"
+    transient = False
 
 
 class SiteStreamCut(SiteError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model.destinations import KEYS, Limits
 from gateway.model.routing.document import parse_rule_set
 from gateway.model.routing.fields import COMPUTED, KIND_OF_VR, Kind
 from gateway.model.routing.operators import operators_of
@@ -71,8 +72,14 @@ def test_the_example_of_a_rule_is_right() -> None:
 def test_every_key_of_a_site_is_listed() -> None:
     listed = set(re.findall(r"`([a-z_]+)`", README.split("Keys of a site")[1].split("\n## ")[0]))
     names = set(Site.__dataclass_fields__) | set(Timeouts.__dataclass_fields__)
-    names -= {"site_id", "password", "event_key", "timeouts"}
+    names -= {"site_id", "password", "event_key", "timeouts", "guarded"}
     assert names - listed == set()
+
+
+def test_every_key_of_a_destination_is_listed() -> None:
+    chapter = README.split("Keys of a destination")[1].split("\n## ")[0]
+    listed = set(re.findall(r"`(?:limits\.)?([a-z_]+)`", chapter))
+    assert (KEYS | set(Limits.__dataclass_fields__)) - listed - {"limits"} == set()
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
@@ -84,10 +91,13 @@ def test_make_knows_the_target(command: str) -> None:
 
 
 def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
-    (document,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    document, destination = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (egress,) = re.findall(r"egress = \[.*?\]", destination)
+    document = document.replace("[region]", f"[region]\n{egress}") + destination
     (tmp_path / "region.toml").write_text(document, encoding="utf-8")
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "gkb1").write_text("a password")
+    for name in ("gkb1", "federal", "federal-pseudonyms"):
+        (tmp_path / "secrets" / name).write_text("a password of some length")
     done = run_gateway(["check-config", "--region", "region.toml"], tmp_path)
     assert (done.returncode, done.stdout) == (0, "region.toml: 1 sites, no mistakes\n")
 

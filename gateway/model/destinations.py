@@ -133,13 +133,16 @@ def with_destinations(
 
 
 def of_site(site: Site) -> Destination:
-    """A site as a destination, with every default."""
-    kind: Kind = "orthanc" if site.kind == "orthanc" else "dicomweb"
+    """A site as a destination, with every default.
+
+    By STOW-RS even to an Orthanc, which keeps no chunked request whole in its memory (measured: no
+    slower than its REST API).
+    """
     limits = Limits(time_zone=site.time_zone)
-    return Destination(site.site_id, site.name_ru, site.name_en, kind, site, limits=limits)
+    return Destination(site.site_id, site.name_ru, site.name_en, "dicomweb", site, limits=limits)
 
 
-_KEYS = {
+KEYS = {
     "id", "name_ru", "name_en", "kind", "site", "url", "dicomweb_root", "server_kind", "username",
     "password_file", "password_env", "ca_file", "modality", "verify", "fetch_percent", "limits",
     "timeouts", "pseudonym_key_file", "pseudonym_key_env",
@@ -160,13 +163,12 @@ def _parse(
         table = {}
     where = f"[[destination]] {n}"
     where += f" ({table['id']})" if isinstance(table.get("id"), str) else ""
-    reader.unknown_keys(where, table, _KEYS)
+    reader.unknown_keys(where, table, KEYS)
     destination_id = reader.text(table, where, "id", required=True)
     if destination_id and not SITE_ID.fullmatch(destination_id):
         reader.mistake(f"{where}: id", "has letters that an id may not have", '"region-archive"')
     server = _server(reader, where, table, region, egress, read_secret)
-    default = "orthanc" if server is not None and server.kind == "orthanc" else "dicomweb"
-    kind = reader.choice({"kind": default} | dict(table), where, "kind", KINDS)
+    kind = reader.choice(table, where, "kind", KINDS)
     modality = reader.text(table, where, "modality", "")
     if modality and not _MODALITY.fullmatch(modality):
         reader.mistake(f"{where}: modality", "is no name of a modality", "as Orthanc knows it")

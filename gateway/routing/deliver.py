@@ -4,7 +4,9 @@ No status proves a store (routing.md E13, E14): what counts as sent is what the 
 afterwards. Whether it holds the right content is told by prove.py, later and apart.
 """
 
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as ending
 from dataclasses import dataclass, field
 
@@ -32,10 +34,11 @@ from gateway.routing.consignment import (
 )
 from gateway.routing.passage import Alive, Pace, Pulse, Reading, SourceDiffers, SourceFailed
 
+LANES = 2
 BATCH = 50
 BATCH_BYTES = 64 * 2**20
 SMALL = 4 * 2**20
-"""Up to this size an instance is sent with its length, on a connection that is kept."""
+"""Up to this size an instance is held, and sent with its length on a connection that is kept."""
 LONGEST_S = 6 * 3600.0
 NOT_FOUND = 404
 
@@ -116,18 +119,31 @@ class _Work:
             return before
 
     def _send(self, todo: Sequence[Instance]) -> None:
+        """In lanes: one reads from the source while the other waits for the destination's disk."""
+        work = deque(batches(todo, LANES))
+        if len(work) == 1:
+            self._lane(work)
+            return
+        with ThreadPoolExecutor(LANES, thread_name_prefix="lane") as pool:
+            lanes = [pool.submit(self._lane, work) for _ in range(min(LANES, len(work)))]
+        for lane in lanes:
+            lane.result()  # raises LeaseLost
+
+    def _lane(self, work: deque[list[Instance]]) -> None:
         send = {"dicomweb": self._stow, "orthanc": self._post, "dicom": self._c_store}
         try:
-            for batch in batches(todo):
+            while self.stopped is None and (batch := _next(work)):
                 send[self.consignment.destination.kind](batch)
+            return
         except _Stopped as error:
-            self.stopped = error.failure
+            stopped = error.failure
         except SourceFailed:
-            self.stopped = (Event.FAILED, SILENT_AT_SOURCE)
+            stopped = (Event.FAILED, SILENT_AT_SOURCE)
         except SourceDiffers:
-            self.stopped = (Event.FAILED, "source_changed")
+            stopped = (Event.FAILED, "source_changed")
         except SiteError as error:
-            self.stopped = event_of(error)
+            stopped = event_of(error)
+        self.stopped = self.stopped or stopped
 
     def _stow(self, batch: Sequence[Instance]) -> None:
         boundary = new_boundary()
@@ -237,17 +253,29 @@ class _Work:
         return Outcome(event, reason, found)
 
 
+def _next(work: deque[list[Instance]]) -> list[Instance]:
+    """[] if nothing is left."""
+    try:
+        return work.popleft()
+    except IndexError:
+        return []
+
+
 def _rejoined(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from blocks
 
 
-def batches(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
-    """In requests of at most BATCH instances or BATCH_BYTES; a larger instance goes alone."""
+def batches(instances: Sequence[Instance], lanes: int = 1) -> Iterator[list[Instance]]:
+    """In requests of at most BATCH instances or BATCH_BYTES; a larger instance goes alone.
+
+    lanes  so many have something to do, if there are enough instances
+    """
     batch: list[Instance] = []
     size = 0
+    most = max(1, min(BATCH, -(-len(instances) // lanes)))
     for one in instances:
-        if batch and (len(batch) >= BATCH or size + one.size > BATCH_BYTES):
+        if batch and (len(batch) >= most or size + one.size > BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(one)

@@ -69,7 +69,8 @@ def _ask(wire: Wire, site: Site, held: HeldStudy, asked: frozenset[str], facts: 
     try:
         if SIZE in unread and is_orthanc:
             sizes = feed.read_sizes(wire, site, held.orthanc_id)
-            arrival, unread = replace(arrival, size_bytes=sum(sizes.values())), unread - {SIZE}
+            size_bytes = sum(series.size_bytes for series in sizes.values())
+            arrival, unread = replace(arrival, size_bytes=size_bytes), unread - {SIZE}
         if ORIGIN & unread and is_orthanc:
             ways = list(read_origins(wire, site, held.study_uid))
             arrival, unread = _with_origins(arrival, ways), unread - ORIGIN

@@ -3,6 +3,7 @@ that the destination allows, and only as long as the worker holds its lease.
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -36,22 +37,32 @@ class SourceDiffers(Exception):
 
 
 class Pulse:
-    """Asks now and then whether the lease is still held; raises LeaseLost if it is not."""
+    """Asks now and then whether the lease is still held; raises LeaseLost once it is not.
+
+    Safe for threads: all that work for one delivery end, and only one asks.
+    """
 
     def __init__(self, alive: Alive) -> None:
         self._alive = alive
         self._asked_at = -LOOK_EVERY_S
+        self._held = True
+        self._turn = threading.Lock()
 
     def __call__(self) -> None:
-        now = monotonic_s()
-        if now - self._asked_at >= LOOK_EVERY_S:
-            self._asked_at = now
-            if not self._alive():
-                raise LeaseLost("the delivery is another worker's")
+        with self._turn:
+            now = monotonic_s()
+            if self._held and now - self._asked_at >= LOOK_EVERY_S:
+                self._asked_at = now
+                self._held = self._alive()
+        if not self._held:
+            raise LeaseLost("the delivery is another worker's")
 
 
 class Pace:
-    """Sleeps so that no more than so many bytes pass in a second; 0: it never sleeps."""
+    """Sleeps so that no more than so many bytes pass in a second; 0: it never sleeps.
+
+    Safe for threads, which share the rate.
+    """
 
     def __init__(
         self,
@@ -63,14 +74,16 @@ class Pace:
         self._rate = bytes_per_s
         self._pulse, self._now_s, self._sleep = pulse, now_s, sleep
         self._due = now_s()
+        self._turn = threading.Lock()
 
     def passed(self, size: int) -> None:
         """So many bytes have gone out."""
         self._pulse()
         if not self._rate:
             return
-        self._due = max(self._due, self._now_s()) + size / self._rate
-        while (wait_s := self._due - self._now_s()) > 0:
+        with self._turn:
+            due = self._due = max(self._due, self._now_s()) + size / self._rate
+        while (wait_s := due - self._now_s()) > 0:
             self._sleep(min(wait_s, LONGEST_SLEEP_S))
             self._pulse()
 

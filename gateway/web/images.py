@@ -228,7 +228,10 @@ class Images:
         opened = self._opener.open_at(
             scope, wish.target, open_at, wish.what, location, converted=True
         )
-        return opened, plans[opened.site.site_id]
+        plan = plans[opened.site.site_id]
+        if plan is not Plan.ASK and not wish.numbers:  # a lossy image has another instance UID
+            opened = replace(opened, asked=wish.target.asked)
+        return opened, plan
 
     def _plan(self, site: Site, wish: Wish) -> Plan:
         """How this site's images can be given; REFUSE also where it is not worth trying."""

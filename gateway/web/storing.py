@@ -10,12 +10,13 @@ import io
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline, utc_now
 from gateway.dicom.fingerprint import Fingerprint
+from gateway.dicom.part10 import Identity
 from gateway.dicom.store_response import DUPLICATE, OTHER_PATIENT, InstanceResult
 from gateway.errors import (
     NoRoom,
@@ -27,11 +28,11 @@ from gateway.errors import (
     SiteError,
 )
 from gateway.federation.locate import order
-from gateway.index.holders import load_holders
+from gateway.index.holders import load_holders, load_series_holders
 from gateway.log import log
+from gateway.model import persons
 from gateway.model.alarms import REFUSED_CONTENT, REFUSED_PATIENT
 from gateway.model.answers import Copy, Holder, Place, SiteSaid
-from gateway.model.persons import find_different
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.copies import has_content
@@ -88,11 +89,45 @@ class RegionStorage:
         site = self._site(site_id)
         deadline = Deadline(site.timeouts.store_s)
         patients = dicomweb.find_patients(self._wire, site, study_uid, deadline)
+        others = [holder for holder in holders if holder != site_id]
         here: Mapping[str, Sequence[str]] = {}
         if patients is not None:
             here = dicomweb.list_copies(self._wire, site, study_uid, deadline)
-        others = [holder for holder in holders if holder != site_id]
-        return Place(site_id, patients or frozenset(), here, self._copies(study_uid, others))
+        return Place(
+            site_id,
+            tuple(patients or ()),
+            () if patients else tuple(self._patients(study_uid, others)),
+            site.patient_id_issuer,
+            here,
+            self._copies(study_uid, others),
+        )
+
+    def held_otherwise(
+        self, site_id: str, instances: Sequence[Identity]
+    ) -> Collection[tuple[str, str]]:
+        """raises SiteError if the site itself cannot say"""
+        asked = {site_id: {instance.sop_instance_uid for instance in instances}}
+        known = self._series_holders(instances)
+        for instance in instances:
+            for other, study_uid in known.get(instance.series_uid, ()):
+                if study_uid != instance.study_uid and self._region.site(other):
+                    asked.setdefault(other, set()).add(instance.sop_instance_uid)
+        held: set[tuple[str, str]] = set()
+        for name, uids in asked.items():
+            site = self._site(name)
+            deadline = Deadline(site.timeouts.search_s)
+            try:
+                held |= dicomweb.find_studies_of(self._wire, site, uids, deadline)
+            except SiteError as error:
+                if name == site_id:
+                    raise
+                log.warning("a holder is silent, its instances are not known", why=str(error))
+        named = {uid: {study for study, other in held if other == uid} for _, uid in held}
+        return {
+            (i.study_uid, i.sop_instance_uid)
+            for i in instances
+            if named.get(i.sop_instance_uid, set()) - {i.study_uid}
+        }
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
         return dicomweb.send_store(self._wire, self._site(site_id), boundary, body, LONGEST_S)
@@ -145,9 +180,36 @@ class RegionStorage:
             except PatientsDiffer as error:
                 named = {*error.sites, *(holder.site_id for holder in holders)}
                 raise PatientsDiffer(study_uid, sorted(named)) from error
-        if find_different(holder.patient for holder in holders):
+        if persons.find_different(holder.patient for holder in holders):
             raise PatientsDiffer(study_uid, sorted({holder.site_id for holder in holders}))
         return list(order(holders, sites))
+
+    def _series_holders(
+        self, instances: Iterable[Identity]
+    ) -> Mapping[str, Collection[tuple[str, str]]]:
+        """Which studies the index knows to have these series."""
+        try:
+            return load_series_holders(self._gateway.records, {i.series_uid for i in instances})
+        except RecordsUnavailable:
+            return {}
+
+    def _patients(self, study_uid: str, site_ids: Sequence[str]) -> Iterator[persons.Identity]:
+        """Of whom other sites hold the study: by the index, or as far as they say themselves."""
+        try:
+            known = load_holders(self._gateway.records, study_uid)
+        except RecordsUnavailable:
+            known = []
+        indexed = {holder.site_id: holder.patient for holder in known}
+        for site_id in site_ids:
+            if site_id in indexed:
+                yield indexed[site_id]
+                continue
+            site = self._site(site_id)
+            deadline = Deadline(site.timeouts.search_s)
+            try:
+                yield from dicomweb.find_patients(self._wire, site, study_uid, deadline) or ()
+            except SiteError as error:
+                log.warning("a holder is silent, its patient is not compared", why=str(error))
 
     def _copies(self, study_uid: str, site_ids: Iterable[str]) -> Mapping[str, Sequence[Copy]]:
         """What other sites hold of the study, as far as they say."""

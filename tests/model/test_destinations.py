@@ -75,7 +75,7 @@ def test_an_archive_is_a_destination_without_being_named_as_one() -> None:
     [archive] = parse("").destinations
     assert (archive.destination_id, archive.kind, archive.server, archive.verify) == (
         "archive",
-        "orthanc",
+        "dicomweb",
         parse("").site("archive"),
         ("SET", "CHECKSUM", "FETCH"),
     )
