@@ -6,7 +6,7 @@ from alembic import op
 from gateway.records.engine import UtcDateTime
 
 revision = "0013"
-down_revision = "0009"
+down_revision = "0011"
 
 _KEY = (("site_id", 32), ("destination", 32))
 _VERDICTS = ("complete", "partial", "missing", "conflicting", "waiting", "unknown", "compared")
