@@ -2,16 +2,18 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from gateway.clock import utc_now
+from gateway.clock import Deadline, utc_now
 from gateway.model.deliveries import Event
 from gateway.model.destinations import Destination
 from gateway.model.sites import Region
 from gateway.orthanc.wire import Wire
+from gateway.records.alarms import load_alarms
 from gateway.records.deliveries import Report
-from gateway.records.delivery_desk import Filter, list_deliveries
+from gateway.records.delivery_desk import Filter, exclude, list_deliveries
 from gateway.records.dispatch import save_report, sweep_leases
 from gateway.routing.intake import Intake
 from gateway.worker import dispatcher
@@ -130,3 +132,18 @@ def test_a_destination_that_refused_us_is_asked_again_with_another_entry_only(re
     made.region = replace(REGION, destinations=(mended,))
     one.step()
     assert len(bell.rung) == 3
+
+
+def test_every_minute_it_looks_whether_all_is_as_it_must_be(records, made):
+    now = utc_now() - timedelta(minutes=5)
+    touch(records, "1.2.1", 1, now)
+    plan(records, "1.2.1", now)
+    one, _ = made({})
+    one.step()
+    assert [alarm.kind for alarm in load_alarms(records)] == ["deliveries_stuck"]
+    exclude(records, Filter(study_uid="1.2.1"), "x", "ivanova", utc_now())
+    one.step()
+    assert len(load_alarms(records)) == 1, "not every second"
+    one._check = Deadline(0.0)
+    one.step()
+    assert load_alarms(records) == []
