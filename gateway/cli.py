@@ -83,7 +83,7 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
 @main.command()
 @region_option
 def keeper(region: Path | None) -> None:
-    """Watch the sites: probe them and follow what they hold. One of several leads."""
+    """Follow what the sites hold, judge what arrives, dispatch deliveries. One of several leads."""
     settings = load_settings_or_end(region=region)
     log.configure(settings.log_level, settings.log_form)
     bench = open_bench(settings)
