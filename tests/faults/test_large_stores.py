@@ -103,7 +103,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(
     gateway: GatewayProcess, region: Region
 ) -> None:
     """F33"""
-    study = make_study("store-killed", instances=4)
+    study = make_study("store-killed", instances=4, side=1536)  # half of it is more than a group
     half = b"".join(HEAD + file + b"\r\n" for file in study.files[:2])
     sock = socket.create_connection(("127.0.0.1", gateway.port), 30)
     sock.sendall(request_head("Transfer-Encoding: chunked"))
