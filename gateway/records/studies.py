@@ -99,6 +99,9 @@ series = sa.Table(
     sa.Column("series_number", sa.BigInteger),
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("size_bytes", sa.BigInteger),  # as that of a study; complete when its study is
+    # Digest of the names of its instances, known with the size: the same at every holder of the
+    # same images (under the same PatientID), so that halves are told from copies.
+    sa.Column("content", sa.String(32)),
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )
