@@ -161,6 +161,8 @@ class Gateway:
                 self._try_again(site, query)
             else:
                 awaited.append(site)
+        if not awaited:
+            return {}, dict(sorted(quiet.items())), query
         deadline_s = self.settings.search_deadline_s
         pages, silent, shown = gather(
             query, awaited, self._ask, self._describe, self.pool, deadline_s

@@ -71,14 +71,14 @@ def merge(
     conflicts = []
     parted = []
     for uid in _page(groups, query) if uids is None else filter(groups.get, uids):
-        records = groups[uid]
-        held_by = set(holders[uid])
+        records, held_by = groups[uid], holders[uid]
         if len(records) > 1 and find_different(identity_of(row) for _, row in records):
             parted.append(uid)
-            held_by -= {site.site_id for site, _ in records}
+            others = {site.site_id for site, _ in records}
             records = _of_one_patient(records, query)
-            held_by |= {site.site_id for site, _ in records}
-        elif _named_differently([record for _, record in records]):
+            others -= {site.site_id for site, _ in records}
+            held_by = [site_id for site_id in held_by if site_id not in others]
+        elif len(records) > 1 and _named_differently([record for _, record in records]):
             conflicts.append(uid)
         site, row = _choose(records)
         url = service_url
@@ -86,7 +86,7 @@ def merge(
             url = f"{service_url.removesuffix('/dicom-web')}/sites/{site.site_id}/dicom-web"
         merged = project(query, row)
         _describe(merged, site, row, records, query.level, url)
-        _name_holders(merged, [sites[site_id] for site_id in sorted(held_by)], silent)
+        _name_holders(merged, [sites[site_id] for site_id in held_by], silent)
         rows.append(dict(sorted(merged.items())))
     if total is None:
         total = len(frozenset().union(*(page.uids for page in pages)))
@@ -164,8 +164,6 @@ def _named_differently(rows: Sequence[Dataset]) -> bool:
     An absent value disagrees with nothing. PatientID is left out: it differs between hospitals
     for the same person. A name in Latin letters is the same name.
     """
-    if len(rows) < 2:
-        return False
     for name in ("PatientName", "PatientBirthDate", "PatientSex"):
         said = {latin_key(text(row, name)) for row in rows} - {""}
         if len(said) > 1:
@@ -192,13 +190,15 @@ def _describe(
         offset = _utc_offset(site.time_zone, text(row, "StudyDate"))
         if offset:
             merged["00080201"] = make("TimezoneOffsetFromUTC", offset)
-    modalities = sorted({m for _, r in records for m in values(r, "ModalitiesInStudy") if m})
-    if level is Level.STUDY and modalities:
-        merged["00080061"] = make("ModalitiesInStudy", *modalities)
+    if level is Level.STUDY:
+        modalities = sorted({m for _, r in records for m in values(r, "ModalitiesInStudy") if m})
+        if modalities:
+            merged["00080061"] = make("ModalitiesInStudy", *modalities)
     for tag, name in (("00201206", COUNTS[0]), ("00201208", COUNTS[1]), ("00201209", COUNTS[2])):
-        counts = [n for _, r in records if (n := integer(r, name)) is not None]
-        if counts and tag in merged:
-            merged[tag] = make(name, max(counts))
+        if tag in merged:
+            counts = [n for _, r in records if (n := integer(r, name)) is not None]
+            if counts:
+                merged[tag] = make(name, max(counts))
 
 
 def _name_holders(merged: Dataset, holders: Sequence[Site], silent: Collection[str]) -> None:

@@ -53,6 +53,23 @@ class _Texts(sa.sql.functions.GenericFunction[str]):
     type = sa.Text()
 
 
+class json_list(sa.sql.functions.GenericFunction[str]):
+    """All texts of a column as one JSON list: to carry it costs a tenth of so many rows."""
+
+    inherit_cache = True
+    type = sa.Text()
+
+
+@compiles(json_list, "postgresql")
+def _postgresql_list(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(json_agg({compiler.process(element.clauses, **how)}) AS text)"
+
+
+@compiles(json_list, "sqlite")
+def _sqlite_list(element: Any, compiler: Any, **how: Any) -> str:
+    return f"json_group_array({compiler.process(element.clauses, **how)})"
+
+
 @compiles(_Texts, "postgresql")
 def _postgresql_texts(element: Any, compiler: Any, **how: Any) -> str:
     return f"jsonb_array_elements_text(CAST({compiler.process(element.clauses, **how)} AS jsonb))"

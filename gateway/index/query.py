@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from gateway.dicom.attributes import Dataset, Level, belongs, keyword_of
 from gateway.dicom.query import Query, matches
 from gateway.errors import TooBroad
-from gateway.index.patterns import Term, is_one_of
+from gateway.index.patterns import Term, is_one_of, json_list
 from gateway.index.scope import Scope, find_scope
 from gateway.index.terms import QUICK, Selection, select_by
 from gateway.index.totals import count_studies
@@ -230,17 +230,18 @@ def _few(
 ) -> tuple[list[_Place], int] | None:
     """The first places and the total if no more than MANY rows match: they are sorted.
 
-    A handful is sorted here. More are counted first: to count ten thousand rows of an index takes
-    a millisecond, to carry them ten.
+    A handful is sorted here. Of more the UIDs alone are read, and counted here: twice as fast as
+    either database tells how many of them differ.
     """
     found = _places(level, terms)
     places = [_Place(*row) for row in connection.execute(found.limit(HANDFUL + 1)).all()]
     if len(places) <= HANDFUL:
         return _in_order(places), len(_uids(places))
-    uids = found.with_only_columns(_uid(level))
-    if connection.execute(_count(uids.limit(MANY + 1))).scalar_one() > MANY:
+    some = found.with_only_columns(_uid(level)).limit(MANY + 1).subquery()
+    uids = orjson.loads(connection.execute(sa.select(json_list(*some.c))).scalar_one() or "[]")
+    if len(uids) > MANY:
         return None
-    total = connection.execute(_count(uids.distinct())).scalar_one()
+    total = len(set(uids))
     most = _enough(need)
     while True:
         ordered = _ordered(found, level).limit(most)

@@ -201,9 +201,9 @@ def _sites(result: SearchResult, asked: int) -> str:
     """
     silent = len(result.silent)
     told = f"ok={asked - silent};failed={silent}"
-    followed = {site: at for site, at in result.indexed.items() if site not in result.silent}
+    followed = [at for site_id, at in result.indexed.items() if site_id not in result.silent]
     if not followed:
         return told
     told += f";indexed={len(followed)}"
-    times = [at for at in followed.values() if at is not None]
+    times = list(filter(None, followed))
     return f"{told};indexed_at={min(times):%Y-%m-%dT%H:%M:%SZ}" if times else told

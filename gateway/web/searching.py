@@ -60,8 +60,9 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
     if stale:
         whole = replace(query, offset=0, limit=need) if len(stale) < len(sites) else query
         live, silent, shown = gateway.gather(whole, stale, states)
-    silent |= _fell_silent(gateway, coverage, live.keys() | silent.keys())
-    silent = dict(sorted(silent.items()))
+    fallen = _fell_silent(gateway, coverage, live.keys() | silent.keys())
+    if fallen:
+        silent = dict(sorted((silent | fallen).items()))
     read_at = {site_id: at for site_id, at in coverage.read_at.items() if site_id not in live}
     indexed = list(read_at)
     untold = (

@@ -29,8 +29,7 @@ from tests.fakes import a_site
 
 
 def _megabytes() -> float:
-    """The keeper's own memory: pages of the mapped database belong to the system, which takes them
-    back when it wants to."""
+    """The keeper's own memory, without what it shares with other processes."""
     with open("/proc/self/statm") as statm:
         resident, shared = map(int, statm.read().split()[1:3])
     return (resident - shared) * resource.getpagesize() / 2**20

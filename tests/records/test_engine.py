@@ -83,6 +83,13 @@ def test_sqlite_keeps_what_was_committed_through_a_power_cut(tmp_path):
     assert (tmp_path / "gateway.db").stat().st_mode & 0o777 == 0o600
 
 
+def test_sqlite_maps_no_file_so_that_a_cold_page_costs_one_page(tmp_path):
+    records = open_records(f"sqlite:///{tmp_path}/records.sqlite")
+    with records.read() as connection:
+        assert connection.execute(sa.text("PRAGMA mmap_size")).scalar_one() == 0
+    records.close()
+
+
 def test_change_to_wal_that_is_refused_is_tried_again(monkeypatch):
     answers = ["delete", sqlite3.OperationalError("database is locked"), "delete", "wal", "wal"]
 
