@@ -265,6 +265,10 @@ class Wire:
         """Seconds that an image from the site is likely to take; None if nothing is known."""
         return self._post(site).nearness.slice_s(monotonic_s())
 
+    def is_idle(self, site: Site) -> bool:
+        """Whether this process is asking the site for nothing now."""
+        return self._post(site).slots.all_free
+
     def fallen(self) -> list[str]:
         """Ids of the sites of whom the last that this process knows is a failure."""
         posts = list(self._posts.items())

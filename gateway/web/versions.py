@@ -30,15 +30,17 @@ class Versions:
         self._kept: OrderedDict[str, tuple[float, Mapping[str, str]]] = OrderedDict()
         self._lock = Lock()
 
-    def tag(self, study_uid: str, site_id: str, form: str) -> str | None:
-        """The entity tag of this request's answer from that site; None where nothing is known.
+    def tag(self, study_uid: str, site_id: str, form: str, path: str | None = None) -> str | None:
+        """The entity tag of a request's answer from that site; None where nothing is known.
 
         form  what the answer is in, the same for the same bytes
+        path  of that request, with its query; None: of the current one
         """
         mark = self.mark(study_uid, site_id)
         if mark is None:
             return None
-        words = (self._gateway.settings.base_url, request.full_path, site_id, mark, form)
+        path = request.full_path if path is None else path
+        words = (self._gateway.settings.base_url, path, site_id, mark, form)
         return blake2b("\n".join(words).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
     def mark(self, study_uid: str, site_id: str) -> str | None:
