@@ -41,8 +41,10 @@ lint:
 bench:
 	@.ci/install test
 	@$(BIN)/python -m tests.bench $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.memory $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.index $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.follow $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.replay $(BENCH) || failed=1; \
 	exit $${failed:-0}
 
 lock:

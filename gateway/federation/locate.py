@@ -52,6 +52,7 @@ class Locator:
             OrderedDict()
         )
         self._split: OrderedDict[str, None] = OrderedDict()
+        self._ids: tuple[Sequence[Site], tuple[str, ...]] = ((), ())
         self._lock = Lock()
 
     def locate(self, study_uid: str, sites: Sequence[Site], deadline_s: float) -> Location:
@@ -63,7 +64,7 @@ class Locator:
                 those that answered has it and at least one is silent (never 404 for what may
                 exist); PatientsDiffer if holders among these sites name different patients
         """
-        key = (study_uid, *(site.site_id for site in sites))
+        key = (study_uid, *self._ids_of(sites))
         with self._lock:
             found_at, location = self._kept.get(key, (0.0, None))
         if location is not None and monotonic_s() - found_at < KEEP_S:
@@ -108,7 +109,7 @@ class Locator:
 
         Kept like holders while one of them has all; a study that is split is asked for anew.
         """
-        key = (study_uid, *sorted(site.site_id for site in sites))
+        key = (study_uid, *self._ids_of(sites))
         with self._lock:
             found_at, kept = self._alike.get(key, (0.0, {}))
         if kept and monotonic_s() - found_at < KEEP_S:
@@ -129,6 +130,14 @@ class Locator:
             while len(self._split) > KEEP_MOST:
                 self._split.popitem(last=False)
         return found, silent
+
+    def _ids_of(self, sites: Sequence[Site]) -> tuple[str, ...]:
+        """Site ids; of one region, which has hundreds, they are gathered once."""
+        known, ids = self._ids
+        if known is not sites:
+            ids = tuple(site.site_id for site in sites)
+            self._ids = (sites, ids)
+        return ids
 
     def was_split(self, study_uid: str) -> bool:
         """Whether this process has seen that no site held the whole study."""

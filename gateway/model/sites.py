@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -92,8 +93,13 @@ class Region:
     sites: tuple[Site, ...]
     destinations: "tuple[Destination, ...]" = ()
 
+    @cached_property
+    def by_id(self) -> Mapping[str, Site]:
+        """Sites by their id, in the order of region.toml; made once for each region."""
+        return {site.site_id: site for site in self.sites}
+
     def site(self, site_id: str) -> Site | None:
-        return next((site for site in self.sites if site.site_id == site_id), None)
+        return self.by_id.get(site_id)
 
     def destination(self, destination_id: str) -> "Destination | None":
         found = (one for one in self.destinations if one.destination_id == destination_id)

@@ -505,6 +505,7 @@ def _send_chunked(
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             try:
+                # With its end: a server may hand a chunk on only when it has read that too.
                 sock.sendall(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
             except (BrokenPipeError, ConnectionResetError):
                 return False

@@ -34,6 +34,7 @@ from gateway.errors import (
 )
 from gateway.federation.retrieve import IsShort, Opened, open_best
 from gateway.federation.shares import (
+    UNKNOWN,
     Coverage,
     Known,
     complete_sites,
@@ -204,11 +205,11 @@ class Opener:
         nobody silent who is known to hold of it.
         """
         if not target.is_of_instances:
-            return Coverage()
+            return UNKNOWN
         known = self._known_of(target) if location.silent else {}
         sites = [scope.by_id[h.site_id] for h in location.holders if h.site_id in scope.by_id]
         if len(sites) < 2 and not location.silent.keys() & known.keys():
-            return Coverage()
+            return UNKNOWN
         deadline_s = self.gateway.settings.search_deadline_s
         listings, silent = self.gateway.locator.listings(target.study, sites, deadline_s)
         if silent:

@@ -22,7 +22,7 @@ from gateway.web.prefetch import (
 from gateway.web.scope import Scope
 
 NORTH = Site("north", "north", "north", "http://127.0.0.1:1")
-SCOPE = Scope([NORTH], "http://images.example/dicom-web")
+SCOPE = Scope([NORTH], "http://images.example/dicom-web", {"north": NORTH})
 SERIES = [f"1.2.{n}" for n in range(1, 30)]
 LARGE = "1.2.99"
 
