@@ -15,7 +15,7 @@ import requests
 from tests.chaosproxy import cut, only
 from tests.faults.callers import raw_get
 from tests.faults.conftest import ALONE, COPIED, GatewayProcess, Region, end, write_region
-from tests.journeys.indexed import write_study
+from tests.journeys.indexed import write_series, write_study
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -142,6 +142,21 @@ def test_a_new_version_is_fetched_anew(pair):
     pair.region["zlat"].proxy.seen.clear()
     assert PIXELS in get(pair.one, FRAME, AS_STORED).content
     assert len(pair.downloads()) == 1
+
+
+def test_what_is_known_of_its_series_outlives_a_new_version_of_the_study(fresh):
+    series_uid = ALONE.instance_path.split("/series/")[1].partition("/")[0]
+    try:
+        for mark, asked in (("one", 1), ("one", 0), ("two", 1)):
+            write_series(fresh.folder / "state", "zlat", ALONE.uid, series_uid, mark)
+            for _ in range(2):  # from the first to the second they forget what they knew of it
+                fresh.new_version()
+            fresh.region["zlat"].proxy.seen.clear()
+            assert PIXELS in get(fresh.one, FRAME, AS_STORED).content
+            assert len(fresh.downloads()) == asked
+    finally:
+        write_series(fresh.folder / "state", "zlat", ALONE.uid, series_uid, "")
+        fresh.new_version()
 
 
 def test_a_range_of_what_is_kept_is_right(pair):
