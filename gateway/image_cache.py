@@ -3,7 +3,8 @@
 An entry is a file: a line with the length and the media type of a body, and the body. It is written
 beside its place and renamed when it is whole and on the disk, so a crash leaves no half of one. The
 key says of which version of the study it is (web/opening.py); old versions are never asked for
-again and go as whatever is not used. A disk that fails turns the cache off, and nothing else.
+again and go as whatever is not used. A disk that fails turns the cache off for a while, and nothing
+else; one that is nearly full is left to others.
 """
 
 import fcntl
@@ -16,13 +17,14 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import gevent
 
-from gateway.clock import utc_now
+from gateway.clock import monotonic_s, utc_now
 from gateway.log import log
 
 LARGEST_SHARE = 20  # an entry may take a twentieth of all
 LARGEST = 64 * 2**20
 HEAD_LIMIT = 512
 USED_AGAIN_S = 60.0
+TRY_AGAIN_S = 60.0
 LEFT_BEHIND_S = 3600.0
 """A draft that is so old belongs to a process that has died."""
 DRAFT = "draft-"
@@ -125,7 +127,7 @@ class ImageCache:
         self._largest = min(LARGEST, most_bytes // LARGEST_SHARE)
         self._allowance = most_bytes // (10 * processes)
         self._grown = self._allowance  # what others left there is looked at with the first entry
-        self._off = False
+        self._off_until: float | None = None
         try:
             _take_folder(folder)
         except OSError as error:
@@ -133,20 +135,33 @@ class ImageCache:
 
     @property
     def is_on(self) -> bool:
-        return not self._off
+        """Whether it may be used; what has failed is tried again after TRY_AGAIN_S."""
+        if self._off_until is None:
+            return True
+        if monotonic_s() < self._off_until:
+            return False
+        self._off_until = monotonic_s() + TRY_AGAIN_S  # the other requests do not try as well
+        try:
+            _aside(_take_folder, self.folder)
+            _aside(self.sweep)
+        except OSError:
+            return False
+        self._off_until = None
+        log.info("disk cache on")
+        return True
 
     def fail(self, error: OSError) -> None:
         """The disk is full, gone or not ours: go on without it."""
-        if not self._off:
-            self._off = True
+        if self._off_until is None:
             log.error("disk cache off", why=type(error).__name__, code=error.errno)
+        self._off_until = monotonic_s() + TRY_AGAIN_S
 
     def place(self, key: str) -> Path:
         return self.folder / key[:2] / key
 
     def find(self, key: str) -> Kept | None:
         """The entry of a key; never raises because of the disk."""
-        if self._off:
+        if not self.is_on:
             return None
         try:
             return _aside(self._open, key)
@@ -158,7 +173,7 @@ class ImageCache:
 
     def begin(self, key: str, content_type: str, length: int) -> Draft | None:
         """Start an entry of `length` bytes; None if it is too large, or the cache is off."""
-        if self._off or not 0 < length <= self._largest:
+        if not self.is_on or not 0 < length <= self._largest:
             return None
         try:
             return Draft(self, key, content_type, length)
@@ -174,17 +189,22 @@ class ImageCache:
             self.sweep()
 
     def sweep(self) -> None:
-        """Delete what was not used for the longest time, down to eight tenths; raises OSError"""
+        """Delete what was not used for the longest time, down to eight tenths; raises OSError
+
+        Of what is allowed, or of what the disk has for it where that is less.
+        """
         with (self.folder / LOCK).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             entries = sorted(_entries(self.folder))
             total = sum(size for _, size, _ in entries)
+            disk = os.statvfs(self.folder)
+            most = min(self._most_bytes, total + disk.f_bavail * disk.f_frsize) * 8 // 10
             now = utc_now().timestamp()
             for used_at, size, path in entries:
                 is_left = path.name.startswith(DRAFT)
                 if is_left and now - used_at < LEFT_BEHIND_S:
                     continue
-                if is_left or total > self._most_bytes * 8 // 10:
+                if is_left or total > most:
                     path.unlink(missing_ok=True)
                     total -= size
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
+from gevent.threadpool import ThreadPool
 from gunicorn.http import errors
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -21,6 +22,8 @@ from gunicorn.workers.ggevent import GeventWorker
 STALL_S = 60.0
 """Longest wait for a caller to take a block of 256 KB, or to send more of its request."""
 END_IDLE_AFTER_S = 1.5
+MOST_LOOKUPS = 256
+"""Names that are looked up at a time: one thread for each, while it lasts."""
 
 _RESET = struct.pack("ii", 1, 0)
 _FLUSH = struct.pack("ii", 0, 0)
@@ -50,6 +53,11 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: set[gevent.Greenlet] = set()
+
+    def run(self) -> None:
+        # On threads of their own: when a resolver hangs, disks and compression still find theirs.
+        gevent.get_hub().resolver.pool = ThreadPool(MOST_LOOKUPS)
+        super().run()
 
     def init_process(self) -> None:
         # gunicorn looks up some twenty settings for each request, and each by three calls.

@@ -16,6 +16,7 @@ from gateway.errors import SettingsError
 
 PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
+MOST_SERIES_AHEAD = 4
 LEAST_CACHE_BYTES = 64 * 2**20
 MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
 LOOPBACK_ONLY = (
@@ -55,6 +56,9 @@ class Settings:
         "", "folder on this machine's disk for images of sites marked `cache`; empty: none"
     )
     cache_bytes: int = _setting(20 * 2**30, "most that is kept there; at least 64 MiB")
+    prefetch_series: int = _setting(
+        0, "series of a study that are read ahead of its viewer, at most 4; 0: none"
+    )
     search_deadline_s: float = _setting(3.0, "seconds for one search over all sites")
     max_index_age_s: float = _setting(
         15.0, "a site whose feed was read longer ago is asked live; seconds"
@@ -152,6 +156,8 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append(f"GATEWAY_PROXY_DECISION_S: must be from 0 to {MOST_DECISION_S}")
     if settings.cache_bytes < LEAST_CACHE_BYTES:
         mistakes.append(f"GATEWAY_CACHE_BYTES: must be at least {LEAST_CACHE_BYTES}")
+    if not 0 <= settings.prefetch_series <= MOST_SERIES_AHEAD:
+        mistakes.append(f"GATEWAY_PREFETCH_SERIES: must be from 0 to {MOST_SERIES_AHEAD}")
     if settings.access not in ("open", "login"):
         mistakes.append("GATEWAY_ACCESS: must be open or login")
     if settings.doctors_read not in ("own", "region"):

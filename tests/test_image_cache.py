@@ -7,10 +7,12 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.image_cache import DRAFT, LEFT_BEHIND_S, Draft, ImageCache
+from gateway import image_cache
+from gateway.image_cache import DRAFT, LEFT_BEHIND_S, TRY_AGAIN_S, ImageCache
 from tests.waiting import wait_until
 
 MIB = 2**20
@@ -147,30 +149,75 @@ def test_a_draft_of_a_dead_process_is_cleared_away_and_one_of_a_living_is_not(ca
     assert (old.exists(), young.exists()) == (False, True)
 
 
-@pytest.mark.parametrize("step", ["_write", "_finish"])
-def test_a_full_disk_turns_it_off_with_one_line(cache, monkeypatch, step):
-    keep(cache, "before", b"pixels")
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    draft = cache.begin(key_of("a"), TYPE, 4)
-    monkeypatch.setattr(Draft, step, full)
+def fill_a_small_disk(cache: ImageCache, again: int) -> dict[str, object]:
+    """What a process sees that keeps entries until the disk is full, and once it is tried again."""
     with capture_logs() as logs:
-        draft.add(b"half")
-        draft.commit()
-        assert cache.begin(key_of("b"), TYPE, 4) is None
-        assert found(cache, "before") is None
-    assert [line["event"] for line in logs] == ["disk cache off"]
-    assert list(cache.folder.glob(f"{DRAFT}*")) == []
+        began = -1
+        while cache.is_on:
+            began += 1
+            keep(cache, began, body_of(began))
+        off = [found(cache, 0), cache.begin(key_of("b"), TYPE, 4)]
+        drafts = len(list(cache.folder.glob(f"{DRAFT}*")))
+        image_cache.TRY_AGAIN_S = 0.0
+        cache.fail(OSError(errno.ENOSPC, "still"))
+        for n in range(again):
+            keep(cache, f"again {n}", body_of(n))
+    whole = [n for n in range(began + 1) if found(cache, n) == body_of(n)]
+    return {
+        "events": [line["event"] for line in logs],
+        "code": logs[0]["code"],
+        "off": off,
+        "drafts": drafts,
+        "kept before": began,
+        "of these left": whole,
+        "kept again": found(cache, f"again {again - 1}") == body_of(again - 1),
+    }
 
 
-def test_a_folder_that_is_no_folder_turns_it_off(tmp_path):
+def test_a_full_disk_turns_it_off_for_a_while(tmp_path):
+    code = (
+        "import orjson, sys; from pathlib import Path\n"
+        "from tests.test_image_cache import ImageCache, fill_a_small_disk\n"
+        "cache = ImageCache(Path(sys.argv[1]), 2**30, 1)\n"
+        "print(orjson.dumps(fill_a_small_disk(cache, 1)).decode())\n"
+    )
+    mounted = 'mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"'
+    inside = ["unshare", "--mount", "--map-root-user", "sh", "-c", mounted, str(tmp_path)]
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    said = orjson.loads(done.stdout)
+    assert said["events"] == ["disk cache off", "disk cache on"]
+    assert (said["code"], said["off"], said["drafts"]) == (errno.ENOSPC, [None, None], 0)
+    assert said["kept again"]
+    left = said["of these left"]  # the oldest have made room, and the last one never came
+    assert left == list(range(said["kept before"] - len(left), said["kept before"]))
+    assert 0 < len(left) < said["kept before"]
+
+
+def test_a_folder_that_is_no_folder_turns_it_off_until_it_is_one(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(image_cache, "monotonic_s", lambda: now[0])
     (tmp_path / "cache").write_text("a file")
     with capture_logs() as logs:
         cache = ImageCache(tmp_path / "cache", 100 * MIB, 1)
-        assert (cache.is_on, found(cache, "a"), cache.begin("a", TYPE, 1)) == (False, None, None)
-    assert [line["event"] for line in logs] == ["disk cache off"]
+        for _ in range(3):
+            now[0] += TRY_AGAIN_S
+            assert (cache.is_on, found(cache, "a"), cache.begin("a", TYPE, 1)) == (
+                False,
+                None,
+                None,
+            )
+        (tmp_path / "cache").unlink()
+        assert not cache.is_on
+        now[0] += TRY_AGAIN_S
+        keep(cache, "a", b"pixels")
+    assert found(cache, "a") == b"pixels"
+    assert [line["event"] for line in logs] == ["disk cache off", "disk cache on"]
 
 
 def test_the_folder_of_another_user_is_not_used(tmp_path, monkeypatch):

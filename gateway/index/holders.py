@@ -39,6 +39,21 @@ def load_count(records: Records, site_id: str, study_uid: str, series_uid: str |
         return int(connection.scalar(question) or 0)
 
 
+def load_series_order(records: Records, site_id: str, study_uid: str) -> Mapping[str, int]:
+    """Series UID -> instances, of a study at a site, in the order of the series' numbers.
+
+    raises  RecordsUnavailable
+    """
+    number = series.c.series_number
+    question = (
+        sa.select(series.c.series_uid, series.c.instance_count)
+        .where(series.c.site_id == site_id, series.c.study_uid == study_uid)
+        .order_by(number.is_(None), number, series.c.series_uid)
+    )
+    with records.read() as connection:
+        return {row.series_uid: row.instance_count for row in connection.execute(question)}
+
+
 def load_series(records: Records, study_uid: str) -> Mapping[str, Mapping[str, SeriesHeld]]:
     """By site id and series UID, what the index knows of a study; raises RecordsUnavailable"""
     same = sa.and_(study.c.site_id == series.c.site_id, study.c.study_uid == series.c.study_uid)

@@ -13,6 +13,7 @@ TORN_LINK = "torn_link"
 REFUSED_CONTENT = "refused_other_content"
 REFUSED_PATIENT = "refused_other_patient"
 ANSWERS_OTHER = "site_answers_other"
+NAME_NOT_RESOLVED = "site_name_not_resolved"
 ARRIVALS_WAIT = "arrivals_wait"
 STUDIES_WITHOUT_RULES = "studies_without_rules"
 STUDIES_NOT_JUDGED = "studies_not_judged"
@@ -51,6 +52,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
     ANSWERS_OTHER: (
         "площадка отдаёт не те снимки, о которых её спросили; они никому не показаны",
         "a site gives other images than it was asked for; nobody was shown them",
+    ),
+    NAME_NOT_RESOLVED: (
+        "адрес площадки по её имени не найти; последний известный служит не дольше десяти минут",
+        "a site's name cannot be looked up; its last address serves for ten minutes at most",
     ),
     ARRIVALS_WAIT: (
         "новые исследования больницы больше минуты ждут решения",

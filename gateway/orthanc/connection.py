@@ -5,13 +5,14 @@ import ipaddress
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
 from gateway.errors import SiteTimeout, SiteUnreachable, SiteUntrusted
 from gateway.model.sites import Site
+from gateway.orthanc.addresses import Address, Addresses
 
 HEAD_BUFFER = 16 * 1024
 SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
@@ -109,7 +110,10 @@ class Connection:
 
 
 def connect(
-    site: Site, deadline: Deadline, context: Callable[[Site], ssl.SSLContext]
+    site: Site,
+    deadline: Deadline,
+    addresses: Addresses,
+    context: Callable[[Site], ssl.SSLContext],
 ) -> Connection:
     """A new connection; raises SiteTimeout, SiteUnreachable, SiteUntrusted.
 
@@ -117,11 +121,15 @@ def connect(
     """
     parts = urlsplit(site.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    timeout = min(site.timeouts.connect_s, deadline.remaining_s())
+    timeout = deadline.remaining_s()
     try:
+        found = addresses.find(parts.hostname or "", port, timeout)
+        timeout = min(site.timeouts.connect_s, deadline.remaining_s())
         if timeout <= 0:
             raise TimeoutError
-        sock = socket.create_connection((parts.hostname or "", port), timeout)
+        within = Deadline(timeout)
+        sock = _open_socket(found, within)
+        sock.settimeout(max(within.remaining_s(), 0.001))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
@@ -140,6 +148,25 @@ def connect(
     except OSError as error:
         raise SiteUnreachable(site.site_id, type(error).__name__) from error
     return Connection(sock, site.url)
+
+
+def _open_socket(addresses: Sequence[Address], within: Deadline) -> socket.socket:
+    """Connected to the first of them that takes it; raises OSError"""
+    failure: OSError = OSError("no address")
+    for family, address in addresses:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(within.remaining_s(), 0.001))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
 
 
 def _check_address(site: Site, host: str, sock: socket.socket) -> None:

@@ -176,10 +176,14 @@ def read_counts(wire: Wire, site: Site, orthanc_id: str = "") -> Counts | None:
 
 
 class SeriesSize(NamedTuple):
-    """Bytes of a series, and a digest of which instances it has."""
+    """Bytes of a series, a digest of which instances it has, and one of its state at this site.
+
+    mark  as long as it stays, none of its images has changed; "" while images may still come
+    """
 
     size_bytes: int
     content: str
+    mark: str
 
 
 def read_sizes(wire: Wire, site: Site, orthanc_id: str) -> dict[str, SeriesSize]:
@@ -203,12 +207,19 @@ def read_sizes(wire: Wire, site: Site, orthanc_id: str) -> dict[str, SeriesSize]
             raise SiteSpeaksGarbage(site.site_id, "statistics") from error
         # Digests of PatientID and UIDs themselves: the same image has the same name everywhere.
         names = "\n".join(sorted(map(str, series.get("Instances") or ())))
-        content = hashlib.blake2b(names.encode(), digest_size=16).hexdigest() if names else ""
-        sizes[str(tags.get("SeriesInstanceUID"))] = SeriesSize(size, content)
+        content = _digest(names) if names else ""
+        # Only at rest: Orthanc's time has whole seconds, and an image may be replaced within one.
+        changed, at_rest = str(series.get("LastUpdate", "")), series.get("IsStable") is True
+        mark = _digest(f"{changed}\n{names}") if changed and at_rest else ""
+        sizes[str(tags.get("SeriesInstanceUID"))] = SeriesSize(size, content, mark)
     found_bytes = [size.size_bytes for size in sizes.values()]
     if not all(0 <= size < MOST_BYTES for size in (*found_bytes, sum(found_bytes))):
         raise SiteSpeaksGarbage(site.site_id, "statistics")
     return sizes
+
+
+def _digest(words: str) -> str:
+    return hashlib.blake2b(words.encode(), digest_size=16).hexdigest()
 
 
 def has_resource(wire: Wire, site: Site, level: str, orthanc_id: str) -> bool:

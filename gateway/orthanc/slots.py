@@ -14,9 +14,14 @@ class Slots:
     """A number of equal places; safe for threads and greenlets."""
 
     def __init__(self, count: int) -> None:
+        self._count = count
         self._free = deque([None] * count)
         self._given_back = threading.Condition()
         self._waiting = 0
+
+    @property
+    def all_free(self) -> bool:
+        return len(self._free) == self._count
 
     def take(self, deadline: Deadline) -> bool:
         """Take a place, waiting for one if there is none; False if the deadline passes first."""

@@ -34,6 +34,7 @@ from gateway.errors import (
 from gateway.model.nearness import Nearness
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
+from gateway.orthanc.addresses import Addresses
 from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
 from gateway.orthanc.heads import HeadParsed
 from gateway.orthanc.slots import Slots
@@ -256,6 +257,7 @@ class Wire:
     def __init__(self) -> None:
         self._posts: dict[str, _Post] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._addresses = Addresses()
 
     def standing(self, site: Site) -> Standing:
         """How the site stands with this process; nothing is asked."""
@@ -265,6 +267,10 @@ class Wire:
         """Seconds that an image from the site is likely to take; None if nothing is known."""
         return self._post(site).nearness.slice_s(monotonic_s())
 
+    def is_idle(self, site: Site) -> bool:
+        """Whether this process is asking the site for nothing now."""
+        return self._post(site).slots.all_free
+
     def fallen(self) -> list[str]:
         """Ids of the sites of whom the last that this process knows is a failure."""
         posts = list(self._posts.items())
@@ -273,6 +279,15 @@ class Wire:
             for site_id, post in posts
             if post.standing.last_failure_at is not None and not post.standing.answers
         ]
+
+    def unresolved(self) -> frozenset[str]:
+        """Ids of the sites whose name could not be looked up when it was last tried."""
+        posts = list(self._posts.items())
+        return frozenset(
+            site_id
+            for site_id, post in posts
+            if self._addresses.is_failing(urlsplit(post.site.url).hostname or "")
+        )
 
     def open(
         self,
@@ -389,7 +404,7 @@ class Wire:
             except BaseException:
                 pooled.close()
                 raise
-        connection = connect(site, deadline, self._context)
+        connection = connect(site, deadline, self._addresses, self._context)
         try:
             return connection, self._send(site, connection, method, head, body, deadline, answer_s)
         except BaseException:

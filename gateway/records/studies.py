@@ -102,6 +102,9 @@ series = sa.Table(
     # Digest of the names of its instances, known with the size: the same at every holder of the
     # same images (under the same PatientID), so that halves are told from copies.
     sa.Column("content", sa.String(32)),
+    # Of its state at the site, known with the size and only of a series that has come to rest: as
+    # long as it stays, no image of the series has changed there. "" or NULL: not known.
+    sa.Column("mark", sa.String(32)),
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )

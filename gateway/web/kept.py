@@ -1,8 +1,9 @@
 """Images of far sites from the disk cache: what is asked of a site, answered without its line.
 
 Only after the caller's right and the holder are decided: what stands here is in the place of one
-request to one site. Kept are single images and frames as sites give them, of the version that the
-index knows; never an answer that broke off or whose last boundary is missing.
+request to one site. Kept are single images and frames as sites give them, of the version of their
+series that the index knows, or else of their study; never an answer that broke off or whose last
+boundary is missing.
 """
 
 import re
@@ -18,7 +19,8 @@ from gateway.orthanc.wire import BLOCK, SiteAnswer
 from gateway.web.versions import Versions
 
 IMAGE = re.compile(
-    r"/studies/(?P<study>[^/]+)/series/[^/]+/instances/[^/]+(?:/frames/[0-9,]+)?", re.ASCII
+    r"/studies/(?P<study>[^/]+)/series/(?P<series>[^/]+)/instances/[^/]+(?:/frames/[0-9,]+)?",
+    re.ASCII,
 )
 TAIL = 160  # the last boundary and what may follow it
 
@@ -105,7 +107,9 @@ class KeptImages:
         asked = IMAGE.fullmatch(path) if self.cache_for(site) is not None else None
         if asked is None:
             return None
-        mark = self._versions.mark(asked["study"], site.site_id)
+        study_uid, site_id = asked["study"], site.site_id
+        mark = self._versions.series_mark(study_uid, asked["series"], site_id)
+        mark = mark or self._versions.mark(study_uid, site_id)
         if mark is None:
             return None
         # Sites write our address into the heads of parts.

@@ -1,27 +1,33 @@
 """Metadata (PS3.18 10.4.1.1.2) as DICOM JSON or native XML, with our own addresses in it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import orjson
-from flask import Response
+from flask import Response, request
 
-from gateway.dicom.attributes import Dataset, rewrite_uris, text
+from gateway.dicom.attributes import Dataset, Level, integer, rewrite_uris, text
 from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_rows
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
+from gateway.dicom.query import sort_key
+from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import NoSiteAnswered, SiteError, SiteStreamCut, SiteUnreachable
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.federation.shares import Coverage, Share
 from gateway.model.answers import Location
 from gateway.orthanc import dicomweb
 from gateway.web.merged import target_of_share
-from gateway.web.opening import Opener, Target, target_of
+from gateway.web.opening import Opener, Target, frames_below, target_of
 from gateway.web.packed import PackedBodies, packed_answer
+from gateway.web.prefetch import Ahead, Prefetcher
 from gateway.web.representation import located, located_below
 from gateway.web.scope import Scope, accepted
+from gateway.web.stored import FRAME_AS_STORED
 from gateway.web.streaming import tell_silence, warn_of_silence
 from gateway.web.versions import Versions, stamp
+
+FRAMES_AHEAD = 4
 
 
 class Metadata:
@@ -31,6 +37,7 @@ class Metadata:
         self._opener = opener
         self._versions = versions
         self._packed = PackedBodies()
+        self._prefetcher = Prefetcher(opener.gateway, self._warm)
 
     def metadata(self, site_id: str | None = None, **uids: str) -> Response:
         choice = choose_rows(accepted())
@@ -49,6 +56,7 @@ class Metadata:
             if whole and choice.media_type == DICOM_JSON:
                 kept = self._kept(scope, sure, form)
                 if kept is not None:
+                    self._read_ahead(scope, target, sure)
                     return kept
             try:
                 opened, tag, datasets = self._read(scope, target, location, coverage, form)
@@ -58,6 +66,8 @@ class Metadata:
         answer = as_xml(datasets)
         if choice.media_type == DICOM_JSON:
             answer = self._as_json(datasets, tag)
+            if tag is not None:
+                self._read_ahead(scope, target, location.only(opened.site.site_id))
         warn_of_silence(answer, opened)
         # Weak, also for JSON: it comes compressed or not.
         return located(stamp(answer, tag, weak=True), opened)
@@ -73,6 +83,33 @@ class Metadata:
                 return located_below(stamp(answer, tag, weak=True), scope.service_url)
         return None
 
+    def _read_ahead(self, scope: Scope, target: Target, location: Location) -> None:
+        for holder in location.holders[:1]:
+            site = scope.by_id[holder.site_id]
+            self._prefetcher.opened(scope, target, request.full_path, site)
+
+    def _warm(self, wish: Ahead, may_go_on: Callable[[], bool]) -> None:
+        """Let the series' metadata be kept, and its first images where images are."""
+        scope, target, form = wish.scope, wish.target, f"metadata {DICOM_JSON}"
+        location = self._opener.locate(scope, target.study)
+        coverage = self._opener.coverage(scope, location, target)
+        if coverage.shares or coverage.lacking:
+            return
+        location = coverage.applied(location).only(wish.site.site_id)
+        tag = self._versions.tag(target.study, wish.site.site_id, form, wish.path)
+        if not location.holders or tag is None or self._packed.find(tag) is not None:
+            return
+        _, tag, datasets = self._read(scope, target, location, coverage, form, wish.path)
+        if tag is not None:
+            self._packed.keep(tag, orjson.dumps(datasets))
+        images = [row for row in datasets if integer(row, "Rows")]
+        images.sort(key=lambda row: sort_key(Level.INSTANCE, row))
+        for uid in [text(row, "SOPInstanceUID") for row in images[:FRAMES_AHEAD]]:
+            if not (may_go_on() and is_lenient_uid(uid)):
+                return
+            image = replace(target, instance=uid, below=frames_below([1]))
+            self._opener.fetch_ahead(wish.site, image.path, FRAME_AS_STORED)
+
     def _as_json(self, datasets: Sequence[Dataset], tag: str | None) -> Response:
         body = orjson.dumps(datasets)
         packed = self._packed.keep(tag, body) if tag is not None else None
@@ -81,7 +118,13 @@ class Metadata:
         return Response(body, content_type=DICOM_JSON)
 
     def _read(
-        self, scope: Scope, target: Target, location: Location, coverage: Coverage, form: str
+        self,
+        scope: Scope,
+        target: Target,
+        location: Location,
+        coverage: Coverage,
+        form: str,
+        path: str | None = None,
     ) -> tuple[Opened, str | None, list[Dataset]]:
         """The datasets, each instance once, and the tag of them if they are of one site.
 
@@ -90,7 +133,7 @@ class Metadata:
         if not coverage.shares:
             opened = self._opener.open(scope, target, DICOM_JSON, "metadata", location)
             # Read before the bytes: what changes meanwhile must not get the new version's tag.
-            tag = self._versions.tag(target.study, opened.site.site_id, form)
+            tag = self._versions.tag(target.study, opened.site.site_id, form, path)
             datasets = _datasets(opened, target)
             if coverage.is_partial(opened.site.site_id):
                 opened, tag = replace(opened, partial=True), None

@@ -29,6 +29,7 @@ from gateway.errors import (
     RecordsUnavailable,
     SiteAnswersOther,
     SiteError,
+    SiteRefused,
     SiteSpeaksGarbage,
 )
 from gateway.federation.retrieve import IsShort, Opened, open_best
@@ -51,7 +52,7 @@ from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
 from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
-from gateway.web.kept import KeptImages
+from gateway.web.kept import KeptAnswer, KeptImages
 from gateway.web.scope import Scope, scope_of
 from gateway.web.versions import Versions
 
@@ -334,6 +335,19 @@ class Opener:
         if key is not None:
             self.kept.keep(key, answer)
         return answer
+
+    def fetch_ahead(self, site: Site, path: str, accept: str) -> None:
+        """Bring an image into the disk cache, if it is not there; nothing if none is kept.
+
+        raises  SiteError
+        """
+        if self.kept.key(site, path, accept) is None:
+            return
+        with self.ask(site, path, accept) as answer:
+            if answer.status != 200:
+                raise SiteRefused(site.site_id, answer.status, "an image")
+            while not isinstance(answer, KeptAnswer) and answer.read():
+                pass
 
     def _has(self, site: Site, target: Target) -> bool:
         """Whether the site gives the instances behind a refused resource as they are stored."""

@@ -15,7 +15,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import monotonic_s, utc_now
 from gateway.errors import RecordsUnavailable
 from gateway.model.answers import Location
-from gateway.records.versions import load_marks
+from gateway.records.versions import load_marks, load_series_marks
 
 KEEP_S = 2.0  # a viewer asks for hundreds of frames of one study
 KEEP_MOST = 2000
@@ -27,23 +27,29 @@ class Versions:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._kept: OrderedDict[str, tuple[float, Mapping[str, str]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[float, Mapping[str, str]]] = OrderedDict()
         self._lock = Lock()
 
-    def tag(self, study_uid: str, site_id: str, form: str) -> str | None:
-        """The entity tag of this request's answer from that site; None where nothing is known.
+    def tag(self, study_uid: str, site_id: str, form: str, path: str | None = None) -> str | None:
+        """The entity tag of a request's answer from that site; None where nothing is known.
 
         form  what the answer is in, the same for the same bytes
+        path  of that request, with its query; None: of the current one
         """
         mark = self.mark(study_uid, site_id)
         if mark is None:
             return None
-        words = (self._gateway.settings.base_url, request.full_path, site_id, mark, form)
+        path = request.full_path if path is None else path
+        words = (self._gateway.settings.base_url, path, site_id, mark, form)
         return blake2b("\n".join(words).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
     def mark(self, study_uid: str, site_id: str) -> str | None:
         """Which version of the study the site holds; None where nothing is known."""
         return self._marks(study_uid).get(site_id)
+
+    def series_mark(self, study_uid: str, series_uid: str, site_id: str) -> str | None:
+        """The same of a series; None also where only that of its study is known."""
+        return self._marks(study_uid, series_uid).get(site_id)
 
     def not_modified(self, location: Location, form: str) -> Response | None:
         """304 if the caller has what one of the holders would give."""
@@ -55,18 +61,24 @@ class Versions:
                 return stamp(Response(status=304), tag)
         return None
 
-    def _marks(self, study_uid: str) -> Mapping[str, str]:
+    def _marks(self, study_uid: str, series_uid: str = "") -> Mapping[str, str]:
         now = monotonic_s()
+        key = (study_uid, series_uid)
         with self._lock:
-            found_at, marks = self._kept.get(study_uid, (0.0, {}))
-        if study_uid not in self._kept or now - found_at > KEEP_S:
+            found_at, marks = self._kept.get(key, (0.0, {}))
+        if key not in self._kept or now - found_at > KEEP_S:
             try:
-                marks = load_marks(self._gateway.records, study_uid)
+                records = self._gateway.records
+                marks = (
+                    load_series_marks(records, study_uid, series_uid)
+                    if series_uid
+                    else load_marks(records, study_uid)
+                )
             except RecordsUnavailable:
                 marks = {}
             with self._lock:
-                self._kept[study_uid] = (now, marks)
-                self._kept.move_to_end(study_uid)
+                self._kept[key] = (now, marks)
+                self._kept.move_to_end(key)
                 while len(self._kept) > KEEP_MOST:
                     self._kept.popitem(last=False)
         return {site_id: mark for site_id, mark in marks.items() if self._is_fresh(site_id)}

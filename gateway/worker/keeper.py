@@ -19,9 +19,11 @@ from gateway.errors import GatewayError, LeaseLost
 from gateway.index.follow import Follower, Pace
 from gateway.index.persons import settle
 from gateway.log import log
+from gateway.model.alarms import NAME_NOT_RESOLVED
 from gateway.model.sites import Site
 from gateway.orthanc.wire import Wire
 from gateway.queues import Doorbell
+from gateway.records.alarms import write_alarm, write_clearance
 from gateway.records.engine import Records
 from gateway.records.events import forget_events, load_last_starts
 from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_read_at
@@ -98,6 +100,7 @@ class Keeper:
         self._audits: Audits | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
+        self._unresolved: frozenset[str] | None = None
 
     @property
     def leads(self) -> bool:
@@ -111,6 +114,7 @@ class Keeper:
             self._stop_threads()
             return
         self._follow_sites()
+        self._tell_unresolved()
         self._settle()
         self._dispatch()
         self._look_after_sites()
@@ -139,7 +143,7 @@ class Keeper:
             return
         # What threads remember of a site may be older than what another leader has written since.
         self._stop_threads()
-        self._fence = fence
+        self._fence, self._unresolved = fence, None
         if fence.number:
             log.info("keeper leads", holder=self.holder, fence=fence.number)
             self._changed = {site.site_id for site in self._region_file.region.sites}
@@ -173,6 +177,20 @@ class Keeper:
                 self._lease = None
                 raise
             self._read_at.update(fresh)
+
+    def _tell_unresolved(self) -> None:
+        """An alarm for each site whose name cannot be looked up, until it can be (trust.md F14)."""
+        unresolved = self._wire.unresolved()
+        if unresolved == self._unresolved:
+            return
+        now = utc_now()
+        known = {site.site_id for site in self._region_file.region.sites}
+        with self._records.write() as connection:
+            self._fence.check(connection)
+            for site_id in sorted(unresolved):
+                write_alarm(connection, NAME_NOT_RESOLVED, site_id, {}, now)
+            write_clearance(connection, NAME_NOT_RESOLVED, known - unresolved, now)
+        self._unresolved = unresolved
 
     def _dispatch(self) -> None:
         """A thread judges arrivals and hands deliveries to workers while this keeper leads."""

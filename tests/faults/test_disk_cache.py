@@ -5,7 +5,7 @@ zlat is the far one. Its proxy sees what goes over the line.
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import requests
 from tests.chaosproxy import cut, only
 from tests.faults.callers import raw_get
 from tests.faults.conftest import ALONE, COPIED, GatewayProcess, Region, end, write_region
-from tests.journeys.indexed import write_study
+from tests.journeys.indexed import write_series, write_study
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -71,7 +71,10 @@ class Pair:
         return [path for path in (self.folder / "cache").glob("??/*") if path.is_file()]
 
 
-def start(folder: Path, built_region: Region, state: Path, **more: str) -> GatewayProcess:
+def start(
+    folder: Path, built_region: Region, state: Path, wrap: Sequence[str] = ()
+) -> GatewayProcess:
+    """wrap  a command that starts the gateway's"""
     folder.mkdir()
     write_region(folder / "region.toml", built_region, cached=("zlat",))
     environ = {
@@ -79,9 +82,9 @@ def start(folder: Path, built_region: Region, state: Path, **more: str) -> Gatew
         "GATEWAY_CACHE_DIR": str(state.parent / "cache"),
         "GATEWAY_PUBLIC_URL": PUBLIC,  # processes that share a folder have one address
         "GATEWAY_MAX_INDEX_AGE_S": "3600",
-        **more,
     }
     process = GatewayProcess(folder, folder / "region.toml", **environ)
+    process.command = (*wrap, *process.command)
     process.start()
     return process
 
@@ -139,6 +142,21 @@ def test_a_new_version_is_fetched_anew(pair):
     pair.region["zlat"].proxy.seen.clear()
     assert PIXELS in get(pair.one, FRAME, AS_STORED).content
     assert len(pair.downloads()) == 1
+
+
+def test_what_is_known_of_its_series_outlives_a_new_version_of_the_study(fresh):
+    series_uid = ALONE.instance_path.split("/series/")[1].partition("/")[0]
+    try:
+        for mark, asked in (("one", 1), ("one", 0), ("two", 1)):
+            write_series(fresh.folder / "state", "zlat", ALONE.uid, series_uid, mark)
+            for _ in range(2):  # from the first to the second they forget what they knew of it
+                fresh.new_version()
+            fresh.region["zlat"].proxy.seen.clear()
+            assert PIXELS in get(fresh.one, FRAME, AS_STORED).content
+            assert len(fresh.downloads()) == asked
+    finally:
+        write_series(fresh.folder / "state", "zlat", ALONE.uid, series_uid, "")
+        fresh.new_version()
 
 
 def test_a_range_of_what_is_kept_is_right(pair):
@@ -199,6 +217,22 @@ def test_without_its_folder_the_gateway_serves_as_before(region, built_region, t
         wait_until(lambda: "ETag" in get(process, FRAME, AS_STORED).headers, 60, "a version")
         shutil.rmtree(tmp_path / "cache")
         (tmp_path / "cache").write_text("a file")
+        for _ in range(3):
+            assert PIXELS in get(process, FRAME, AS_STORED).content
+        assert process.log_text().count("disk cache off") == 1
+    finally:
+        end(process)
+
+
+def test_with_a_full_disk_the_gateway_serves_as_before(region, built_region, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    small = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$@"'
+    wrap = ("unshare", "--mount", "--map-root-user", "sh", "-c", small, str(cache))
+    process = start(tmp_path / "full", built_region, tmp_path / "state", wrap)
+    try:
+        write_study(tmp_path / "state", "zlat", ALONE.uid, "one")
+        wait_until(lambda: "ETag" in get(process, FRAME, AS_STORED).headers, 60, "a version")
         for _ in range(3):
             assert PIXELS in get(process, FRAME, AS_STORED).content
         assert process.log_text().count("disk cache off") == 1

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from gateway.clock import utc_now
 from gateway.records.engine import open_records
-from gateway.records.studies import site_cursor, study
+from gateway.records.studies import series, site_cursor, study
 
 
 def write_study(state_dir: Path, site_id: str, study_uid: str, mark: str) -> None:
@@ -29,4 +29,17 @@ def write_study(state_dir: Path, site_id: str, study_uid: str, mark: str) -> Non
                 fill_began_at=now, read_at=now, swept_at=now,
             )
         )  # fmt: skip
+    records.engine.dispose()
+
+
+def write_series(state_dir: Path, site_id: str, study_uid: str, series_uid: str, mark: str) -> None:
+    """Let the index say that the site holds this state of a series; "": it does not know."""
+    records = open_records(f"sqlite:///{(state_dir / 'gateway.db').absolute()}")
+    row = {
+        "site_id": site_id, "study_uid": study_uid, "series_uid": series_uid, "modality": "CT",
+        "instance_count": 1, "mark": mark, "record": b"{}", "first_seen_at": utc_now(),
+    }  # fmt: skip
+    with records.engine.begin() as connection:
+        connection.execute(sa.delete(series).where(series.c.series_uid == series_uid))
+        connection.execute(sa.insert(series).values(row))
     records.engine.dispose()

@@ -9,20 +9,18 @@ import pytest
 
 from gateway.clock import Deadline
 from gateway.errors import SiteUntrusted
+from gateway.orthanc import addresses
+from gateway.orthanc.addresses import Addresses
 from gateway.orthanc.connection import connect
 from tests.fakes import a_site
-
-really_connect = socket.create_connection
 
 
 @pytest.fixture
 def resolved_here(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A server on this host to which every name leads."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = server.getsockname()
-        monkeypatch.setattr(
-            socket, "create_connection", lambda _there, timeout: really_connect(address, timeout)
-        )
+        found = [(socket.AF_INET, server.getsockname())]
+        monkeypatch.setattr(addresses, "look_up", lambda _host, _port: found)
         yield server
 
 
@@ -38,9 +36,11 @@ def resolved_here(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_name_that_leads_to_this_host_is_not_taken(
     resolved_here: Any, host: str, guarded: bool, is_taken: bool
 ) -> None:
-    site = replace(a_site("to", url=f"http://{host}:8042"), guarded=guarded)
+    site = replace(
+        a_site("to", url=f"http://{host}:{resolved_here.getsockname()[1]}"), guarded=guarded
+    )
     if is_taken:
-        connect(site, Deadline(30), lambda _: create_default_context()).close()
+        connect(site, Deadline(30), Addresses(), lambda _: create_default_context()).close()
         return
     with pytest.raises(SiteUntrusted):
-        connect(site, Deadline(30), lambda _: create_default_context())
+        connect(site, Deadline(30), Addresses(), lambda _: create_default_context())

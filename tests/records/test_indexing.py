@@ -25,6 +25,7 @@ from gateway.records.indexing import (
 from gateway.records.leases import Fence, take_lease
 from gateway.records.planning import Decided, save_looks
 from gateway.records.studies import IndexState, load_index_states, series, study
+from gateway.records.versions import load_series_marks
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 CURSOR = Cursor(5, "here", "filling", 1, 4, NOW)
@@ -160,8 +161,13 @@ def test_size_of_a_site_follows_its_studies(records, writer):
     writer.save(CURSOR, [a_row(1), a_row(2)], now=NOW)
     assert total() == (0, 0)
     writer.save_sizes(
-        {"1.2.1": {"1.2.1.0": (5, "a"), "1.2.1.1": (7, "b")}, "1.2.2": {"1.2.2.0": (100, "")}}
+        {
+            "1.2.1": {"1.2.1.0": (5, "a", "m"), "1.2.1.1": (7, "b", "")},
+            "1.2.2": {"1.2.2.0": (100, "", "n")},
+        }
     )
+    assert load_series_marks(records, "1.2.1", "1.2.1.0") == {"gkb1": "m"}
+    assert load_series_marks(records, "1.2.1", "1.2.1.1") == {}
     assert _sizes(records, study.c.study_uid) == {"1.2.1": 12, "1.2.2": 100}
     assert _sizes(records, series.c.series_uid) == {
         "1.2.1.0": 5, "1.2.1.1": 7, "1.2.2.0": 100, "1.2.2.1": None,
@@ -169,6 +175,7 @@ def test_size_of_a_site_follows_its_studies(records, writer):
     assert total() == (112, 2)
     writer.save(replace(CURSOR, seq=6), [a_row(1, "later")], now=NOW)  # its size is another one now
     assert _sizes(records, study.c.study_uid) == {"1.2.1": None, "1.2.2": 100}
+    assert load_series_marks(records, "1.2.1", "1.2.1.0") == {}
     assert total() == (100, 1)
     writer.save(CURSOR, [], ["1.2.2"], NOW)
     assert total() == (0, 0)
@@ -178,7 +185,7 @@ def test_who_leads_no_longer_writes_no_size(records, writer):
     writer.save(CURSOR, [a_row(1)], now=NOW)
     assert a_fence(records, "other", NOW + timedelta(seconds=61)).number
     with pytest.raises(LeaseLost):
-        writer.save_sizes({"1.2.1": {"1.2.1.0": (5, "a")}})
+        writer.save_sizes({"1.2.1": {"1.2.1.0": (5, "a", "")}})
     assert _sizes(records, study.c.study_uid) == {"1.2.1": None}
 
 
@@ -187,7 +194,7 @@ def test_studies_without_a_size_are_found_newest_first(records, writer):
         row = a_row(number)
         row = replace(row, study={**row.study, "arriving": number == 4})
         writer.save(CURSOR, [row], now=NOW + timedelta(minutes=minute))
-    writer.save_sizes({"1.2.1": {"1.2.1.0": (1, "a")}})
+    writer.save_sizes({"1.2.1": {"1.2.1.0": (1, "a", "")}})
 
     def unsized(since=None, without=(), limit=9):
         return [uid for uid, _ in load_unsized(records, "gkb1", since, without, limit)]
