@@ -272,8 +272,9 @@ class Wire:
             )
         except SiteError as error:
             _give_back(slots)
-            at_once = isinstance(error, SiteUntrusted)
-            post.standing.failed(monotonic_s(), error.code, at_once=at_once)
+            if not isinstance(error, SiteBusy):  # that is our trouble, not the site's
+                at_once = isinstance(error, SiteUntrusted)
+                post.standing.failed(monotonic_s(), error.code, at_once=at_once)
             raise
         except BaseException:
             _give_back(slots)
