@@ -90,6 +90,13 @@ def with_preamble(prefix: bytes) -> bytes:
     return prefix
 
 
+def begins_as_program(prefix: bytes) -> bool:
+    """Whether the first bytes are those of a program of Windows or Linux: PS3.10 7.1 lets anything
+    stand in a preamble, also what runs (trust.md H73).
+    """
+    return prefix.startswith((b"MZ", b"\x7fELF"))
+
+
 def identify(prefix: bytes, *, whole: bool) -> Identity:
     """Read the UIDs from the first bytes of a file.
 

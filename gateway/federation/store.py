@@ -22,6 +22,7 @@ from gateway.dicom.part10 import (
     LengthCheck,
     MoreBytesNeeded,
     NotUnderstood,
+    begins_as_program,
     identify,
     with_preamble,
 )
@@ -83,10 +84,12 @@ class _Entry:
     batch    number of the request in which it is sent
     content  set where it was compared instead of sent
     whole    its elements ended where it did
+    program  it begins as a program does
     """
 
     identity: Identity
     failure: int | None = None
+    program: bool = False
     site_id: str = ""
     batch: int = 0
     content: Fingerprint | None = None
@@ -298,6 +301,7 @@ class _Request:
             failure,
             warning,
             entry.site_id,
+            entry.program,
         )
 
     def _reason(self, entry: _Entry, said: SiteSaid) -> int:
@@ -329,7 +333,8 @@ def _grouped(parts: Iterable[Part | Refused]) -> Iterator[list[_Ready]]:
                 begun.append(block)
                 size += len(block)
                 whole = not block
-            group.append((_Entry(identity, failure), chain(begun, part.chunks)))
+            entry = _Entry(identity, failure, begins_as_program(prefix))
+            group.append((entry, chain(begun, part.chunks)))
         if not whole or time.passed or len(group) >= GROUP_PARTS:
             yield group
             group, size, time = [], 0, Deadline(GROUP_S)

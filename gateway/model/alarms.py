@@ -13,6 +13,8 @@ TORN_LINK = "torn_link"
 REFUSED_CONTENT = "refused_other_content"
 REFUSED_PATIENT = "refused_other_patient"
 ANSWERS_OTHER = "site_answers_other"
+EXECUTABLE_PREAMBLE = "executable_preamble"
+DISK_FILLS = "disk_fills"
 ARRIVALS_WAIT = "arrivals_wait"
 STUDIES_WITHOUT_RULES = "studies_without_rules"
 STUDIES_NOT_JUDGED = "studies_not_judged"
@@ -26,7 +28,7 @@ DESTINATION_BLOCKED = "destination_blocked"
 DESTINATION_UNKNOWN = "destination_unknown"
 EMERGENCY_LATE = "emergency_late"
 
-CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER})
+CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, EXECUTABLE_PREAMBLE})
 """Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
 nobody can see from here, so that a person must say that it is settled. The next cause raises a new
 alarm. Subject: the study; of ANSWERS_OTHER the site."""
@@ -51,6 +53,14 @@ MEANING: Mapping[str, tuple[str, str]] = {
     ANSWERS_OTHER: (
         "площадка отдаёт не те снимки, о которых её спросили; они никому не показаны",
         "a site gives other images than it was asked for; nobody was shown them",
+    ),
+    EXECUTABLE_PREAMBLE: (
+        "сохранены файлы, которые начинаются как программа (MZ, ELF); отдаются только как снимки",
+        "files that begin as a program does (MZ, ELF) were stored; they are given as images only",
+    ),
+    DISK_FILLS: (
+        "диск шлюза (STATE_DIR) заполняется; полный, он не даст принимать снимки",
+        "the gateway's disk (STATE_DIR) fills up; once it is full no images can be taken",
     ),
     ARRIVALS_WAIT: (
         "новые исследования больницы больше минуты ждут решения",
