@@ -48,7 +48,7 @@ def _is_plain(element: Any) -> bool:
     """
     try:
         vr, found = element["vr"], element["Value"]
-        if type(vr) is not str or type(found) is not list or len(found) != 1:
+        if type(vr) is not str or type(found) is not list or len(found) != 1 or len(element) != 2:
             return False
     except (KeyError, TypeError):
         return False
@@ -62,8 +62,11 @@ def _is_sound(element: Any, depth: int = 0) -> bool:
     if not isinstance(element, dict) or depth > DEEPEST:
         return False
     vr, found = element.get("vr"), element.get("Value")
+    beside = [value for name, value in element.items() if name != "Value"]
+    if not all(value is None or _text_is_sound(value) for value in beside):
+        return False
     if found is None:
-        return all(value is None or _text_is_sound(value) for value in element.values())
+        return True
     if not isinstance(found, list) or not isinstance(vr, str):
         return False
     judged = vr in _JUDGED

@@ -5,7 +5,7 @@ stream, and the door cuts the connection: a broken download never ends politely 
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gateway.dicom.asked import Asked
 from gateway.dicom.multipart import MultipartReader, PassingParts
@@ -92,7 +92,7 @@ def open_best(
         if site is None:
             continue
         try:
-            return replace(_first_block(site, open_at(site), what), silent=silent)
+            return _first_block(site, open_at(site), what, silent)
         except NotFound:
             continue
         except NotAcceptable as error:
@@ -128,14 +128,14 @@ def _second_look(
     return refused
 
 
-def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
+def _first_block(site: Site, answer: SiteAnswer, what: str, silent: Mapping[str, str]) -> Opened:
     """Judge the status and wait for the first byte. A 404 is the only honest "not here"."""
     if answer.status in (200, 206):
         first = answer.read(FIRST_BLOCK)
         if not first and answer.ends_by_closing:
             raise answer.refuse(SiteStreamCut(site.site_id, "no byte of a body"))
         answer.become_stream()
-        return Opened(site, answer, first)
+        return Opened(site, answer, first, silent)
     answer.close()
     if answer.status in (404, 410):
         raise NotFound(what)

@@ -54,6 +54,10 @@ class Coverage:
         return self.lacking or bool(self.complete and site_id not in self.complete)
 
 
+UNKNOWN = Coverage()
+"""There was no question: the holders stay as they are."""
+
+
 def list_holders(
     study_uid: str, sites: Sequence[Site], list_held: ListHeld, pool: Executor, deadline_s: float
 ) -> tuple[Mapping[str, Listing], Mapping[str, str]]:

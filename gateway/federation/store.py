@@ -352,16 +352,17 @@ def _is_full(error: SiteError) -> bool:
 def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[bytes]:
     """The body for a site: our boundary, plain part headers, bytes of each part untouched."""
     head = part_head(boundary, [("Content-Type", "application/dicom")])
+    end = b""  # of the part before: it goes with what follows, not as a chunk of two bytes
     for entry, blocks in ready:
         lengths = LengthCheck(entry.identity)
-        begin = head
+        begin = end + head
         for block in blocks:
             lengths.feed(block)
             yield begin + block if begin else block
             begin = b""
         entry.whole = lengths.adds_up
-        yield b"\r\n"
-    yield closing(boundary)
+        end = b"\r\n"
+    yield end + closing(boundary)
 
 
 def _read_identity(part: Part) -> tuple[bytes, Identity, int | None]:

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -278,8 +279,7 @@ def open_object(
 
     base_url  our public address: Orthanc writes its URLs by the Forwarded header (measured)
     """
-    public = urlsplit(base_url)
-    headers = [("Accept", accept), ("Forwarded", f"host={public.netloc};proto={public.scheme}")]
+    headers = [("Accept", accept), ("Forwarded", _forwarded(base_url))]
     return wire.open(
         site,
         "GET",
@@ -288,6 +288,12 @@ def open_object(
         headers=headers,
         carries_pixels=True,
     )
+
+
+@lru_cache(maxsize=16)
+def _forwarded(base_url: str) -> str:
+    public = urlsplit(base_url)
+    return f"host={public.netloc};proto={public.scheme}"
 
 
 def read_metadata(site: Site, blocks: Iterable[bytes]) -> list[Dataset]:

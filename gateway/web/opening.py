@@ -33,6 +33,7 @@ from gateway.errors import (
 )
 from gateway.federation.retrieve import IsShort, Opened, open_best
 from gateway.federation.shares import (
+    UNKNOWN,
     Coverage,
     Known,
     complete_sites,
@@ -50,7 +51,9 @@ from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
 from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
+from gateway.web.kept import KeptImages
 from gateway.web.scope import Scope, scope_of
+from gateway.web.versions import Versions
 
 FRAMES_LIMIT = 1000
 MOST_ROWS = 200_000
@@ -95,8 +98,9 @@ class Target:
 class Opener:
     """Finds and opens objects for the doors; one for each blueprint."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, versions: Versions) -> None:
         self.gateway = gateway
+        self.kept = KeptImages(gateway, versions)
 
     def scope(self, site_id: str | None) -> Scope:
         return scope_of(self.gateway, site_id)
@@ -200,11 +204,11 @@ class Opener:
         nobody silent who is known to hold of it.
         """
         if not target.is_of_instances:
-            return Coverage()
+            return UNKNOWN
         known = self._known_of(target) if location.silent else {}
         sites = [scope.by_id[h.site_id] for h in location.holders if h.site_id in scope.by_id]
         if len(sites) < 2 and not location.silent.keys() & known.keys():
-            return Coverage()
+            return UNKNOWN
         deadline_s = self.gateway.settings.search_deadline_s
         listings, silent = self.gateway.locator.listings(target.study, sites, deadline_s)
         if silent:
@@ -314,12 +318,21 @@ class Opener:
         return [row for row in rows if target.instance in (None, text(row, "SOPInstanceUID"))]
 
     def ask(self, site: Site, path: str, accept: str) -> SiteAnswer:
-        """Ask one holder; what it says must at least be of a kind that could be an answer."""
+        """Ask one holder; what it says must at least be of a kind that could be an answer.
+
+        An image of a site that is marked `cache` may come from the disk.
+        """
+        key = self.kept.key(site, path, accept)
+        kept = self.kept.find(site, key) if key is not None else None
+        if kept is not None:
+            return kept
         deadline = Deadline(site.timeouts.first_byte_s)
         base_url = self.gateway.settings.base_url
         answer = dicomweb.open_object(self.gateway.wire, site, path, accept, deadline, base_url)
         if answer.status == 200 and kind_of(answer) not in POSSIBLE_KINDS:
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "an unexpected media type"))
+        if key is not None:
+            self.kept.keep(key, answer)
         return answer
 
     def _has(self, site: Site, target: Target) -> bool:

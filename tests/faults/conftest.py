@@ -154,8 +154,10 @@ Region = dict[str, Hospital]
 StartGateway = Callable[..., GatewayProcess]
 
 
-def write_region(file: Path, hospitals: Region, sites: tuple[str, ...] = SITES) -> None:
-    """region.toml in one step, as a careful editor writes it."""
+def write_region(
+    file: Path, hospitals: Region, sites: tuple[str, ...] = SITES, cached: tuple[str, ...] = ()
+) -> None:
+    """region.toml in one step, as a careful editor writes it; images of `cached` are kept."""
     lines = ["[region]", 'name_ru = "Область"', 'name_en = "Region"', f'home_site = "{sites[-1]}"']
     for site_id in sites:
         hospital = hospitals[site_id]
@@ -163,6 +165,7 @@ def write_region(file: Path, hospitals: Region, sites: tuple[str, ...] = SITES) 
         lines += ["[[site]]", f'id = "{site_id}"', f'name_ru = "{site_id}"']
         lines += [f'name_en = "{site_id}"', f'url = "{hospital.proxy.url}"']
         lines += [f'username = "{hospital.server.username}"', f'password_file = "{site_id}"']
+        lines += ["cache = true"] if site_id in cached else []
         lines += ["[site.timeouts]", *(f"{name} = {value}" for name, value in TIMEOUTS.items())]
     draft = file.with_suffix(".new")
     draft.write_text("\n".join(lines), encoding="utf-8")
