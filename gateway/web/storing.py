@@ -36,7 +36,7 @@ from gateway.model import persons
 from gateway.model.alarms import EXECUTABLE_PREAMBLE, REFUSED_CONTENT, REFUSED_PATIENT
 from gateway.model.answers import Copy, Holder, Place, SiteSaid
 from gateway.model.sites import Site
-from gateway.orthanc import dicomweb
+from gateway.orthanc import dicomweb, holdings
 from gateway.orthanc.copies import has_content
 from gateway.records.alarms import write_alarm
 from gateway.records.engine import Records
@@ -99,11 +99,11 @@ class RegionStorage:
         site_id = self._site_id or (own_holders[0] if own_holders else self._home)
         site = self._site(site_id)
         deadline = Deadline(site.timeouts.store_s)
-        patients = dicomweb.find_patients(self._wire, site, study_uid, deadline)
+        patients = holdings.find_patients(self._wire, site, study_uid, deadline)
         others = [holder for holder in holders if holder != site_id]
         here: Mapping[str, Sequence[str]] = {}
         if patients is not None:
-            here = dicomweb.list_copies(self._wire, site, study_uid, deadline)
+            here = holdings.list_copies(self._wire, site, study_uid, deadline)
         return Place(
             site_id,
             tuple(patients or ()),
@@ -128,7 +128,7 @@ class RegionStorage:
             site = self._site(name)
             deadline = Deadline(site.timeouts.search_s)
             try:
-                held |= dicomweb.find_studies_of(self._wire, site, uids, deadline)
+                held |= holdings.find_studies_of(self._wire, site, uids, deadline)
             except SiteError as error:
                 if name == site_id:
                     raise
@@ -146,7 +146,7 @@ class RegionStorage:
     def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:
         self._gateway.locator.forget(study_uid)
         site = self._site(site_id)
-        return dicomweb.list_copies(self._wire, site, study_uid, Deadline(site.timeouts.store_s))
+        return holdings.list_copies(self._wire, site, study_uid, Deadline(site.timeouts.store_s))
 
     def has_content(self, copy: Copy, content: Fingerprint) -> bool:
         site = self._site(copy.site_id)
@@ -221,7 +221,7 @@ class RegionStorage:
             site = self._site(site_id)
             deadline = Deadline(site.timeouts.search_s)
             try:
-                yield from dicomweb.find_patients(self._wire, site, study_uid, deadline) or ()
+                yield from holdings.find_patients(self._wire, site, study_uid, deadline) or ()
             except SiteError as error:
                 log.warning("a holder is silent, its patient is not compared", why=str(error))
 
@@ -232,7 +232,7 @@ class RegionStorage:
             site = self._site(site_id)
             deadline = Deadline(site.timeouts.search_s)
             try:
-                copies = dicomweb.list_copies(self._wire, site, study_uid, deadline)
+                copies = holdings.list_copies(self._wire, site, study_uid, deadline)
             except SiteError as error:
                 log.warning("a holder is silent, its copies are not compared", why=str(error))
                 continue
