@@ -21,6 +21,7 @@ from gateway.dicom.store_response import (
 )
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import open_records
+from tests.dicom.test_part10 import nested
 from tests.journeys.conftest import Region
 from tests.journeys.test_retrieve_journey import path_of
 from tests.journeys.test_store_journey import BOUNDARY, multipart, store, stored
@@ -210,11 +211,27 @@ UNTIDY = {
     "an element out of order": struct.pack("<HH2sH", 0x0010, 0x0040, b"CS", 2) + b"M ",
     "group 0002 inside": struct.pack("<HH2sH", 0x0002, 0x0016, b"AE", 2) + b"AB",
     "an odd length": struct.pack("<HH2sH", 0x0029, 0x1001, b"LO", 3) + b"odd",
-    "65,000 private elements": b"".join(
-        struct.pack("<HH2sH", 0x0029 + 2 * (n // 60_000), 0x1000 + n % 60_000, b"LO", 2) + b"ab"
-        for n in range(65_000)
+    "4,000 private elements": b"".join(
+        struct.pack("<HH2sH", 0x0029, 0x1000 + n, b"LO", 2) + b"ab" for n in range(4_000)
     ),
 }
+
+
+def test_a_nesting_that_a_site_could_die_of_never_reaches_it(empty_region: Region) -> None:
+    """H75: measured, Orthanc 1.10.1 dies of 100 sequences within each other."""
+    good, plain, large = an_instance(290), an_instance(291), an_instance(292)
+    deep = nested(100, defined=True, explicit=True)
+    at = [one.data.rindex(b"\xe0\x7f\x10\x00") for one in (plain, large)]
+    much = struct.pack("<HH2sHI", 0x0029, 0x1010, b"OB", 0, 2**23) + bytes(2**23)
+    answer = store(
+        empty_region,
+        plain.data[: at[0]] + deep + plain.data[at[0] :],
+        good.data,
+        large.data[: at[1]] + much + deep + large.data[at[1] :],
+    )
+    assert (answer.status_code, stored(answer)) == (202, [good.instance_uid])
+    assert reasons(answer) == [0xC000, 0xC000]
+    assert copies(empty_region, "archive", good) == [md5(good)]
 
 
 @pytest.mark.parametrize("name", UNTIDY)
