@@ -22,7 +22,7 @@ from gateway.log import log
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.model.standing import TRY_AGAIN_S
-from gateway.orthanc import dicomweb
+from gateway.orthanc import dicomweb, holdings
 from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
 from gateway.pixels.workers import PixelWorkers
@@ -218,12 +218,12 @@ def build_gateway(settings: Settings) -> Gateway:
     pool = ThreadPoolExecutor(PARALLEL_CALLS, thread_name_prefix="site")
 
     def find(site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
-        return dicomweb.find_study(wire, site, study_uid, deadline)
+        return holdings.find_study(wire, site, study_uid, deadline)
 
     def list_held(
         site: Site, study_uid: str, deadline: Deadline, by_uid: bool
     ) -> Mapping[str, frozenset[str]]:
-        return dicomweb.list_held(wire, site, study_uid, deadline, by_uid)
+        return holdings.list_held(wire, site, study_uid, deadline, by_uid)
 
     def check(study_uid: str, sites: Sequence[Site]) -> None:
         try:

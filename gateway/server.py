@@ -7,6 +7,7 @@ standard library.
 
 import errno
 import json
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -24,6 +25,12 @@ STALL_S = 60.0
 END_IDLE_AFTER_S = 1.5
 MOST_LOOKUPS = 256
 """Names that are looked up at a time: one thread for each, while it lasts."""
+FILES_OF_ONE = 4
+"""Descriptors of a download: the caller, the site, and a pipe between them (splice.py)."""
+OWN_FILES = 64
+TOO_MANY = 64
+"""Callers that are told so at once, beyond those that are served; more are only let go."""
+TOLD_S = 2.0
 
 _RESET = struct.pack("ii", 1, 0)
 _FLUSH = struct.pack("ii", 0, 0)
@@ -53,6 +60,39 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: set[gevent.Greenlet] = set()
+        self._served = self._told = 0
+        self.worker_connections += TOO_MANY
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1024 are few
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection, or say at once that there are too many: nobody waits unheard until
+        a descriptor is free (trust.md F56).
+        """
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = (files - OWN_FILES - TOO_MANY) // FILES_OF_ONE
+        if self._served >= min(self.worker_connections - TOO_MANY, room):
+            self._refuse(client)
+            return
+        self._served += 1
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._served -= 1
+
+    def _refuse(self, client: Any) -> None:
+        """503, unread; what the caller sends is taken, so that it hears the answer."""
+        answer = _problem(503, "Gateway is busy", {"detail": "too many at once"}, "Retry-After: 5")
+        self._told += 1
+        try:
+            with gevent.Timeout(TOLD_S, False), suppress(OSError):
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                while self._told <= TOO_MANY and client.recv(64 * 1024):
+                    pass
+        finally:
+            self._told -= 1
+            client.close()
 
     def run(self) -> None:
         # On threads of their own: when a resolver hangs, disks and compression still find theirs.
@@ -87,16 +127,9 @@ class Worker(GeventWorker):
             self.log.exception("fault in the server")
         else:
             self.log.warning("request refused: %s %s", status, type(exc).__name__)
-        facts: dict[str, object] = {"type": "about:blank", "title": title, "status": status}
-        if field:
-            facts |= {"field": field, "detail": "cannot be read, or is longer than is taken here"}
-        body = json.dumps(facts).encode()
-        head = (
-            f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n\r\n"
-        )
+        detail = {"field": field, "detail": "cannot be read, or is longer than is taken here"}
         with suppress(OSError):
-            client.sendall(head.encode("ascii") + body)
+            client.sendall(_problem(status, title, detail if field else {}))
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
@@ -117,6 +150,20 @@ class Worker(GeventWorker):
     def _end_idle(self) -> None:
         for waiting in list(self._idle):
             gevent.kill(waiting, StopIteration)
+
+
+def _problem(status: int, title: str, facts: dict[str, str], *lines: str) -> bytes:
+    """A whole answer (RFC 9457), after which the connection ends."""
+    body = json.dumps({"type": "about:blank", "title": title, "status": status, **facts}).encode()
+    head = [
+        f"HTTP/1.1 {status} {title}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "Cache-Control: no-store",
+        *lines,
+    ]
+    return "\r\n".join([*head, "", ""]).encode("ascii") + body
 
 
 def _end_well(sock: Any) -> None:

@@ -66,6 +66,7 @@ class Identity:
 
     patient   DICOM JSON of whose it is, as the index has it: to be compared, not to be shown
     known_to  how far the elements were walked: there the next one of the top level begins
+    dataset_at  where the data set begins
     """
 
     sop_class_uid: str = ""
@@ -75,6 +76,7 @@ class Identity:
     transfer_syntax: str = ""
     patient: Dataset = field(default_factory=dict, repr=False)
     known_to: int = 0
+    dataset_at: int = 0
 
 
 def with_preamble(prefix: bytes) -> bytes:
@@ -88,6 +90,13 @@ def with_preamble(prefix: bytes) -> bytes:
     if prefix[:6] == b"\x02\x00\x00\x00UL" and prefix[128:132] != MARK:
         return PREAMBLE + MARK + prefix
     return prefix
+
+
+def begins_as_program(prefix: bytes) -> bool:
+    """Whether the first bytes are those of a program of Windows or Linux: PS3.10 7.1 lets anything
+    stand in a preamble, also what runs (trust.md H73).
+    """
+    return prefix.startswith((b"MZ", b"\x7fELF"))
 
 
 def identify(prefix: bytes, *, whole: bool) -> Identity:
@@ -118,6 +127,7 @@ def _identify(data: bytes) -> Identity:
     if data[128:132] != MARK:
         raise NotUnderstood("no DICM mark at byte 128 (PS3.10 7.1)")
     syntax, at = _file_meta(data)
+    dataset_at = at
     if syntax in DEFLATED:
         raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
     walk = _Walk(data, order=_order(syntax), explicit=syntax not in IMPLICIT)
@@ -143,7 +153,9 @@ def _identify(data: bytes) -> Identity:
         if at > len(data) or SERIES not in found:
             raise IndexError
     sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
-    identity = Identity(sop_class, instance, study, series, syntax, _patient(patient), at)
+    identity = Identity(
+        sop_class, instance, study, series, syntax, _patient(patient), at, dataset_at
+    )
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
@@ -291,6 +303,22 @@ class _Walk:
             return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
         return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
 
+    def holds_items(self, at: int, start: int, length: int) -> bool:
+        """Whether the value is a sequence's, by its VR or, where none is written, by its begin."""
+        if length == UNDEFINED:
+            return True
+        if self._explicit:
+            return self._data[at + 4 : at + 6] == b"SQ" and length > 0
+        return length >= 8 and self.tag(start) == ITEM
+
+    def tag(self, at: int) -> int:
+        group, number = self._tag.unpack_from(self._data, at)
+        return int(group << 16 | number)
+
+    def is_unknown(self, at: int) -> bool:
+        """Whether its VR is UN: within it no VR is written (PS3.5 6.2.2)."""
+        return self._explicit and self._data[at + 4 : at + 6] == b"UN"
+
     def skip(self, start: int, length: int, depth: int) -> int:
         """The place after a value; undefined lengths are walked item by item."""
         if length != UNDEFINED:
@@ -314,57 +342,93 @@ class _Walk:
             at = self.skip(start, length, depth + 1)
 
 
+@dataclass(slots=True)
+class _Open:
+    """A sequence or an item whose end has not come; `end` is None where a delimiter ends it.
+
+    fragments  of encapsulated pixels: what is in their items are no elements
+    """
+
+    is_item: bool
+    end: int | None
+    explicit: bool
+    fragments: bool = False
+
+
 class LengthCheck:
-    """Follows the elements of a data set while its bytes pass, and knows whether they add up.
+    """Follows the elements of a data set while its bytes pass: whether they add up, and how deep
+    they are nested.
 
     A length that leads beyond the end of a file is how a file that was cut looks; pydicom and
-    others read such a file in silence (routing.md E27). Only heads of elements are looked at.
+    others read such a file in silence (routing.md E27). Of sequences that are nested 100 deep a
+    real Orthanc dies (H75, measured): those bytes must not reach it. Only heads of elements are
+    looked at.
     """
 
     def __init__(self, identity: Identity) -> None:
         self._explicit = identity.transfer_syntax not in IMPLICIT
         self._order = _order(identity.transfer_syntax)
-        self._skip = identity.known_to  # bytes still to pass by
-        self._held = b""  # the beginning of a head
-        self._open: list[int] = []  # what is open with undefined length: UNDEFINED or ITEM
+        self._next = identity.dataset_at  # of the next head, counted from the file's first byte
+        self._passed = 0
+        self._held = b""  # the beginning of that head
+        self._open: list[_Open] = []
         self._broken = False
+        self.too_deep = False
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the file, from its very first on."""
-        if self._broken:
+        start = self._passed - len(self._held)
+        self._passed += len(block)
+        if self._broken or self._next >= self._passed:
             return
-        if self._skip >= len(block):
-            self._skip -= len(block)
-            return
-        data = self._held + block[self._skip :] if self._held else block
-        at = 0 if self._held else self._skip
-        walk = _Walk(data, self._order, self._explicit)
+        data = self._held + block if self._held else block
+        walks = {
+            explicit: _Walk(data, self._order, explicit) for explicit in {self._explicit, False}
+        }
+        self._held = b""
         try:
-            while at < len(data):
-                at = self._step(walk, at)
+            while self._next < self._passed:
+                self._next = start + self._step(walks, self._next - start, start)
         except (struct.error, IndexError):
-            self._held, self._skip = data[at:], 0
-            return
+            self._held = data[self._next - start :]
         except NotUnderstood:
             self._broken = True
-            return
-        self._held, self._skip = b"", at - len(data)
 
     @property
     def adds_up(self) -> bool:
         """To be asked at the end: the last element ended exactly where the file did."""
-        return not (self._broken or self._skip or self._held or self._open)
+        self._close_ended()
+        return not (self._broken or self._held or self._open) and self._next == self._passed
 
-    def _step(self, walk: _Walk, at: int) -> int:
-        """Past one element or delimiter; where the next one begins."""
-        tag, length, start = walk.element(at)
+    def _close_ended(self) -> None:
+        while self._open and self._open[-1].end == self._next:
+            self._open.pop()
+
+    def _step(self, walks: dict[bool, "_Walk"], at: int, start: int) -> int:
+        """Past one element or delimiter; where the next one begins, in these bytes.
+
+        start  of these bytes in the file
+        """
+        self._close_ended()
+        within = self._open[-1] if self._open else _Open(True, None, self._explicit)
+        walk = walks[within.explicit]
+        tag, length, begin = walk.element(at)
         if tag in (ITEM_END, SEQUENCE_END):
-            if not self._open or (self._open.pop() == ITEM) != (tag == ITEM_END):
+            if not self._open or within.end is not None or within.is_item != (tag == ITEM_END):
                 raise NotUnderstood("a delimiter that ends nothing")
-            return start
-        if length != UNDEFINED:
-            return start + length
-        if len(self._open) >= 2 * DEPTH_LIMIT:
+            self._open.pop()
+            return begin
+        end = None if length == UNDEFINED else start + begin + length
+        if tag == ITEM:
+            if within.fragments:
+                return begin + length
+            self._open.append(_Open(True, end, within.explicit))
+        elif walk.holds_items(at, begin, length):
+            explicit = within.explicit and not walk.is_unknown(at)
+            self._open.append(_Open(False, end, explicit, fragments=tag in PIXELS))
+        else:
+            return begin + length
+        if len(self._open) > 2 * DEPTH_LIMIT:
+            self.too_deep = True
             raise NotUnderstood(f"sequences are nested deeper than {DEPTH_LIMIT}")
-        self._open.append(ITEM if tag == ITEM else UNDEFINED)
-        return start
+        return begin

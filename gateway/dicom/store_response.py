@@ -21,7 +21,8 @@ DUPLICATE = 0x0111  # the UID is held with other content (PS3.7 Annex C); the or
 @dataclass(frozen=True)
 class InstanceResult:
     """What became of one instance; `failure` is None or a FailureReason, `warning` of the stored
-    None or a WarningReason. site_id: where it was to go, "" if it was to go nowhere."""
+    None or a WarningReason. site_id: where it was to go, "" if it was to go nowhere. program: its
+    file begins as a program does."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -30,6 +31,7 @@ class InstanceResult:
     failure: int | None = None
     warning: int | None = None
     site_id: str = ""
+    program: bool = False
 
 
 def status_of(results: Sequence[InstanceResult]) -> int:

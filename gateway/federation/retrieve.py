@@ -33,6 +33,8 @@ IsShort = Callable[[int], bool]
 """Whether so many parts are fewer than the site holds: the answer was cut, however it ended."""
 
 WORTH_POURING = 64 * 1024
+FIRST_BLOCK = 16 * 1024
+"""Held as long as the answer runs, and copied on its way: a caller who stands still costs that."""
 HEAD_BLOCK = 4 * 1024
 ABOUT_THE_FORM = frozenset({400, 406, 415, 500, 501})
 """Refusals that may mean: I have it, but not like this."""
@@ -129,7 +131,7 @@ def _second_look(
 def _first_block(site: Site, answer: SiteAnswer, what: str, silent: Mapping[str, str]) -> Opened:
     """Judge the status and wait for the first byte. A 404 is the only honest "not here"."""
     if answer.status in (200, 206):
-        first = answer.read()
+        first = answer.read(FIRST_BLOCK)
         if not first and answer.ends_by_closing:
             raise answer.refuse(SiteStreamCut(site.site_id, "no byte of a body"))
         answer.become_stream()

@@ -13,7 +13,7 @@ Listing = Mapping[str, frozenset[str]]
 """What a site holds of a study: series UID -> a name of each instance."""
 ListHeld = Callable[[Site, str, Deadline, bool], Listing]
 """Lists a study at a site by SOP instance UIDs (True), or by names that cost less: the same name
-is the same instance everywhere, but one instance may have two names (dicomweb.list_held)."""
+is the same instance everywhere, but one instance may have two names (holdings.list_held)."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from gateway.dicom.part10 import (
     LengthCheck,
     MoreBytesNeeded,
     NotUnderstood,
+    begins_as_program,
     identify,
     with_preamble,
 )
@@ -82,15 +83,17 @@ class _Entry:
 
     batch    number of the request in which it is sent
     content  set where it was compared instead of sent
-    whole    its elements ended where it did
+    lengths  has seen the bytes that went by
+    program  it begins as a program does
     """
 
     identity: Identity
     failure: int | None = None
+    program: bool = False
     site_id: str = ""
     batch: int = 0
     content: Fingerprint | None = None
-    whole: bool = True
+    lengths: LengthCheck | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -298,11 +301,12 @@ class _Request:
             failure,
             warning,
             entry.site_id,
+            entry.program,
         )
 
     def _reason(self, entry: _Entry, said: SiteSaid) -> int:
         """Why the site does not hold what was sent to it, as far as anybody can tell."""
-        if not entry.whole:
+        if entry.lengths is not None and not entry.lengths.adds_up:
             return CANNOT_UNDERSTAND  # Orthanc refuses a file that was cut without a word
         if entry.identity.sop_instance_uid in said.failed:
             return said.failed[entry.identity.sop_instance_uid]
@@ -329,11 +333,37 @@ def _grouped(parts: Iterable[Part | Refused]) -> Iterator[list[_Ready]]:
                 begun.append(block)
                 size += len(block)
                 whole = not block
-            group.append((_Entry(identity, failure), chain(begun, part.chunks)))
+            group.append(
+                _looked_through(_Entry(identity, failure, begins_as_program(prefix)), begun, part)
+            )
         if not whole or time.passed or len(group) >= GROUP_PARTS:
             yield group
             group, size, time = [], 0, Deadline(GROUP_S)
     yield group
+
+
+def _looked_through(entry: _Entry, begun: Sequence[bytes], part: Part) -> _Ready:
+    """The entry with its bytes, which end before a nesting that a site could die of (H75).
+
+    Most files have come whole by now, and are refused at once. A larger one ends there, and its
+    site refuses it as one that was cut.
+    """
+    if entry.failure is not None:
+        return entry, chain(begun, part.chunks)
+    lengths = entry.lengths = LengthCheck(entry.identity)
+    for block in begun:
+        lengths.feed(block)
+    if lengths.too_deep:
+        entry.failure = CANNOT_UNDERSTAND
+
+    def rest() -> Iterator[bytes]:
+        for block in part.chunks:
+            lengths.feed(block)
+            if lengths.too_deep:
+                return
+            yield block
+
+    return entry, chain(begun, rest())
 
 
 def _destination(ready: _Ready) -> tuple[str, int]:
@@ -348,14 +378,11 @@ def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[bytes]:
     """The body for a site: our boundary, plain part headers, bytes of each part untouched."""
     head = part_head(boundary, [("Content-Type", "application/dicom")])
     end = b""  # of the part before: it goes with what follows, not as a chunk of two bytes
-    for entry, blocks in ready:
-        lengths = LengthCheck(entry.identity)
+    for _, blocks in ready:
         begin = end + head
         for block in blocks:
-            lengths.feed(block)
             yield begin + block if begin else block
             begin = b""
-        entry.whole = lengths.adds_up
         end = b"\r\n"
     yield end + closing(boundary)
 

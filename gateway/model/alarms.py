@@ -14,6 +14,8 @@ REFUSED_CONTENT = "refused_other_content"
 REFUSED_PATIENT = "refused_other_patient"
 ANSWERS_OTHER = "site_answers_other"
 NAME_NOT_RESOLVED = "site_name_not_resolved"
+EXECUTABLE_PREAMBLE = "executable_preamble"
+DISK_FILLS = "disk_fills"
 ARRIVALS_WAIT = "arrivals_wait"
 STUDIES_WITHOUT_RULES = "studies_without_rules"
 STUDIES_NOT_JUDGED = "studies_not_judged"
@@ -27,7 +29,7 @@ DESTINATION_BLOCKED = "destination_blocked"
 DESTINATION_UNKNOWN = "destination_unknown"
 EMERGENCY_LATE = "emergency_late"
 
-CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER})
+CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, EXECUTABLE_PREAMBLE})
 """Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
 nobody can see from here, so that a person must say that it is settled. The next cause raises a new
 alarm. Subject: the study; of ANSWERS_OTHER the site."""
@@ -56,6 +58,14 @@ MEANING: Mapping[str, tuple[str, str]] = {
     NAME_NOT_RESOLVED: (
         "адрес площадки по её имени не найти; последний известный служит не дольше десяти минут",
         "a site's name cannot be looked up; its last address serves for ten minutes at most",
+    ),
+    EXECUTABLE_PREAMBLE: (
+        "сохранены файлы, которые начинаются как программа (MZ, ELF); отдаются только как снимки",
+        "files that begin as a program does (MZ, ELF) were stored; they are given as images only",
+    ),
+    DISK_FILLS: (
+        "диск шлюза (STATE_DIR) заполняется; полный, он не даст принимать снимки",
+        "the gateway's disk (STATE_DIR) fills up; once it is full no images can be taken",
     ),
     ARRIVALS_WAIT: (
         "новые исследования больницы больше минуты ждут решения",

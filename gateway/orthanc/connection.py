@@ -1,5 +1,6 @@
 """A socket to one site: how it is opened, and how long it is waited for."""
 
+import errno
 import io
 import ipaddress
 import select
@@ -10,13 +11,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
-from gateway.errors import SiteTimeout, SiteUnreachable, SiteUntrusted
+from gateway.errors import SiteBusy, SiteTimeout, SiteUnreachable, SiteUntrusted
 from gateway.model.sites import Site
 from gateway.orthanc.addresses import Address, Addresses
 
 HEAD_BUFFER = 16 * 1024
 SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+UNHEARD_MS = 30_000
+"""What was sent and is not acknowledged by then ends the connection (trust.md F10)."""
+OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class TimedReader(io.RawIOBase):
@@ -115,7 +119,7 @@ def connect(
     addresses: Addresses,
     context: Callable[[Site], ssl.SSLContext],
 ) -> Connection:
-    """A new connection; raises SiteTimeout, SiteUnreachable, SiteUntrusted.
+    """A new connection; raises SiteTimeout, SiteUnreachable, SiteUntrusted, SiteBusy.
 
     context  what a site with https is judged by
     """
@@ -132,7 +136,7 @@ def connect(
         sock.settimeout(max(within.remaining_s(), 0.001))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
         for option, value in KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
         if site.guarded:
@@ -146,6 +150,8 @@ def connect(
     except ssl.SSLError as error:
         raise SiteUntrusted(site.site_id, error.reason or "TLS") from error
     except OSError as error:
+        if error.errno in OUT_OF_FILES:
+            raise SiteBusy(site.site_id, "no descriptor is left for it") from error
         raise SiteUnreachable(site.site_id, type(error).__name__) from error
     return Connection(sock, site.url)
 

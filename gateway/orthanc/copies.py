@@ -18,7 +18,7 @@ AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 def has_content(
     wire: Wire, site: Site, path: str, content: Fingerprint, deadline: Deadline
 ) -> bool:
-    """Whether the copy at `path` (dicomweb.list_copies) holds this content.
+    """Whether the copy at `path` (holdings.list_copies) holds this content.
 
     Orthanc knows the MD5 of each file; only where that differs, or is not kept, the copy itself is
     read, because the same data set may stand behind another file meta information.
@@ -44,7 +44,7 @@ def _read(wire: Wire, site: Site, path: str, deadline: Deadline) -> Fingerprint:
 
 @contextmanager
 def open_copy(wire: Wire, site: Site, path: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
-    """The file behind `path` (dicomweb.list_copies), block by block, as the site stores it.
+    """The file behind `path` (holdings.list_copies), block by block, as the site stores it.
 
     deadline  until it begins; then it may take as long as it does not stop
     raises    SiteError; SiteRefused with 404 if it has gone

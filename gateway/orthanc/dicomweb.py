@@ -6,25 +6,23 @@ arguments), then QIDO by UID describes only the rows that the page needs. /tools
 address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
 """
 
-import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from gateway.clock import Deadline, monotonic_s
+from gateway.clock import Deadline
 from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.names import repair
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
-from gateway.model.answers import Holder, SitePage, SiteSaid
-from gateway.model.persons import Identity, identity_of, with_issuer
+from gateway.model.answers import SitePage, SiteSaid
+from gateway.model.persons import with_issuer
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
@@ -33,7 +31,6 @@ METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
 PAGE = 500
-FIND_PAGE = 2000  # some 6 MB of memory
 FEW = 50
 FULL = 507
 STORES_BYTES_S = 5 * 2**20
@@ -89,187 +86,9 @@ def search(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage
     return _search_paged(wire, site, query, deadline)
 
 
-def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
-    """How much of a study the site holds; None if it answered that it has none of it."""
-    start = monotonic_s()
-    target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}"
-    rows = [
-        row
-        for row in _rows(wire, site, target, deadline)
-        if text(row, "StudyInstanceUID") == study_uid
-    ]
-    if not rows:
-        return None
-    count = integer(rows[0], "NumberOfStudyRelatedInstances") or 0
-    # The row does not tell whose the PatientID is where that is not asked, at the cost of a file.
-    patient = replace(identity_of(rows[0]), issuer="")
-    return Holder(site.site_id, count, monotonic_s() - start, patient)
-
-
-def count_instances(
-    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
-) -> int:
-    """Instances of a study or series at the site, asked anew; 0 if there are none, or it does not
-    count them. raises SiteError
-    """
-    if series_uid is None:
-        holder = find_study(wire, site, study_uid, deadline)
-        return holder.instances if holder is not None else 0
-    path = f"{site.dicomweb_root}/studies/{study_uid}/series"
-    target = f"{path}?SeriesInstanceUID={series_uid}&includefield=00201209"
-    rows = _rows(wire, site, target, deadline)
-    named = [row for row in rows if text(row, "SeriesInstanceUID") == series_uid]
-    return (integer(named[0], "NumberOfSeriesRelatedInstances") or 0) if named else 0
-
-
 def ping(wire: Wire, site: Site, deadline: Deadline) -> None:
     """The cheapest question that a site answers through its DICOMweb door; raises SiteError."""
-    _rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
-
-
-def list_copies(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline
-) -> dict[str, tuple[str, ...]]:
-    """SOP instance UID -> paths of the copies that the site holds of it, asked anew.
-
-    The paths are for copies.py. Orthanc holds a UID twice if it came under two PatientIDs.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    if site.kind != "orthanc":
-        query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
-        page = _search_paged(wire, site, query, deadline)
-        if page.truncated:
-            raise SiteSpeaksGarbage(site.site_id, f"more than {ROWS_LIMIT} instances of a study")
-        for row in page.rows:
-            uid, series = text(row, "SOPInstanceUID"), text(row, "SeriesInstanceUID")
-            if is_lenient_uid(series):
-                found[uid] = (f"/studies/{study_uid}/series/{series}/instances/{uid}",)
-        return found
-    for entry in find_instances(wire, site, study_uid, deadline):
-        uid, orthanc_id = main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ID"))
-        path = f"/instances/{orthanc_id}"
-        if PLAIN.fullmatch(orthanc_id) and path not in found.get(uid, ()):
-            found[uid] = (*found.get(uid, ()), path)
-    return found
-
-
-def list_held(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline, by_uid: bool
-) -> dict[str, frozenset[str]]:
-    """Series UID -> its instances at the site, by SOP instance UID; {} if it has none of the study.
-
-    by_uid  False: an Orthanc may name them by its own ids, which come with the series alone; they
-            are digests of PatientID and UIDs, so the same id is the same instance everywhere
-    """
-    found: dict[str, set[str]] = {}
-    if site.kind != "orthanc":
-        query = Query(level=Level.INSTANCE, study_uid=study_uid, limit=ROWS_LIMIT)
-        page = _search_paged(wire, site, query, deadline)
-        if page.truncated:
-            raise SiteSpeaksGarbage(site.site_id, f"more than {ROWS_LIMIT} instances of a study")
-        for row in page.rows:
-            found.setdefault(text(row, "SeriesInstanceUID"), set()).add(text(row, KEY[query.level]))
-        return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
-    keys = {"StudyInstanceUID": study_uid}
-    series = _find(wire, site, Level.SERIES, keys, deadline)
-    uids = _series_uids(series)
-    if not by_uid:
-        for one in series:
-            names = one.get("Instances")
-            if isinstance(names, list):
-                found.setdefault(uids[str(one.get("ID"))], set()).update(map(str, names))
-        return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
-    for entry in find_instances(wire, site, study_uid, deadline):
-        name = main_tags(entry).get("SOPInstanceUID", "")
-        if is_lenient_uid(name):
-            found.setdefault(uids.get(str(entry.get("ParentSeries")), ""), set()).add(name)
-    return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
-
-
-def find_instances(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline, *content: str
-) -> Iterator[dict[str, Any]]:
-    """Orthanc's entries of all instances of a study, page by page.
-
-    content  what each entry shall have; an Orthanc before 1.12.5 does not know this word, and
-             gives what it always gives
-    """
-    wanted = {"ResponseContent": content} if content else {}
-    for since in itertools.count(0, FIND_PAGE):
-        part = {"Since": since, "Limit": FIND_PAGE, **wanted}
-        keys = {"StudyInstanceUID": study_uid}
-        entries = _find(wire, site, Level.INSTANCE, keys, deadline, part)
-        yield from entries
-        if len(entries) < FIND_PAGE:
-            return
-
-
-def find_series_uids(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> dict[str, str]:
-    """Orthanc's id of each series of a study -> its SeriesInstanceUID."""
-    keys = {"StudyInstanceUID": study_uid}
-    return _series_uids(_find(wire, site, Level.SERIES, keys, deadline))
-
-
-def _series_uids(series: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    return {str(one.get("ID")): main_tags(one).get("SeriesInstanceUID", "") for one in series}
-
-
-def find_patients(
-    wire: Wire, site: Site, study_uid: str, deadline: Deadline
-) -> frozenset[Identity] | None:
-    """Of whom the site holds a study, as its records say; None if it holds none of it."""
-    if site.kind == "orthanc":
-        found = _find(wire, site, Level.STUDY, {"StudyInstanceUID": study_uid}, deadline)
-        rows = [_row(main_tags(entry, "PatientMainDicomTags")) for entry in found]
-    else:
-        target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}&includefield=00100020"
-        rows = _rows(wire, site, target, deadline)
-        rows = [row for row in rows if text(row, "StudyInstanceUID") == study_uid]
-    issuer = site.patient_id_issuer
-    return frozenset(identity_of(with_issuer(repair(row), issuer)) for row in rows) or None
-
-
-def find_studies_of(
-    wire: Wire, site: Site, sop_uids: Collection[str], deadline: Deadline
-) -> set[tuple[str, str]]:
-    """(study UID, SOP instance UID) of whatever the site holds under these, in whichever study.
-
-    raises  SiteError
-    """
-    if site.kind != "orthanc":
-        asked = f"SOPInstanceUID={','.join(sorted(sop_uids))}&limit={ROWS_LIMIT}"
-        rows = _rows(wire, site, f"{site.dicomweb_root}/instances?{asked}", deadline)
-        named = {(text(row, "StudyInstanceUID"), text(row, "SOPInstanceUID")) for row in rows}
-        return {(study, uid) for study, uid in named if study and uid in sop_uids}
-    keys = {"SOPInstanceUID": "\\".join(sorted(sop_uids))}
-    studies: dict[str, str] = {}
-    found = set()
-    for entry in _find(wire, site, Level.INSTANCE, keys, deadline):
-        uid, parent = main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ParentSeries"))
-        if uid in sop_uids and PLAIN.fullmatch(parent):
-            if parent not in studies:
-                studies[parent] = _study_of_series(wire, site, parent, deadline)
-            found.add((studies[parent], uid))
-    return found
-
-
-def _study_of_series(wire: Wire, site: Site, orthanc_id: str, deadline: Deadline) -> str:
-    with wire.open(site, "GET", f"/series/{orthanc_id}/study", deadline=deadline) as answer:
-        if answer.status != 200:
-            raise SiteRefused(site.site_id, answer.status, "the study of a series")
-        study = _object(answer.read_all(SEARCH_LIMIT_BYTES))
-    return main_tags(study).get("StudyInstanceUID", "")
-
-
-def find_series(
-    wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
-) -> list[str]:
-    """Orthanc's id of one instance of each series of a study, or of the one series."""
-    keys = {"StudyInstanceUID": study_uid}
-    if series_uid is not None:
-        keys["SeriesInstanceUID"] = series_uid
-    found = _find(wire, site, Level.SERIES, keys, deadline)
-    return [str(entry["Instances"][0]) for entry in found if entry.get("Instances")]
+    ask_rows(wire, site, f"{site.dicomweb_root}/studies?limit=1", deadline)
 
 
 def open_object(
@@ -344,7 +163,7 @@ def send_store(
         carries_pixels=True,
     ) as answer:
         full = answer.status == FULL
-        module = {} if full else _object(answer.read_all(SEARCH_LIMIT_BYTES))
+        module = {} if full else read_object(answer.read_all(SEARCH_LIMIT_BYTES))
         full |= answer.status >= 500 and module.get("OrthancStatus") in CANNOT_WRITE
         if answer.status >= 500 and not full:
             raise SiteRefused(site.site_id, answer.status)
@@ -355,7 +174,7 @@ def send_store(
     return SiteSaid(failed, warned, answer.status)
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def read_object(raw: bytes) -> dict[str, Any]:
     """A JSON object; an empty one for whatever else a site says."""
     try:
         found = orjson.loads(raw)
@@ -403,7 +222,7 @@ def _few_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> list[
         return None
     asked = {**keys, "includefield": _fields(query), "limit": str(FEW + 1)}
     question = "&".join(f"{name}={value}" for name, value in asked.items())
-    found = _rows(wire, site, f"{site.dicomweb_root}{_path(query)}?{question}", deadline)
+    found = ask_rows(wire, site, f"{site.dicomweb_root}{_path(query)}?{question}", deadline)
     if len(found) > FEW:
         return None
     rows = {text(row, KEY[query.level]): row for row in found if matches(query, row)}
@@ -448,7 +267,7 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
     Only what order and conditions need: of some thousand rows most are never shown.
     """
     needed = ORDER | {condition.keyword for condition in query.conditions}
-    found = _find(wire, site, query.level, to_find(query), deadline)
+    found = find_entries(wire, site, query.level, to_find(query), deadline)
     parents = _parents(wire, site, query, deadline) if found and query.level in PARENT else {}
     for entry in found:
         tags = main_tags(entry) | main_tags(entry, "PatientMainDicomTags")
@@ -456,7 +275,7 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
             tags = (
                 parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
             )
-        row = _row({name: value for name, value in tags.items() if name in needed})
+        row = row_of({name: value for name, value in tags.items() if name in needed})
         if is_lenient_uid(text(row, KEY[query.level])):
             yield row
 
@@ -468,13 +287,13 @@ def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[s
         scope["StudyInstanceUID"] = query.study_uid
     studies = {
         str(entry.get("ID")): main_tags(entry) | main_tags(entry, "PatientMainDicomTags")
-        for entry in _find(wire, site, Level.STUDY, scope, deadline)
+        for entry in find_entries(wire, site, Level.STUDY, scope, deadline)
     }
     if query.level is Level.SERIES:
         return studies
     return {
         str(entry.get("ID")): studies.get(str(entry.get("ParentStudy")), {}) | main_tags(entry)
-        for entry in _find(wire, site, Level.SERIES, scope, deadline)
+        for entry in find_entries(wire, site, Level.SERIES, scope, deadline)
     }
 
 
@@ -486,13 +305,13 @@ def main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[str
     return {keyword: value for keyword, value in tags.items() if isinstance(value, str)}
 
 
-def _row(tags: Mapping[str, str]) -> Dataset:
+def row_of(tags: Mapping[str, str]) -> Dataset:
     """DICOM JSON of tags by keyword; what is empty, or no attribute, is left out."""
     named = [(tag_of(keyword), keyword, value) for keyword, value in tags.items()]
     return {tag: make(keyword, value) for tag, keyword, value in named if tag and value}
 
 
-def _find(
+def find_entries(
     wire: Wire,
     site: Site,
     level: Level,
@@ -500,6 +319,10 @@ def _find(
     deadline: Deadline,
     page: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
+    """Orthanc's own entries of what matches, from its index (POST /tools/find); raises SiteError.
+
+    page  which of them, and what each is to have
+    """
     question = {"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True, **(page or {})}
     body = orjson.dumps(question)
     with wire.open(
@@ -535,7 +358,7 @@ def _describe(
     for start in range(0, len(uids), UIDS_PER_REQUEST):
         some = uids[start : start + UIDS_PER_REQUEST]
         target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={_fields(query)}"
-        for row in _rows(wire, site, target, deadline):
+        for row in ask_rows(wire, site, target, deadline):
             uid = text(row, KEY[query.level])
             if uid in some and uid not in seen:  # a site may answer what was not asked (H84)
                 seen.add(uid)
@@ -559,7 +382,7 @@ def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> S
     truncated = False
     while True:
         params = [*keys, ("limit", str(PAGE)), ("offset", str(len(rows)))]
-        page = _rows(wire, site, f"{path}?{urlencode(params, quote_via=quote)}", deadline)
+        page = ask_rows(wire, site, f"{path}?{urlencode(params, quote_via=quote)}", deadline)
         named = {text(row, KEY[query.level]): row for row in page}
         fresh = {uid: row for uid, row in named.items() if is_lenient_uid(uid) and uid not in rows}
         rows |= fresh
@@ -585,7 +408,7 @@ def _path(query: Query) -> str:
     return path + (f"/series/{query.series_uid}" if query.series_uid else "") + "/instances"
 
 
-def _rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Dataset]:
+def ask_rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Dataset]:
     """One QIDO exchange; 204 is an empty list (PS3.18 before CP-2473).
 
     404 is one too, but only below a study and never from Orthanc: elsewhere it means that this is

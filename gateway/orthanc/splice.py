@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 PIPE_BYTES = 256 * 1024
 KEPT_PIPES = 32
-PIECE = 64 * 1024
+PIECE = 16 * 1024  # held while a sink is full; once it has gone the sink has room for many
 FAIR_BYTES = 4 * 2**20  # two fast ends never wait, and gevent changes only where something waits
 
 _idle: deque[tuple[int, int]] = deque()

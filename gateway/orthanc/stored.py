@@ -6,7 +6,7 @@ from threading import Lock
 from gateway.clock import Deadline, monotonic_s
 from gateway.errors import SiteRefused
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import find_series
+from gateway.orthanc.holdings import find_series
 from gateway.orthanc.wire import Wire
 
 KEEP_S = 600.0

@@ -326,10 +326,11 @@ class Wire:
             )
         except SiteError as error:
             _give_back(slots)
-            if timed:  # a refusal is quick, but brings nothing
-                post.nearness.began(deadline.total_s)
-            at_once = isinstance(error, SiteUntrusted)
-            post.standing.failed(monotonic_s(), error.code, at_once=at_once)
+            if not isinstance(error, SiteBusy):  # that is our trouble, not the site's
+                if timed:  # a refusal is quick, but brings nothing
+                    post.nearness.began(deadline.total_s)
+                at_once = isinstance(error, SiteUntrusted)
+                post.standing.failed(monotonic_s(), error.code, at_once=at_once)
             raise
         except BaseException:
             _give_back(slots)

@@ -1,6 +1,7 @@
 """Answers with images that the gateway decodes itself (dicom/transcode.py says when and why)."""
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing as closing_at_end
 from itertools import chain
 
 from flask import Response
@@ -79,8 +80,12 @@ def _answer(items: Items, opened: Opened, choice: Choice, tag: str | None, what:
 def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[int]) -> Items:
     pixels = opener.gateway.pixels
     try:
-        with pixels.holding() as held:
-            stored = StoredInstance(opener, target, opened, held)
+        with (
+            pixels.holding() as held,
+            closing_at_end(StoredInstance(opener, target, opened, held)) as stored,
+        ):
+            if max(numbers) > stored.about.frames:  # later it could only cut the answer off
+                raise NotFound("frame")
             for number in numbers:
                 before = held.size
                 yield [pixels.run("frame", {"number": number}, *stored.frame(number))]

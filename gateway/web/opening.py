@@ -48,7 +48,7 @@ from gateway.log import log
 from gateway.model.alarms import ANSWERS_OTHER
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc import dicomweb
+from gateway.orthanc import dicomweb, holdings
 from gateway.orthanc.wire import SiteAnswer
 from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
@@ -269,7 +269,7 @@ class Opener:
         """The same, asked of the site now; None if it does not say."""
         deadline = Deadline(site.timeouts.search_s)
         try:
-            return dicomweb.count_instances(
+            return holdings.count_instances(
                 self.gateway.wire, site, target.study, target.series, deadline
             )
         except SiteError:

@@ -9,6 +9,7 @@ says so by the address of a hospital (trust.md F20, H83).
 
 import io
 import os
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,10 +33,10 @@ from gateway.federation.locate import order
 from gateway.index.holders import load_holders, load_series_holders
 from gateway.log import log
 from gateway.model import persons
-from gateway.model.alarms import REFUSED_CONTENT, REFUSED_PATIENT
+from gateway.model.alarms import EXECUTABLE_PREAMBLE, REFUSED_CONTENT, REFUSED_PATIENT
 from gateway.model.answers import Copy, Holder, Place, SiteSaid
 from gateway.model.sites import Site
-from gateway.orthanc import dicomweb
+from gateway.orthanc import dicomweb, holdings
 from gateway.orthanc.copies import has_content
 from gateway.records.alarms import write_alarm
 from gateway.records.engine import Records
@@ -44,6 +45,9 @@ from gateway.web.scope import Scope
 LONGEST_S = 6 * 3600.0
 READ_S = 600.0
 ALARM_OF = {DUPLICATE: REFUSED_CONTENT, OTHER_PATIENT: REFUSED_PATIENT}
+REFUSALS = frozenset(ALARM_OF.values())
+LEAST_FREE = 64 * 2**20
+"""Left to the database, which stands on the same disk."""
 NAMED = 5
 """Instances that an alarm names."""
 
@@ -95,11 +99,11 @@ class RegionStorage:
         site_id = self._site_id or (own_holders[0] if own_holders else self._home)
         site = self._site(site_id)
         deadline = Deadline(site.timeouts.store_s)
-        patients = dicomweb.find_patients(self._wire, site, study_uid, deadline)
+        patients = holdings.find_patients(self._wire, site, study_uid, deadline)
         others = [holder for holder in holders if holder != site_id]
         here: Mapping[str, Sequence[str]] = {}
         if patients is not None:
-            here = dicomweb.list_copies(self._wire, site, study_uid, deadline)
+            here = holdings.list_copies(self._wire, site, study_uid, deadline)
         return Place(
             site_id,
             tuple(patients or ()),
@@ -124,7 +128,7 @@ class RegionStorage:
             site = self._site(name)
             deadline = Deadline(site.timeouts.search_s)
             try:
-                held |= dicomweb.find_studies_of(self._wire, site, uids, deadline)
+                held |= holdings.find_studies_of(self._wire, site, uids, deadline)
             except SiteError as error:
                 if name == site_id:
                     raise
@@ -142,15 +146,18 @@ class RegionStorage:
     def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:
         self._gateway.locator.forget(study_uid)
         site = self._site(site_id)
-        return dicomweb.list_copies(self._wire, site, study_uid, Deadline(site.timeouts.store_s))
+        return holdings.list_copies(self._wire, site, study_uid, Deadline(site.timeouts.store_s))
 
     def has_content(self, copy: Copy, content: Fingerprint) -> bool:
         site = self._site(copy.site_id)
         return has_content(self._wire, site, copy.path, content, Deadline(READ_S))
 
     def spool(self) -> BinaryIO:
+        folder = self._gateway.settings.state_dir
         try:
-            descriptor, name = tempfile.mkstemp(dir=self._gateway.settings.state_dir)
+            if shutil.disk_usage(folder).free < LEAST_FREE:
+                raise NoRoom("less is free than the database needs")
+            descriptor, name = tempfile.mkstemp(dir=folder)
             os.unlink(name)
         except OSError as error:
             raise NoRoom(type(error).__name__) from error
@@ -214,7 +221,7 @@ class RegionStorage:
             site = self._site(site_id)
             deadline = Deadline(site.timeouts.search_s)
             try:
-                yield from dicomweb.find_patients(self._wire, site, study_uid, deadline) or ()
+                yield from holdings.find_patients(self._wire, site, study_uid, deadline) or ()
             except SiteError as error:
                 log.warning("a holder is silent, its patient is not compared", why=str(error))
 
@@ -225,7 +232,7 @@ class RegionStorage:
             site = self._site(site_id)
             deadline = Deadline(site.timeouts.search_s)
             try:
-                copies = dicomweb.list_copies(self._wire, site, study_uid, deadline)
+                copies = holdings.list_copies(self._wire, site, study_uid, deadline)
             except SiteError as error:
                 log.warning("a holder is silent, its copies are not compared", why=str(error))
                 continue
@@ -236,23 +243,25 @@ class RegionStorage:
 
 def raise_alarms(records: Records, results: Iterable[InstanceResult]) -> None:
     """One alarm for each study of which something was refused for what the region holds (trust.md
-    H82, F20). A study that goes nowhere has the keeper's alarm. The answer never waits for a
-    database that is away: the log has it.
+    H82, F20), or was stored that begins as a program does (H73). A study that goes nowhere has the
+    keeper's alarm. The answer never waits for a database that is away: the log has it.
     """
-    refused: dict[tuple[str, str], list[InstanceResult]] = defaultdict(list)
+    told: dict[tuple[str, str], list[InstanceResult]] = defaultdict(list)
     for result in results:
         if result.failure in ALARM_OF and result.site_id:
-            refused[ALARM_OF[result.failure], result.study_uid].append(result)
-    if not refused:
+            told[ALARM_OF[result.failure], result.study_uid].append(result)
+        elif result.failure is None and result.program:
+            told[EXECUTABLE_PREAMBLE, result.study_uid].append(result)
+    if not told:
         return
     try:
         with records.write() as connection:
-            for (kind, study_uid), of_study in sorted(refused.items()):
+            for (kind, study_uid), of_study in sorted(told.items()):
                 facts = {
                     "sites": sorted({result.site_id for result in of_study}),
-                    "refused": len(of_study),
+                    "refused" if kind in REFUSALS else "stored": len(of_study),
                     "instances": sorted({r.sop_instance_uid for r in of_study})[:NAMED],
                 }
                 write_alarm(connection, kind, study_uid, facts, utc_now())
     except (RecordsUnavailable, RecordsRefused) as error:
-        log.error("alarms of a store are not kept", why=str(error), studies=len(refused))
+        log.error("alarms of a store are not kept", why=str(error), studies=len(told))

@@ -33,6 +33,7 @@ from gateway.region_file import RegionFile
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
 from gateway.worker.audits import Audits
+from gateway.worker.disk import watch_disk
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
@@ -46,6 +47,7 @@ THREADS = 32
 QUEUE = "routine"
 EVENTS_KEPT = timedelta(days=30)
 TIDY_S = 3600.0
+DISK_S = 60.0
 DAY_S = 86_400.0
 BREATH_S = 0.02  # a lock has no queue: those who write the index must get a turn
 
@@ -90,6 +92,8 @@ class Keeper:
         self._fence = Fence(LEASE, 0)
         self._renew: Deadline | None = None
         self._tidy: Deadline | None = None
+        self._state_dir = settings.state_dir
+        self._disk: Deadline | None = None
         self._wire = Wire()
         self._pace = Pace(
             settings.follow_every_s, settings.check_every_s, DAY_S, settings.fill_rate
@@ -121,6 +125,9 @@ class Keeper:
         if self._tidy is None or self._tidy.passed:
             self._tidy = Deadline(TIDY_S)
             forget_events(self._records, utc_now() - EVENTS_KEPT)
+        if self._disk is None or self._disk.passed:
+            self._disk = Deadline(DISK_S)
+            watch_disk(self._records, self._state_dir, utc_now())
 
     def close(self) -> None:
         """Give the lease back; probes and steps under way end by their own deadlines."""

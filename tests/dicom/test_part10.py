@@ -170,6 +170,57 @@ def test_undefined_lengths_add_up_when_they_are_closed(syntax: str, step: int) -
     assert adds_up(undefined_lengths(syntax), step)
 
 
+def nested(depth: int, defined: bool, explicit: bool, group: int = 0x0040) -> bytes:
+    """Sequences within sequences, as bytes: pydicom would take gigabytes for them."""
+    inner = b""
+    for _ in range(depth):
+        size = len(inner) if defined else 0xFFFFFFFF
+        end = b"" if defined else struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+        item = struct.pack("<HHI", 0xFFFE, 0xE000, size) + inner + end
+        size = len(item) if defined else 0xFFFFFFFF
+        end = b"" if defined else struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        vr = b"SQ\0\0" if explicit else b""
+        inner = struct.pack("<HH", group, 0x1115) + vr + struct.pack("<I", size) + item + end
+    return inner
+
+
+@pytest.mark.parametrize("step", [1, 64, 100_000])
+@pytest.mark.parametrize("defined", [True, False], ids=["with lengths", "with delimiters"])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize(
+    ("where", "group"), [(0x0010, 0x0008), (0x7FE0, 0x0040)], ids=["before the UIDs", "behind them"]
+)
+def test_a_nesting_that_is_too_deep_is_seen_before_its_end(
+    syntax: str, defined: bool, step: int, where: int, group: int
+) -> None:
+    """H75"""
+    file = file_of(syntax, BitsAllocated=8, PixelData=bytes(4000))
+    at = file.index(struct.pack("<HH", where, 0x0010))
+    for depth in (32, 33, 500):
+        explicit = syntax == ExplicitVRLittleEndian
+        data = file[:at] + nested(depth, defined, explicit, group) + file[at:]
+        try:
+            check = LengthCheck(identify(data, whole=True))
+        except NotUnderstood:
+            assert depth > 32
+            continue
+        for begin in range(0, len(data), step):
+            check.feed(data[begin : begin + step])
+        assert (check.too_deep, check.adds_up) == (depth > 32, depth <= 32)
+
+
+def test_fragments_of_pixels_are_no_elements() -> None:
+    noise = struct.pack("<HHI", 0xFFFE, 0xE000, 4) * 100
+    fragment = struct.pack("<HHI", 0xFFFE, 0xE000, len(noise)) + noise
+    file = file_of(BitsAllocated=8, PixelData=bytes(4000))
+    at = file.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    head = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    assert adds_up(
+        file[:at] + head + fragment[:8].replace(fragment[4:8], bytes(4)) + fragment + end, 64
+    )
+
+
 @pytest.mark.parametrize("missing", [1, 3999, 4003])
 def test_a_file_that_was_cut_does_not_add_up(missing: int) -> None:
     """H76, E27"""

@@ -48,6 +48,12 @@ def uid_of(*words: str) -> str:
     return str(generate_uid(entropy_srcs=["faults", *words]))
 
 
+def file_head(study_uid: str) -> bytes:
+    """The beginning of a file of that study; its last four bytes are the length of the pixels."""
+    series_uid = f"{study_uid}.1"
+    return _file("head", study_uid, series_uid, f"{series_uid}.1", 1, (0, 1), b"")
+
+
 def _file(
     name: str,
     study_uid: str,

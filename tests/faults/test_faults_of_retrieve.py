@@ -4,6 +4,7 @@ Orthanc sends a study without a length, so that a cut looks like an end: only th
 tells. A broken download must look broken to every client, also to one of HTTP/1.0.
 """
 
+import gzip
 import json
 import re
 import time
@@ -241,6 +242,18 @@ def test_another_patients_images_are_never_given_for_those_that_were_asked_for(
     )
     assert [uid for uid in BESIDE.sop_uids if uid.encode() in answer.body] == []
     assert ("site_answers_other", "zlat", {"asked": ALONE.uid}) in shared.alarms()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
+def test_a_packed_answer_is_never_unpacked(shared, region, coding):
+    """H21: it was not asked for; 100 KB may be 100 MB."""
+    before = shared.rss_mb
+    bomb = http("200 OK", gzip.compress(bytes(100_000_000)), f"Content-Encoding: {coding}")
+    region["zlat"].proxy.fault = only("/dicom-web/studies/", says(bomb))
+    for below in ("", "/metadata?packed=1", ALONE.below + "/frames/1", ALONE.below + "/rendered"):
+        answer = shared.get(ALONE.path + below)
+        assert (answer.status_code, answer.json()["sites"]["zlat"]) == (503, "garbage")
+    assert shared.rss_mb < before + 32
 
 
 def test_metadata_and_pictures_of_another_patient_are_not_given(shared, region):

@@ -4,6 +4,7 @@ The rules: the other sites' answers come within the deadline, the silent one is 
 that every site was asked and answered, and 503 that none did.
 """
 
+import gzip
 import time
 
 import pytest
@@ -27,6 +28,8 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.real
 
 JSON = "Content-Type: application/dicom+json"
+BOMB = gzip.compress(b"[" + b" " * 100_000_000 + b"]")
+"""100 KB that are 100 MB (H21)."""
 SLACK_S = 0.7
 """What a busy machine may add to the deadline."""
 
@@ -43,6 +46,7 @@ FAULTS = {
     "answers broken JSON": (says(http("200 OK", b'[{"0020000D":', JSON)), "garbage"),
     "answers JSON of another kind": (says(http("200 OK", b'{"a": 1}', JSON)), "garbage"),
     "answers nonsense rows": (says(http("200 OK", b'[{"ID": 5, "0020000D": []}]', JSON)), None),
+    "packs a bomb": (says(http("200 OK", BOMB, JSON, "Content-Encoding: gzip")), "garbage"),
     "speaks no HTTP": (says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "garbage"),
     "redirects": (says(http("302 Found", b"", "Location: http://127.0.0.1:1/")), "refused"),
     "has a huge head": (with_headers("X-Big: " + "a" * 70_000), "garbage"),

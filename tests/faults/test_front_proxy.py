@@ -5,6 +5,7 @@ Who fetched is seen at the site: the gateway names the coding that it wants, ngi
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import requests
 
 from gateway.demo.servers import free_port
 from tests.chaosproxy import HTML, Fault, Talk, cut, http, only, passes, resets, says, with_headers
-from tests.faults.callers import raw_get
+from tests.faults.callers import raw_get, read_to_the_end
 from tests.faults.conftest import ALONE, COPIED, GatewayProcess, Region, end, write_region
 from tests.nginx import Nginx
 from tests.waiting import wait_until
@@ -202,6 +203,40 @@ def test_a_path_that_is_not_what_it_seems_is_judged_as_it_was_sent(front):
     with front.watching() as heads:
         answer = raw_get(front.nginx.port, winding, "Accept: " + PARTS[FRAME])
     assert (answer.status, heads) == (400, [])
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: gateway\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+TWO_WAYS = {
+    "length and chunks": b"Content-Length: 6\r\n" + CHUNKED,
+    "chunks and length": CHUNKED + b"Content-Length: 6\r\n",
+    "two lengths": b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(SMUGGLED),
+    "the same length twice": b"Content-Length: 0\r\nContent-Length: 0\r\n",
+    "a list of lengths": b"Content-Length: 0, 0\r\n",
+    "a length with a sign": b"Content-Length: +5\r\n",
+    "a coding of two": b"Transfer-Encoding: chunked, identity\r\n",
+    "a coding of none": b"Transfer-Encoding: xchunked\r\n",
+    "a coding behind a tab": b"Transfer-Encoding:\x0bchunked\r\n",
+    "a coding with a blank before its colon": b"Transfer-Encoding : chunked\r\n",
+    "a coding in a folded line": b"X: 1\r\n Transfer-Encoding: chunked\r\n",
+    "a coding behind a bare CR": b"X: 1\rTransfer-Encoding: chunked\r\n",
+    "NUL": b"X: \x00\r\n",
+}
+
+
+@pytest.mark.parametrize("door", ["nginx", "gateway"])
+@pytest.mark.parametrize("framing", TWO_WAYS.values(), ids=list(TWO_WAYS))
+def test_a_body_that_can_be_framed_in_two_ways_is_refused(front, framing, door):
+    """H7: what stands behind it is the request of nobody, and no other caller hears its answer."""
+    port = front.nginx.port if door == "nginx" else front.gateway.port
+    head = b"POST /dicom-web/studies HTTP/1.1\r\nHost: gateway\r\n" + framing + b"\r\n"
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
+        sock.sendall(head + b"0\r\n\r\n" + SMUGGLED)
+        answer = read_to_the_end(sock)
+    assert answer.status in (400, 501)
+    assert answer.body.count(b"HTTP/1.1 ") == 0
+    healthy = [front.get("/healthz", "*/*") for _ in range(3)]
+    assert [(one.status_code, one.url[-8:]) for one in healthy] == [(200, "/healthz")] * 3
 
 
 @pytest.mark.parametrize(

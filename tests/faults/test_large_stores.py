@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from gateway.dicom.multipart import closing, part_head
-from tests.faults.callers import raw_send
-from tests.faults.conftest import GatewayProcess, Region
+from tests.faults.callers import raw_send, read_to_the_end
+from tests.faults.conftest import GatewayProcess, Region, StartGateway
 from tests.faults.images import Study, make_study
 from tests.faults.test_faults_of_store import BOUNDARY, CONTENT_TYPE, request_head, store, uids_in
 from tests.waiting import wait_until
@@ -137,6 +137,24 @@ def answers_again(gateway: GatewayProcess, killed: int) -> bool:
 
 def instances_in_rows(gateway: GatewayProcess, study: Study) -> int:
     return len(gateway.get(f"{study.path}/instances").json())
+
+
+def test_a_body_without_an_end_is_cut_at_the_limit(start_gateway: StartGateway) -> None:
+    """H11"""
+    gateway = start_gateway(GATEWAY_MAX_STORE_BYTES="1000000")
+    with socket.create_connection(("127.0.0.1", gateway.port), 60) as sock:
+        sock.sendall(request_head("Transfer-Encoding: chunked") + chunk(HEAD))
+        try:
+            for _ in range(200):
+                sock.sendall(chunk(b"x" * 100_000))
+        except OSError:
+            pass
+        answer = read_to_the_end(sock)
+    assert (answer.status, b'"field":"body"' in answer.body) == (413, True)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def test_a_body_that_promises_too_much_is_refused_unread(shared: GatewayProcess) -> None:

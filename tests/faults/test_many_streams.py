@@ -1,8 +1,10 @@
-"""Many callers at once, slow and stalled ones among them (trust.md E30; F54, F55)."""
+"""Many callers at once, slow and stalled ones among them (trust.md E30; F54-F56)."""
 
+import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.faults.callers import read_to_the_end, vanish
 from tests.faults.conftest import GatewayProcess, end
 from tests.faults.images import make_study
 from tests.nginx import Nginx
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.alone]
 
@@ -24,6 +27,8 @@ SLOTS = 16
 """Downloads that one web process runs at one site (orthanc/wire.py)."""
 SITES = [f"s{n}" for n in range(-(-STREAMS // SLOTS))]
 ORIGINAL = 'Accept: multipart/related; type="application/dicom"; transfer-syntax=*'
+THREADS = 16
+"""gevent's own, for files and names, are ten."""
 SMALL_BUFFER = 64 * 1024
 STUDY = make_study("streamed", instances=20, side=512)
 STORE_HEAD = (
@@ -76,15 +81,15 @@ def test_many_streams_are_held_and_every_one_comes_whole(gateway):
     """200 slow downloads at once in one process: no thread for any, and hardly any memory."""
     for number in range(SLOTS):  # what grows only once has grown
         vanish(open_stream(gateway.port, number))
-    threads, rss_mb = gateway.threads, gateway.rss_mb
-    with ThreadPoolExecutor(20) as pool:
+    rss_mb = gateway.rss_mb
+    with ThreadPoolExecutor(20) as pool, ExitStack() as held:
         streams = list(pool.map(lambda n: open_stream(gateway.port, n), range(STREAMS)))
+        for sock in streams:
+            held.enter_context(sock)
         assert search(gateway.port) == 200
-        assert gateway.threads <= threads + 2
+        assert gateway.threads < THREADS
         assert gateway.rss_mb < rss_mb + 64
         answers = list(pool.map(read_to_the_end, streams))
-    for sock in streams:
-        sock.close()
     ends = [(answer.ended, (answer.head + answer.body)[-5:]) for answer in answers]
     assert ends == [("FIN", b"0\r\n\r\n")] * STREAMS
     least = sum(map(len, STUDY.files)) - 1024
@@ -108,6 +113,29 @@ def gateway_configuration(gateway: GatewayProcess, port: int, folder: Path) -> s
     settings = Settings(port=gateway.port)
     region = load_region(gateway.region_file)
     return configuration(settings, region, f"127.0.0.1:{port}", str(folder / "decisions"))
+
+
+def test_more_callers_than_descriptors_are_told_at_once_and_the_gateway_recovers(gateway):
+    """F56"""
+    before = resource.prlimit(gateway.worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.worker, resource.RLIMIT_NOFILE, (256, before[1]))
+    stalled = []
+    try:
+        for _ in range(STREAMS):
+            sock = socket.create_connection(("127.0.0.1", gateway.port), 60)
+            sock.sendall(STORE_HEAD.encode()[:60])
+            stalled.append(sock)
+        url = f"http://127.0.0.1:{gateway.port}/sites/s0/dicom-web/studies"
+        answers = [requests.get(url, timeout=60) for _ in range(20)]
+        assert [a.status_code for a in answers] == [503] * 20
+        assert {a.headers["Retry-After"] for a in answers} == {"5"}
+    finally:
+        for sock in stalled:
+            vanish(sock)
+        resource.prlimit(gateway.worker, resource.RLIMIT_NOFILE, before)
+    wait_until(lambda: search(gateway.port) == 200, 60, "the callers to be gone")
+    with open_stream(gateway.port, 1) as sock:
+        assert read_to_the_end(sock).ended == "FIN"
 
 
 def test_stalled_bodies_keep_nobody_waiting(gateway, door):

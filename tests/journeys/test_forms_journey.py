@@ -178,6 +178,13 @@ def test_big_endian_images_come_decoded(region: Region) -> None:
     assert (frame.content, picture.status_code) == (BIG_ENDIAN.pixels, 200)
 
 
+@pytest.mark.parametrize("accept", ["*/*", 'multipart/related; type="application/octet-stream"'])
+def test_frames_of_which_one_does_not_exist_are_not_begun(region: Region, accept: str) -> None:
+    """H4: the first of them could be given, but then the answer could only be cut off."""
+    for path in (path_of(IMAGES[0]) + "/frames/1,2", path_of(J2K) + "/frames/1,2,3,4"):
+        assert region.gateway.get(path, headers={"Accept": accept}).status_code == 404
+
+
 @pytest.mark.parametrize("below", ["/rendered", "/thumbnail", "/frames/1/rendered"])
 def test_an_image_that_claims_to_be_huge_is_drawn_by_nobody(region: Region, below: str) -> None:
     """H78: the site, which may die of it, is not asked either."""

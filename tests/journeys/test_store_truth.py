@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from gateway.dicom.store_response import (
     OUT_OF_RESOURCES,
     PROCESSING_FAILURE,
 )
+from gateway.records.alarms import load_alarms
+from gateway.records.engine import open_records
+from tests.dicom.test_part10 import nested
 from tests.journeys.conftest import Region
+from tests.journeys.test_retrieve_journey import path_of
 from tests.journeys.test_store_journey import BOUNDARY, multipart, store, stored
 from tests.running import start_gateway
 from tests.studies import Instance, a_study, an_instance
@@ -174,18 +179,80 @@ def test_a_file_that_was_cut_is_refused(empty_region: Region) -> None:
     assert copies(empty_region, "archive", instance) == []
 
 
-def test_a_preamble_of_another_kind_of_file_is_kept_as_it_is(empty_region: Region) -> None:
-    """H73: the bytes that are stored are those that came."""
-    plain = an_instance(221)
-    polyglot = Instance(
-        plain.study_uid,
-        plain.series_uid,
-        plain.instance_uid,
-        plain.pixels,
-        b"MZ" + plain.data[2:],
-    )
+PREAMBLES = [b"MZ", b"\x7fELF", b"<html>", b"%PDF-1.4", b"II*\0"]
+
+
+@pytest.mark.parametrize("magic", PREAMBLES)
+def test_a_preamble_of_another_kind_of_file_is_kept_as_it_is(
+    empty_region: Region, magic: bytes
+) -> None:
+    """H73: the bytes that are stored are those that came, what is given runs nowhere, and of a
+    program somebody is told.
+    """
+    plain = an_instance(270 + PREAMBLES.index(magic))
+    data = magic + plain.data[len(magic) :]
+    polyglot = Instance(plain.study_uid, plain.series_uid, plain.instance_uid, plain.pixels, data)
     assert store(empty_region, polyglot.data).status_code == 200
     assert copies(empty_region, "archive", polyglot) == [md5(polyglot)]
+    given = empty_region.gateway.get(
+        path_of(polyglot), headers={"Accept": "application/dicom; transfer-syntax=*"}
+    )
+    assert (given.content, given.headers["Content-Type"]) == (data, "application/dicom")
+    said = [given.headers[name] for name in ("X-Content-Type-Options", "Content-Disposition")]
+    assert said == ["nosniff", "attachment"]
+    records = open_records(f"sqlite:///{empty_region.gateway.folder / 'state' / 'gateway.db'}")
+    kinds = [alarm.kind for alarm in load_alarms(records) if alarm.subject == plain.study_uid]
+    records.close()
+    assert kinds == (["executable_preamble"] if magic in (b"MZ", b"\x7fELF") else [])
+
+
+# 7FE0 stands last in these files.
+UNTIDY = {
+    "an element out of order": struct.pack("<HH2sH", 0x0010, 0x0040, b"CS", 2) + b"M ",
+    "group 0002 inside": struct.pack("<HH2sH", 0x0002, 0x0016, b"AE", 2) + b"AB",
+    "an odd length": struct.pack("<HH2sH", 0x0029, 0x1001, b"LO", 3) + b"odd",
+    "4,000 private elements": b"".join(
+        struct.pack("<HH2sH", 0x0029, 0x1000 + n, b"LO", 2) + b"ab" for n in range(4_000)
+    ),
+}
+
+
+def test_a_nesting_that_a_site_could_die_of_never_reaches_it(empty_region: Region) -> None:
+    """H75: measured, Orthanc 1.10.1 dies of 100 sequences within each other."""
+    good, plain, large = an_instance(290), an_instance(291), an_instance(292)
+    deep = nested(100, defined=True, explicit=True)
+    at = [one.data.rindex(b"\xe0\x7f\x10\x00") for one in (plain, large)]
+    much = struct.pack("<HH2sHI", 0x0029, 0x1010, b"OB", 0, 2**23) + bytes(2**23)
+    answer = store(
+        empty_region,
+        plain.data[: at[0]] + deep + plain.data[at[0] :],
+        good.data,
+        large.data[: at[1]] + much + deep + large.data[at[1] :],
+    )
+    assert (answer.status_code, stored(answer)) == (202, [good.instance_uid])
+    assert reasons(answer) == [0xC000, 0xC000]
+    assert copies(empty_region, "archive", good) == [md5(good)]
+
+
+@pytest.mark.parametrize("name", UNTIDY)
+def test_an_untidy_file_is_stored_if_the_site_takes_it(empty_region: Region, name: str) -> None:
+    """H77: what is told is what the site holds, and the gateway gives it on."""
+    plain = an_instance(280 + list(UNTIDY).index(name))
+    at = plain.data.rindex(b"\xe0\x7f\x10\x00")
+    data = plain.data[:at] + UNTIDY[name] + plain.data[at:]
+    untidy = Instance(plain.study_uid, plain.series_uid, plain.instance_uid, plain.pixels, data)
+    answer = store(empty_region, data)
+    held = copies(empty_region, "archive", untidy)
+    assert (answer.status_code, held) in [(200, [md5(untidy)]), (400, [])]
+    if held:
+        original = {"Accept": "application/dicom; transfer-syntax=*"}
+        given = empty_region.gateway.get(path_of(untidy), headers=original)
+        assert (given.status_code, given.content) == (200, data)
+        statuses = [
+            empty_region.gateway.get(path_of(untidy) + below).status_code
+            for below in ("/metadata", "/rendered", "/frames/1")
+        ]
+        assert max(statuses) < 500
 
 
 def test_the_answer_comes_in_xml_to_who_asks_for_it(empty_region: Region) -> None:

@@ -12,7 +12,7 @@ from gateway.dicom.attributes import Level
 from gateway.dicom.query import Query, parse_query
 from gateway.errors import SiteError
 from gateway.federation.merge import merge
-from gateway.orthanc import dicomweb
+from gateway.orthanc import dicomweb, holdings
 from tests.fakes import a_site
 
 STUDY = "1.2.3"
@@ -89,10 +89,10 @@ def test_any_json_is_an_answer_or_a_site_error(kind: str, answers: list[Any], qu
     wire: Any = HostileWire(answers)
     try:
         page = dicomweb.search(wire, site, query, Deadline(5))
-        dicomweb.find_study(wire, site, STUDY, Deadline(5))
-        copies = dicomweb.list_copies(wire, site, STUDY, Deadline(5))
-        dicomweb.find_studies_of(wire, site, {STUDY, "1.2.4"}, Deadline(5))
-        dicomweb.find_patients(wire, site, STUDY, Deadline(5))
+        holdings.find_study(wire, site, STUDY, Deadline(5))
+        copies = holdings.list_copies(wire, site, STUDY, Deadline(5))
+        holdings.find_studies_of(wire, site, {STUDY, "1.2.4"}, Deadline(5))
+        holdings.find_patients(wire, site, STUDY, Deadline(5))
         dicomweb.send_store(wire, site, "b", iter(()), 5)
     except SiteError:
         return

@@ -1,5 +1,6 @@
 """The thin client against small servers that keep to HTTP, or do not."""
 
+import errno
 import socket
 import threading
 import time
@@ -529,6 +530,34 @@ def test_all_slots_taken_is_busy_and_no_failure_of_the_site(wire, serve, monkeyp
         assert ask(wire, server.site()) == (200, b"ok")
     assert ask(wire, server.site(), carries_pixels=True) == (200, b"ok")
     assert standing(wire).last_failure == ""
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE], ids=["process", "machine"])
+def test_no_descriptor_left_is_busy_and_no_failure_of_the_site(wire, serve, monkeypatch, number):
+    """F56"""
+    site = serve(answers).site()
+
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(number, "Too many open files")
+
+    monkeypatch.setattr(connection_module.socket, "create_connection", refuse)
+    for _ in range(5):  # as many failures would open the breaker
+        with pytest.raises(SiteBusy):
+            ask(wire, site)
+    monkeypatch.undo()
+    assert ask(wire, site) == (200, b"ok")
+
+
+def test_a_peer_that_has_vanished_is_noticed_by_the_kernel(wire, serve):
+    """F10: a cable that was pulled sends neither FIN nor RST."""
+    site = serve(answers).site()
+    with wire.open(site, "GET", "/x", deadline=Deadline(5.0)) as answer:
+        sock = answer._connection.sock
+        asked = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        options = [sock.getsockopt(socket.IPPROTO_TCP, option) for option in asked]
+        assert options == [15, 5, 3]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
 
 def test_five_answers_of_garbage_open_the_breaker_though_each_was_http(wire, serve):

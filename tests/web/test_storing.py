@@ -1,6 +1,7 @@
 """Where a store request puts a study, as the index and the sites know it; the body's own faults."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from gateway.model.answers import Copy
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import metadata, open_records
 from gateway.records.studies import site_cursor
-from gateway.web import stow
+from gateway.web import create_app, stow
 from gateway.web.storing import RegionStorage, _Spool, raise_alarms
 from tests.web.indexed import indexed_gateway, stubborn_sites
 from tests.web.rows import ROWS, U, instances
@@ -139,8 +140,10 @@ def test_refusals_of_a_study_are_one_alarm_of_each_kind(tmp_path: Path) -> None:
         conflicts = [result(1, n, DUPLICATE) for n in range(1, 8)]
         foreign = [result(2, 1, OTHER_PATIENT), result(9, 1, OTHER_PATIENT, site_id="")]
         others = [result(3, 1, None), result(4, 1, PROCESSING_FAILURE)]
+        # H73: what was not stored runs nowhere.
+        programs = [replace(result(5, 1, why), program=True) for why in (None, PROCESSING_FAILURE)]
         for _ in range(2):
-            raise_alarms(gateway.records, [*conflicts, *foreign, *others])
+            raise_alarms(gateway.records, [*conflicts, *foreign, *others, *programs])
         found = {(a.kind, a.subject): a.facts for a in load_alarms(gateway.records)}
         assert found == {
             ("refused_other_content", CHEST): {
@@ -152,6 +155,11 @@ def test_refusals_of_a_study_are_one_alarm_of_each_kind(tmp_path: Path) -> None:
                 "sites": ["gkb1"],
                 "refused": 1,
                 "instances": [f"{U}.2.1.1"],
+            },
+            ("executable_preamble", f"{U}.5"): {
+                "sites": ["gkb1"],
+                "stored": 1,
+                "instances": [f"{U}.5.1.1"],
             },
         }
 
@@ -167,6 +175,18 @@ def test_a_database_that_is_away_costs_the_alarm_and_not_the_answer() -> None:
 def test_a_full_disk_is_told_by_the_write_that_meets_it() -> None:
     with _Spool(os.open("/dev/full", os.O_RDWR), "r+b") as spool, pytest.raises(NoRoom):
         spool.write(b"x")
+
+
+def test_nothing_is_spooled_on_a_disk_that_is_nearly_full(gateway: Gateway, monkeypatch) -> None:
+    """F35: the caller hears 507 before its body is read, and the database keeps its room."""
+    nearly_full = shutil._ntuple_diskusage(10**12, 10**12 - 10**6, 10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: nearly_full)
+    with pytest.raises(NoRoom):
+        RegionStorage(gateway, None).spool()
+    kind = 'multipart/related; type="application/dicom+json"; boundary=b'
+    client = create_app(gateway).test_client()
+    answer = client.post("/dicom-web/studies", data=b"--b\r\n", content_type=kind)
+    assert (answer.status_code, answer.content_type) == (507, "application/problem+json")
 
 
 def test_a_spool_leaves_no_name_behind(gateway: Gateway) -> None:
