@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from pydicom.data import get_testdata_file
 
@@ -20,6 +21,13 @@ settings.register_profile(
     "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_at_the_start() -> None:
+    """A command that ran in this process may have set a level, or a stream that is closed now."""
+    structlog.reset_defaults()
+
 
 StartOrthanc = Callable[..., OrthancServer]
 

@@ -540,7 +540,7 @@ def test_no_descriptor_left_is_busy_and_no_failure_of_the_site(wire, serve, monk
     def refuse(*_: object) -> socket.socket:
         raise OSError(number, "Too many open files")
 
-    monkeypatch.setattr(connection_module.socket, "create_connection", refuse)
+    monkeypatch.setattr(connection_module, "_open_socket", refuse)
     for _ in range(5):  # as many failures would open the breaker
         with pytest.raises(SiteBusy):
             ask(wire, site)
