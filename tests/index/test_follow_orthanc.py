@@ -1,6 +1,7 @@
 """One follower and a real Orthanc of either generation; the oracle compares everything."""
 
 import shutil
+from contextlib import closing
 
 import pytest
 import requests
@@ -10,6 +11,8 @@ from gateway.clock import utc_now
 from gateway.errors import LeaseLost, SiteError
 from gateway.index.follow import Pace
 from gateway.index.plan import NONE
+from gateway.orthanc import feed
+from gateway.orthanc.wire import Wire
 from gateway.records.indexing import load_cursor
 from gateway.records.leases import release_lease
 from gateway.records.studies import load_index_states, study
@@ -18,6 +21,7 @@ from tests.index.kills import delete, listed
 from tests.index.oracle import differences, unknown_sizes
 from tests.running import load
 from tests.studies import a_study
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -223,3 +227,33 @@ def test_sizes_are_those_that_the_site_says_and_are_asked_again_after_a_change(
     after = load_index_states(records)["gkb1"]
     assert (before.sized, after.sized) == (2, 1)
     assert 0 < after.size_bytes != before.size_bytes > 0
+
+
+def test_a_series_at_rest_has_a_mark_that_goes_with_its_own_images(
+    start_orthanc, orthanc_generation
+):
+    settings = {"StableAge": 1, "OverwriteInstances": True}
+    server = start_orthanc("gkb1", generation=orthanc_generation, settings=settings)
+    load(server, a_study(1, (2, 1)))
+    (orthanc_id,) = listed(server, "studies")
+    site = site_of(server)
+
+    def marks() -> list[str]:
+        found: list[str] = []
+
+        def at_rest() -> bool:
+            with closing(Wire()) as wire:
+                sizes = feed.read_sizes(wire, site, orthanc_id)
+            found[:] = [sizes[uid].mark for uid in sorted(sizes)]
+            return all(found)
+
+        wait_until(at_rest, 60, "series at rest")
+        return found
+
+    before = marks()
+    load(server, a_study(1, (2, 2))[-1:])  # a new image of the second series
+    added = marks()
+    assert (added[0] == before[0], added[1] == before[1]) == (True, False)
+    load(server, a_study(1, (2, 2))[:1])  # another file in the place of an image of the first
+    replaced = marks()
+    assert (replaced[0] == added[0], replaced[1] == added[1]) == (False, True)
