@@ -25,6 +25,14 @@ DESTINATION_SILENT = "destination_silent"
 DESTINATION_BLOCKED = "destination_blocked"
 DESTINATION_UNKNOWN = "destination_unknown"
 EMERGENCY_LATE = "emergency_late"
+DELIVERIES_OLD = "deliveries_old"
+SOURCE_RECYCLES = "source_recycles"
+SITE_SILENT = "site_silent"
+DISK_FILLS = "disk_fills"
+REDIS_AWAY = "redis_away"
+REDIS_EVICTS = "redis_evicts"
+NOTICES_WAIT = "notices_wait"
+ADDRESS_LIST_UNKNOWN = "address_list_unknown"
 
 CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER})
 """Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
@@ -99,6 +107,38 @@ MEANING: Mapping[str, tuple[str, str]] = {
     EMERGENCY_LATE: (
         "экстренные исследования не доставлены за минуту",
         "emergency studies are not delivered within a minute",
+    ),
+    DELIVERIES_OLD: (
+        "получатель принимает, но часть доставок ждёт слишком долго",
+        "the destination takes studies, but some deliveries have waited for too long",
+    ),
+    SOURCE_RECYCLES: (
+        "Orthanc больницы скоро начнёт стирать исследования, которые ещё не доставлены",
+        "the hospital's Orthanc will soon delete studies that are not delivered yet",
+    ),
+    SITE_SILENT: (
+        "площадка молчит больше минуты",
+        "a site has been silent for more than a minute",
+    ),
+    DISK_FILLS: (
+        "диск шлюза заполняется",
+        "the gateway's own disk fills up",
+    ),
+    REDIS_AWAY: (
+        "Redis не отвечает: доставки идут медленнее, ничего не потеряно",
+        "Redis does not answer: deliveries are slower, nothing is lost",
+    ),
+    REDIS_EVICTS: (
+        "Redis может выбрасывать задания: нужен maxmemory-policy noeviction",
+        "Redis may throw jobs away: it needs maxmemory-policy noeviction",
+    ),
+    NOTICES_WAIT: (
+        "людям не удаётся сообщить о тревогах: почта или webhook не принимает",
+        "people cannot be told of alarms: their mail or webhook does not take it",
+    ),
+    ADDRESS_LIST_UNKNOWN: (
+        "правила называют список адресов, которого нет в region.toml",
+        "rules name an address list that is not in region.toml",
     ),
 }
 """Kind -> (Russian, English)."""

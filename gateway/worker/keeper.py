@@ -34,6 +34,7 @@ from gateway.worker.audits import Audits
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
+from gateway.worker.notices import Notices
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 
 LEASE = "keeper"
@@ -75,6 +76,7 @@ class Keeper:
 
     def __init__(self, settings: Settings, region_file: RegionFile, records: Records) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self._settings = settings
         self._every_s = settings.probe_every_s
         self._region_file = region_file
         self._records = records
@@ -96,6 +98,7 @@ class Keeper:
         self._followers = Followers(self._make_follower)
         self._dispatcher: Dispatcher | None = None
         self._audits: Audits | None = None
+        self._notices: Notices | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
 
@@ -188,6 +191,12 @@ class Keeper:
             regions = self._region_file
             self._audits = Audits(self._records, lambda: regions.region)
             self._audits.start()
+        if self._notices is None or not self._notices.is_alive():
+            regions = self._region_file
+            self._notices = Notices(
+                self._records, self._settings, lambda: regions.region, self._fence
+            )
+            self._notices.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
@@ -197,6 +206,9 @@ class Keeper:
         if self._audits is not None:
             self._audits.end()
             self._audits = None
+        if self._notices is not None:
+            self._notices.end()
+            self._notices = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
