@@ -26,6 +26,7 @@ DESTINATION_BLOCKED = "destination_blocked"
 DESTINATION_UNKNOWN = "destination_unknown"
 EMERGENCY_LATE = "emergency_late"
 DELIVERIES_OLD = "deliveries_old"
+DELIVERED_LOST = "delivered_lost"
 SOURCE_RECYCLES = "source_recycles"
 SITE_SILENT = "site_silent"
 DISK_FILLS = "disk_fills"
@@ -107,6 +108,11 @@ MEANING: Mapping[str, tuple[str, str]] = {
     EMERGENCY_LATE: (
         "экстренные исследования не доставлены за минуту",
         "emergency studies are not delivered within a minute",
+    ),
+    DELIVERED_LOST: (
+        "ночная сверка: доставленного у получателя нет или оно другое; недостающее едет снова",
+        "the nightly comparison misses what was delivered, or finds it changed; "
+        "what is missing is sent again",
     ),
     DELIVERIES_OLD: (
         "получатель принимает, но часть доставок ждёт слишком долго",

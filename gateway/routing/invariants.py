@@ -22,6 +22,7 @@ from gateway.records.engine import Records
 from gateway.records.leases import Fence
 from gateway.records.notices import Way, load_unsent
 from gateway.records.probes import load_profiles
+from gateway.records.reconciling import TO_MEND, Verdict, reconciled
 from gateway.records.storages import load_intake
 from gateway.records.studies import IndexState, load_index_states
 from gateway.routing.house import keep_alarms
@@ -50,7 +51,7 @@ KINDS = (
     alarms.DELIVERIES_IN_CONFLICT, alarms.DELIVERIES_STUCK, alarms.DESTINATION_SILENT,
     alarms.DESTINATION_BLOCKED, alarms.DESTINATION_UNKNOWN, alarms.EMERGENCY_LATE,
     alarms.DELIVERIES_OLD, alarms.SOURCE_RECYCLES, alarms.SITE_SILENT, alarms.NOTICES_WAIT,
-    alarms.ADDRESS_LIST_UNKNOWN,
+    alarms.ADDRESS_LIST_UNKNOWN, alarms.DELIVERED_LOST,
 )  # fmt: skip
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -76,6 +77,7 @@ def find_broken(records: Records, region: Region, now: datetime) -> Found:
             **_of_people(connection),
             **_of_destinations(connection, region, load_paces(records), now),
             **_of_emergencies(connection, now),
+            **_of_audits(connection),
             **_of_sources(connection, region, profiles, now),
             **_of_sites(region, load_index_states(records), profiles, now),
             **_of_notices(region, load_unsent(records), now),
@@ -187,6 +189,23 @@ def _of_emergencies(connection: sa.Connection, now: datetime) -> Found:
     return {
         (alarms.EMERGENCY_LATE, name): {"deliveries": count, "oldest": _moment(oldest)}
         for name, count, oldest in connection.execute(question.group_by(d.destination))
+    }
+
+
+def _of_audits(connection: sa.Connection) -> Found:
+    """What the last comparison missed at a destination, until it is proven to be there again."""
+    r, d = reconciled.c, delivery.c
+    same = sa.and_(
+        d.site_id == r.site_id, d.study_uid == r.study_uid, d.destination == r.destination
+    )
+    again = sa.and_(
+        r.verdict.in_(sorted(TO_MEND)), sa.exists().where(same, d.state.in_(sorted(OPEN)))
+    )
+    amiss = sa.or_(again, r.verdict == Verdict.CONFLICTING)
+    question = sa.select(r.destination, sa.func.count(), sa.func.min(r.found_at)).where(amiss)
+    return {
+        (alarms.DELIVERED_LOST, name): {"studies": count, "oldest": _moment(oldest)}
+        for name, count, oldest in connection.execute(question.group_by(r.destination))
     }
 
 

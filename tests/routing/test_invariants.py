@@ -16,6 +16,7 @@ from gateway.records.deliveries import Report
 from gateway.records.delivery_desk import Filter, retry
 from gateway.records.dispatch import claim, save_report, unblock
 from gateway.records.indexing import save_read_at
+from gateway.records.leases import Fence, take_lease
 from gateway.records.planning import Decided, save_decided
 from gateway.records.probes import save_profile
 from gateway.records.studies import site_cursor
@@ -131,7 +132,7 @@ def test_what_waits_too_long_at_a_destination_that_takes_others(records, look):
 @pytest.mark.parametrize(
     ("told", "hours", "raised"),
     [
-        ({"recycles_patients": 40}, 23, False),
+        ({"recycles_patients": 40}, 13, False),
         ({"recycles_patients": 40}, 37, True),
         ({"recycles_bytes": 1}, 48, False),
         ({}, 48, False),
@@ -170,9 +171,10 @@ def test_a_site_whose_feed_is_not_read_but_not_when_the_keeper_was_away(records,
             )  # fmt: skip
     assert look(59, region) == set()
     assert look(61, region) == set(), "nobody was read: it is the keeper"
-    save_read_at(records, {"north": NOW + timedelta(seconds=90)}, None)
+    fence = Fence("keeper", take_lease(records, "keeper", "a", NOW, 60))
+    save_read_at(records, {"north": NOW + timedelta(seconds=90)}, fence)
     assert look(91, region) == {("site_silent", SITE)}
-    save_read_at(records, {SITE: NOW + timedelta(seconds=100)}, None)
+    save_read_at(records, {SITE: NOW + timedelta(seconds=100)}, fence)
     assert look(101, region) == set()
 
 
