@@ -254,6 +254,22 @@ class QueueUnavailable(GatewayError):
     transient = True
 
 
+class MailUnavailable(GatewayError):
+    """The mail server does not answer, or not now. `code` is a short word."""
+
+    transient = True
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"mail server: {code}" + (f" ({detail})" if detail else ""))
+        self.code = code
+
+
+class MailRefused(MailUnavailable):
+    """The mail server takes the mail for nobody; a person must mend an address or a setting."""
+
+    transient = False
+
+
 class SiteError(GatewayError):
     """One site failed. `code` is the short word that callers and logs see."""
 

@@ -50,6 +50,18 @@ def ask_redis(url: str) -> None:
         raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
 
 
+def ask_policy(url: str) -> str:
+    """What Redis does when its memory is full; raises QueueUnavailable.
+
+    INFO, not CONFIG: the ACL that we recommend does not allow the latter (routing.md E34).
+    """
+    try:
+        with connect_redis(url) as client:
+            return str(client.info("memory").get("maxmemory_policy"))
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+
+
 class Doorbell:
     """Rings workers. Never raises because Redis is away: then nobody has heard."""
 

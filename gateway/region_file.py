@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.model.address_lists import with_address_lists
 from gateway.model.destinations import with_destinations
 from gateway.model.sites import Region, parse_region
 
@@ -39,7 +40,8 @@ def load_region(path: Path) -> Region:
         return secret
 
     try:
-        return with_destinations(parse_region(document, read_secret), document, read_secret)
+        region = with_destinations(parse_region(document, read_secret), document, read_secret)
+        return with_address_lists(region, document, read_secret)
     except SettingsError as error:
         raise SettingsError([f"{path}: {line}" for line in error.mistakes]) from error
 

@@ -6,6 +6,7 @@ stand here but in region.toml (model/sites.py).
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from gateway.errors import SettingsError
 PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
 MOST_SERIES_AHEAD = 4
+ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 LEAST_CACHE_BYTES = 64 * 2**20
 MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
 LOOPBACK_ONLY = (
@@ -70,6 +72,13 @@ class Settings:
     max_results: int = _setting(1000, "most rows in one answer; also the default of `limit`")
     max_store_bytes: int = _setting(16 * 2**30, "largest store request")
     cors_origins: str = _setting("", "origins that may call from a browser, comma-separated")
+    mail_from: str = _setting("", "sender of alarms and notices; empty: no mail is sent")
+    smtp_host: str = _setting("", "mail server for them")
+    smtp_port: int = _setting(587, "its port")
+    smtp_security: str = _setting("starttls", "`starttls`, `tls`, or `none` inside a safe network")
+    smtp_ca_file: str = _setting("", "certificate authority of its own, PEM")
+    smtp_user: str = _setting("", "our name there; empty: no login")
+    smtp_password_file: str = _setting("", "file with the password of `SMTP_USER`")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_form: str = _setting("text", "`text` for people, `json` for machines")
 
@@ -167,6 +176,16 @@ def _check(settings: Settings) -> list[str]:
             f"GATEWAY_PROXY_DECISION_S: must be at most {MOST_DECISION_OF_LOGINS_S} with logins: "
             "a right that is withdrawn may not last longer"
         )
+    if bool(settings.smtp_host) != bool(settings.mail_from):
+        mistakes.append("GATEWAY_SMTP_HOST: GATEWAY_MAIL_FROM belongs to it, and it to that")
+    if settings.mail_from and not ADDRESS.fullmatch(settings.mail_from):
+        mistakes.append("GATEWAY_MAIL_FROM: must look like gateway@region.example")
+    if settings.smtp_security not in ("starttls", "tls", "none"):
+        mistakes.append("GATEWAY_SMTP_SECURITY: must be starttls, tls or none")
+    if bool(settings.smtp_user) != bool(settings.smtp_password_file):
+        mistakes.append("GATEWAY_SMTP_USER: GATEWAY_SMTP_PASSWORD_FILE belongs to it")
+    if settings.smtp_user and settings.smtp_security == "none":
+        mistakes.append("GATEWAY_SMTP_SECURITY: a password may not go over the line unprotected")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):

@@ -97,12 +97,13 @@ def test_make_knows_the_target(command: str) -> None:
 
 
 def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
-    document, destination = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    document, destination, people = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (egress,) = re.findall(r"egress = \[.*?\]", destination)
-    document = document.replace("[region]", f"[region]\n{egress}") + destination
+    egress = egress.replace("]", ', "chat.region.example"]')
+    document = document.replace("[region]", f"[region]\n{egress}") + destination + people
     (tmp_path / "region.toml").write_text(document, encoding="utf-8")
     (tmp_path / "secrets").mkdir()
-    for name in ("gkb1", "federal", "federal-pseudonyms"):
+    for name in ("gkb1", "federal", "federal-pseudonyms", "webhook"):
         (tmp_path / "secrets" / name).write_text("a password of some length")
     done = run_gateway(["check-config", "--region", "region.toml"], tmp_path)
     assert (done.returncode, done.stdout) == (0, "region.toml: 1 sites, no mistakes\n")

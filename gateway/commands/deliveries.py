@@ -1,4 +1,5 @@
-"""`gateway deliveries ...`: where studies stand on their way, one study's story, retry, exclude."""
+"""`gateway deliveries ...`: where studies stand on their way, one study's story, retry, exclude,
+reroute."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -22,6 +23,7 @@ from gateway.records.delivery_desk import (
     exclude,
     list_deliveries,
     load_story,
+    reroute,
     retry,
 )
 
@@ -195,6 +197,21 @@ def exclude_them(chosen: Filter, region: Path | None, by: str, reason: str) -> N
     """Do not send these: reversible by retry, and counted. At least one option narrows."""
     count = exclude(open_quietly(region).records, _narrowed(chosen), reason, by, utc_now())
     click.echo(f"исключены / excluded: {count}")
+
+
+@deliveries.command("reroute")
+@click.option("--to", required=True, help="The other destination's id.")
+@region_option
+@by_option
+@_filter_options
+def reroute_them(chosen: Filter, to: str, region: Path | None, by: str) -> None:
+    """Send these to another destination instead; at least one option narrows."""
+    bench = open_quietly(region)
+    if bench.region_file.region.destination(to) is None:
+        known = ", ".join(one.destination_id for one in bench.region_file.region.destinations)
+        raise click.ClickException(f"{to}: такого получателя нет / no such destination: {known}")
+    excluded, made = reroute(bench.records, _narrowed(chosen), to, by, utc_now())
+    click.echo(f"направлены к / sent to {to}: {made}; исключены / excluded: {excluded}")
 
 
 def _narrowed(chosen: Filter) -> Filter:

@@ -15,7 +15,6 @@ REFUSED_PATIENT = "refused_other_patient"
 ANSWERS_OTHER = "site_answers_other"
 NAME_NOT_RESOLVED = "site_name_not_resolved"
 EXECUTABLE_PREAMBLE = "executable_preamble"
-DISK_FILLS = "disk_fills"
 ARRIVALS_WAIT = "arrivals_wait"
 STUDIES_WITHOUT_RULES = "studies_without_rules"
 STUDIES_NOT_JUDGED = "studies_not_judged"
@@ -28,6 +27,15 @@ DESTINATION_SILENT = "destination_silent"
 DESTINATION_BLOCKED = "destination_blocked"
 DESTINATION_UNKNOWN = "destination_unknown"
 EMERGENCY_LATE = "emergency_late"
+DELIVERIES_OLD = "deliveries_old"
+DELIVERED_LOST = "delivered_lost"
+SOURCE_RECYCLES = "source_recycles"
+SITE_SILENT = "site_silent"
+DISK_FILLS = "disk_fills"
+REDIS_AWAY = "redis_away"
+REDIS_EVICTS = "redis_evicts"
+NOTICES_WAIT = "notices_wait"
+ADDRESS_LIST_UNKNOWN = "address_list_unknown"
 
 CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, EXECUTABLE_PREAMBLE})
 """Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
@@ -62,10 +70,6 @@ MEANING: Mapping[str, tuple[str, str]] = {
     EXECUTABLE_PREAMBLE: (
         "сохранены файлы, которые начинаются как программа (MZ, ELF); отдаются только как снимки",
         "files that begin as a program does (MZ, ELF) were stored; they are given as images only",
-    ),
-    DISK_FILLS: (
-        "диск шлюза (STATE_DIR) заполняется; полный, он не даст принимать снимки",
-        "the gateway's disk (STATE_DIR) fills up; once it is full no images can be taken",
     ),
     ARRIVALS_WAIT: (
         "новые исследования больницы больше минуты ждут решения",
@@ -114,6 +118,43 @@ MEANING: Mapping[str, tuple[str, str]] = {
     EMERGENCY_LATE: (
         "экстренные исследования не доставлены за минуту",
         "emergency studies are not delivered within a minute",
+    ),
+    DELIVERED_LOST: (
+        "ночная сверка: доставленного у получателя нет или оно другое; недостающее едет снова",
+        "the nightly comparison misses what was delivered, or finds it changed; "
+        "what is missing is sent again",
+    ),
+    DELIVERIES_OLD: (
+        "получатель принимает, но часть доставок ждёт слишком долго",
+        "the destination takes studies, but some deliveries have waited for too long",
+    ),
+    SOURCE_RECYCLES: (
+        "Orthanc больницы скоро начнёт стирать исследования, которые ещё не доставлены",
+        "the hospital's Orthanc will soon delete studies that are not delivered yet",
+    ),
+    SITE_SILENT: (
+        "площадка молчит больше минуты",
+        "a site has been silent for more than a minute",
+    ),
+    DISK_FILLS: (
+        "диск шлюза заполняется; полный, он не даст принимать снимки",
+        "the gateway's own disk fills up; once it is full no images can be taken",
+    ),
+    REDIS_AWAY: (
+        "Redis не отвечает: доставки идут медленнее, ничего не потеряно",
+        "Redis does not answer: deliveries are slower, nothing is lost",
+    ),
+    REDIS_EVICTS: (
+        "Redis может выбрасывать задания: нужен maxmemory-policy noeviction",
+        "Redis may throw jobs away: it needs maxmemory-policy noeviction",
+    ),
+    NOTICES_WAIT: (
+        "людям не удаётся сообщить о тревогах: почта или webhook не принимает",
+        "people cannot be told of alarms: their mail or webhook does not take it",
+    ),
+    ADDRESS_LIST_UNKNOWN: (
+        "правила называют список адресов, которого нет в region.toml",
+        "rules name an address list that is not in region.toml",
     ),
 }
 """Kind -> (Russian, English)."""

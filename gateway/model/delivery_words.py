@@ -112,6 +112,7 @@ REASONS: dict[str, Words] = {
     "rules": Words(
         "правила записаны более новым шлюзом", "the rules were written by a newer gateway"
     ),
+    "rerouted": Words("человек отправил к другому получателю", "a person sent it elsewhere"),
     "error": Words("ошибка шлюза на этом исследовании", "a fault of the gateway over it"),
 }
 """What a person reads beside a delivery or an instance."""

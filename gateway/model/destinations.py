@@ -108,7 +108,7 @@ def with_destinations(
     raises  SettingsError with every mistake, as parse_region
     """
     reader = Reader()
-    egress = _egress(reader, document["region"].get("egress", []))
+    egress = read_egress(reader, document["region"].get("egress", []))
     tables = document.get("destination", [])
     if not isinstance(tables, list):
         reader.mistake("[[destination]]", "is no list of tables", "[[destination]] for each")
@@ -316,7 +316,7 @@ def _number(
     return default
 
 
-def _egress(reader: Reader, entries: Any) -> tuple[str, ...]:
+def read_egress(reader: Reader, entries: Any) -> tuple[str, ...]:
     """Host names, "host:port", addresses and networks."""
     good = isinstance(entries, list) and all(isinstance(entry, str) for entry in entries)
     for entry in entries if good else ():

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from gateway.errors import SettingsError
 
 if TYPE_CHECKING:
+    from gateway.model.address_lists import AddressList
     from gateway.model.destinations import Destination
 
 SITE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
@@ -53,6 +54,7 @@ class Timeouts:
 class Site:
     """One DICOMweb server of the region; all values are checked.
 
+    recycles_… when its Orthanc begins to delete the oldest, where it does not tell by itself
     cache      its images are kept on the gateway's disk, because the line to it is thin
     event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
     guarded    its name must not lead to this host or to a link-local address: set for destinations
@@ -75,6 +77,8 @@ class Site:
     window: str = "00:00-24:00"
     event_key: Secret = Secret("")
     cache: bool = False
+    recycles_gb: int = 0
+    recycles_patients: int = 0
     timeouts: Timeouts = field(default_factory=Timeouts)
     guarded: bool = False
 
@@ -92,6 +96,7 @@ class Region:
     home_site: str
     sites: tuple[Site, ...]
     destinations: "tuple[Destination, ...]" = ()
+    address_lists: "tuple[AddressList, ...]" = ()
 
     @cached_property
     def by_id(self) -> Mapping[str, Site]:
@@ -105,6 +110,9 @@ class Region:
         found = (one for one in self.destinations if one.destination_id == destination_id)
         return next(found, None)
 
+    def address_list(self, list_id: str) -> "AddressList | None":
+        return next((one for one in self.address_lists if one.list_id == list_id), None)
+
 
 @dataclass(frozen=True)
 class QuirkProfile:
@@ -117,6 +125,9 @@ class QuirkProfile:
     single_part        an instance comes as plain application/dicom
     forwarded          RetrieveURL and BulkDataURI follow our `Forwarded` header
     decodes            transfer syntax families that it can decode ("jpeg2000", ...)
+    recycles_bytes     of images; when it has so many it deletes the oldest patients (Orthanc's
+                       MaximumStorageSize; it tells from 1.11.3). 0: never, or it does not tell
+    recycles_patients  the same, in patients (MaximumPatientCount)
     """
 
     software: str = ""
@@ -129,6 +140,8 @@ class QuirkProfile:
     single_part: bool = False
     forwarded: bool = False
     decodes: tuple[str, ...] = ()
+    recycles_bytes: int = 0
+    recycles_patients: int = 0
     probed_at: datetime | None = None
     problem: str = ""
 
@@ -140,7 +153,7 @@ def parse_region(document: Mapping[str, Any], read_secret: ReadSecret) -> Region
     """
     reader = Reader()
     head = reader.table(document, "region")
-    reader.unknown_keys("top level", document, {"region", "site", "destination"})
+    reader.unknown_keys("top level", document, {"region", "site", "destination", "notify"})
     reader.unknown_keys("[region]", head, {"name_ru", "name_en", "home_site", "egress"})
     tables = document.get("site")
     if not isinstance(tables, list) or not tables:
@@ -224,6 +237,8 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
         ae_title=ae_title,
         window=window,
         cache=reader.flag(table, where, "cache"),
+        recycles_gb=reader.count(table, where, "recycles_gb"),
+        recycles_patients=reader.count(table, where, "recycles_patients"),
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
     )
 
@@ -326,6 +341,13 @@ class Reader:
         if not isinstance(value, bool):
             self.mistake(f"{where}: {key}", "is neither true nor false", f"{key} = true")
         return value is True
+
+    def count(self, table: Mapping[str, Any], where: str, key: str) -> int:
+        value = table.get(key, 0)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9:
+            return value
+        self.mistake(f"{where}: {key}", "is no such number", f"{key} = 500")
+        return 0
 
     def choice(
         self, table: Mapping[str, Any], where: str, key: str, allowed: tuple[str, ...]

@@ -69,15 +69,24 @@ def _read_identity(site: Site, deadline: Deadline) -> QuirkProfile:
     names = rest.plugins(site, deadline)
     if "dicom-web" not in names:
         raise SiteRefused(site.site_id, 404, "the plugin dicom-web is not loaded")
+    system = rest.system(site, deadline)
+    rejects = system.get("MaximumStorageMode") == "Reject"
     version = str(rest.plugin(site, "dicom-web", deadline).get("Version", ""))
     return QuirkProfile(
         software="Orthanc",
-        version=str(rest.system(site, deadline).get("Version", "")),
+        version=str(system.get("Version", "")),
+        # In megabytes (2^20 bytes); one that rejects what is new when it is full deletes nothing.
+        recycles_bytes=0 if rejects else _whole(system.get("MaximumStorageSize")) * 2**20,
+        recycles_patients=0 if rejects else _whole(system.get("MaximumPatientCount")),
         dicomweb_version=version,
         plugins=names,
         has_thumbnail=_is_since(version, THUMBNAILS_SINCE),
         decodes=tuple(sorted({*DCMTK_DECODES, *(["jpeg2000"] if "gdcm" in names else [])})),
     )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _is_since(version: str, first: tuple[int, ...]) -> bool:

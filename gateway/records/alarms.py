@@ -26,6 +26,8 @@ alarm = sa.Table(
     sa.Column("raised_at", UtcDateTime, nullable=False),
     sa.Column("last_seen_at", UtcDateTime, nullable=False),
     sa.Column("cleared_at", UtcDateTime),
+    # What people were told of it (records/notices.py): "", "opened" or "cleared".
+    sa.Column("noted", sa.String(8), nullable=False, server_default=sa.text("''")),
 )
 _OPEN = alarm.c.cleared_at.is_(None)
 sa.Index(

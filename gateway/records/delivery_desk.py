@@ -22,6 +22,7 @@ from gateway.records.deliveries import (
 )
 from gateway.records.dispatch import unblock
 from gateway.records.engine import Records
+from gateway.records.failovers import REROUTED, plan_elsewhere
 
 PORTION = 500
 
@@ -182,6 +183,38 @@ def exclude(records: Records, chosen: Filter, reason: str, by: str, now: datetim
     return len(_act(records, chosen, Event.EXCLUDED, by, reason, now))
 
 
+def reroute(
+    records: Records, chosen: Filter, destination: str, by: str, now: datetime
+) -> tuple[int, int]:
+    """Send these to another destination instead, as the rule said otherwise.
+
+    The old delivery is excluded with the reason REROUTED, which holds for late images, too: they
+    follow to the other destination. What that has already, or gets anyway, is not planned twice; a
+    retry of the old delivery brings the study to both.
+
+    destination  checked by the caller; one that region.toml does not know waits with an alarm
+    returns      how many were excluded, and how many deliveries are new
+    """
+    excluded = made = 0
+    after = ""
+    while True:
+        question = _portion(sa.select(delivery), chosen, after)
+        question = question.where(delivery.c.destination != destination)
+        with records.write() as connection:
+            rows = connection.execute(question).all()
+            for row in rows:
+                reason = f"{REROUTED}: {destination}"
+                if change(connection, row, Event.EXCLUDED, now, reason=reason, by=by) is None:
+                    continue
+                excluded += 1
+                made += plan_elsewhere(
+                    connection, records, row, destination, f"{REROUTED}: {by}"[:96], now
+                )
+        if len(rows) < PORTION:
+            return excluded, made
+        after = rows[-1].delivery_id
+
+
 def reopen(
     records: Records, site_id: str, study_uid: str, destination: str, reason: str, now: datetime
 ) -> bool:
@@ -210,13 +243,7 @@ def _act(
     done: list[Any] = []
     after = ""
     while True:
-        question = (
-            sa.select(*DECIDING, delivery.c.destination)
-            .where(chosen.where, delivery.c.delivery_id > after)
-            .order_by(delivery.c.delivery_id)
-            .limit(PORTION)
-            .with_for_update()
-        )
+        question = _portion(sa.select(*DECIDING, delivery.c.destination), chosen, after)
         with records.write() as connection:
             rows = connection.execute(question).all()
             done += [
@@ -227,3 +254,8 @@ def _act(
         if len(rows) < PORTION:
             return done
         after = rows[-1].delivery_id
+
+
+def _portion(question: sa.Select[Any], chosen: Filter, after: str) -> sa.Select[Any]:
+    question = question.where(chosen.where, delivery.c.delivery_id > after)
+    return question.order_by(delivery.c.delivery_id).limit(PORTION).with_for_update()

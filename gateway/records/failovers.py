@@ -1,6 +1,7 @@
-"""When a destination stays silent, its deliveries go to the one that their rule names instead.
+"""When a destination stays silent, its deliveries go to the one that their rule names instead; or a
+person sends them elsewhere (delivery_desk.py).
 
-The first one is not given up: it is tried for ever, and gets the study as well when it answers.
+A silent one is not given up: it is tried for ever, and gets the study as well when it answers.
 """
 
 from collections.abc import Collection
@@ -21,6 +22,7 @@ from gateway.records.leases import Fence
 PATIENCE = timedelta(minutes=10)
 PATIENCE_OF_EMERGENCIES = timedelta(minutes=1)
 PORTION = 500
+REROUTED = "rerouted"  # "rerouted: DESTINATION" is why a person excluded it
 WAITING = (State.PLANNED, State.RETRY_WAIT, State.BLOCKED)
 
 
@@ -38,7 +40,10 @@ def write_failovers(
         if fence:
             fence.check(connection)
         rows = connection.execute(_without_failover(silent, now)).all()
-        return sum(_write_failover(connection, records, row, now) for row in rows)
+        return sum(
+            plan_elsewhere(connection, records, row, _failover_of(row), row.rule, now)
+            for row in rows
+        )
 
 
 def _without_failover(silent: Collection[str], now: datetime) -> sa.Select[Any]:
@@ -65,14 +70,27 @@ def _without_failover(silent: Collection[str], now: datetime) -> sa.Select[Any]:
     )
 
 
-def _write_failover(connection: sa.Connection, records: Records, row: Any, now: datetime) -> int:
+def _failover_of(row: Any) -> str:
+    *_, send = read_actions(Reader(orjson.loads(row.plan)["actions"]))
+    return send.failover if isinstance(send, Send) else ""
+
+
+def plan_elsewhere(
+    connection: sa.Connection, records: Records, row: Any, destination: str, rule: str,
+    now: datetime,
+) -> int:  # fmt: skip
+    """Plan what a delivery brings for another destination as well; 0 if that has its own already.
+
+    row   of `delivery`, whole
+    rule  who or what wants it there
+    """
     manifest = read_kept_manifest(connection, row.site_id, row.study_uid, row.epoch)
     told = orjson.loads(row.plan)
     *edits, send = read_actions(Reader(told["actions"]))
-    if manifest is None or not isinstance(send, Send):
+    if manifest is None or not isinstance(send, Send) or not destination:
         return 0
     wanted = Wanted(
-        send.failover, row.lane, row.rule, now,
+        destination, row.lane, rule, now,
         tuple(edit for edit in edits if isinstance(edit, EDITS)), send.verify,
         series=tuple(told["series"]), windows=tuple(told["windows"]), zone=told["zone"],
     )  # fmt: skip

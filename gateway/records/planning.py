@@ -11,7 +11,9 @@ from gateway.model.manifests import Manifest
 from gateway.records.arrivals import Arrival, Arrived, arrival, write_manifest
 from gateway.records.deliveries import DECIDING, Wanted, change, delivery, write_deliveries
 from gateway.records.engine import Records
+from gateway.records.failovers import REROUTED, plan_elsewhere
 from gateway.records.leases import Fence
+from gateway.records.notices import write_study_notices
 
 BUSY = timedelta(seconds=2)  # a new epoch waits so long before it looks whether it may begin
 
@@ -23,6 +25,7 @@ class Decided:
     state     None: nothing was decided, it is only looked at later
     look_at   when it is looked at again; None: when something changes
     manifest  what the deliveries bring; needed with `wanted`
+    notices   (address list, "owner/rule id" that names it)
     """
 
     state: Arrived | None
@@ -32,6 +35,7 @@ class Decided:
     look_at: datetime | None = None
     manifest: Manifest | None = None
     wanted: tuple[Wanted, ...] = ()
+    notices: tuple[tuple[str, str], ...] = ()
 
 
 def save_decided(
@@ -75,6 +79,7 @@ def save_decided(
             made = _write_epoch(connection, records, seen, epoch, decided, now)
         else:
             connection.execute(sa.update(arrival).where(mine).values(values))
+        write_study_notices(connection, records, seen.site_id, seen.study_uid, decided.notices, now)
     return made
 
 
@@ -107,7 +112,7 @@ def _write_epoch(
         connection, records, seen.site_id, decided.manifest, epoch, decided.versions,
         decided.wanted, now,
     )  # fmt: skip
-    exclude_carried(connection, seen.site_id, seen.study_uid, epoch, excluded, now)
+    exclude_carried(connection, records, seen.site_id, seen.study_uid, epoch, excluded, now)
     return made
 
 
@@ -134,17 +139,20 @@ def supersede(
 
 
 def exclude_carried(
-    connection: sa.Connection, site_id: str, study_uid: str, epoch: int,
+    connection: sa.Connection, records: Records, site_id: str, study_uid: str, epoch: int,
     excluded: Mapping[str, str], now: datetime,
 ) -> None:  # fmt: skip
-    """A person's exclusion holds for the images that came later, too."""
+    """A person's exclusion holds for the images that came later, too; so does where he sent it."""
     for destination, reason in excluded.items():
-        question = sa.select(*DECIDING).where(
+        question = sa.select(delivery).where(
             delivery.c.site_id == site_id, delivery.c.study_uid == study_uid,
             delivery.c.epoch == epoch, delivery.c.destination == destination,
         )  # fmt: skip
         if row := connection.execute(question).one_or_none():
             change(connection, row, Event.EXCLUDED, now, reason=reason, by="keeper")
+            why, _, elsewhere = reason.partition(": ")
+            if why == REROUTED:
+                plan_elsewhere(connection, records, row, elsewhere, REROUTED, now)
 
 
 def is_being_sent(connection: sa.Connection, site_id: str, study_uid: str) -> bool:

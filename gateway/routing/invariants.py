@@ -11,19 +11,30 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.model import alarms
-from gateway.model.deliveries import State
+from gateway.model.deliveries import FINAL, State
 from gateway.model.pace import Pace
-from gateway.model.sites import Region
-from gateway.records.alarms import load_alarms, write_alarm, write_clearance
+from gateway.model.sites import QuirkProfile, Region
+from gateway.model.storages import Storage, storage_of
 from gateway.records.arrivals import Arrived, arrival
 from gateway.records.deliveries import delivery
 from gateway.records.dispatch import load_paces
 from gateway.records.engine import Records
 from gateway.records.leases import Fence
+from gateway.records.notices import Way, load_unsent
+from gateway.records.probes import load_profiles
+from gateway.records.reconciling import TO_MEND, Verdict, reconciled
+from gateway.records.storages import load_intake
+from gateway.records.studies import IndexState, load_index_states
+from gateway.routing.house import keep_alarms
 from gateway.routing.plan import NO_RULES
 
 LATE = timedelta(seconds=60)
 RECENTLY = timedelta(minutes=10)
+OLD: Mapping[str, timedelta] = {"routine": timedelta(days=1), "bulk": timedelta(days=7)}
+"""How long a delivery of a lane may wait at a destination that takes others. Hours of a rule or of
+a destination make a night's wait right."""
+MARGIN_H = 24.0
+NEVER = Storage(0, 0)
 MOVING = (
     State.SENDING, State.SENT, State.VERIFYING, State.DELIVERED, State.RETRY_WAIT, State.PARKED,
     State.BLOCKED, State.CONFLICT,
@@ -39,6 +50,8 @@ KINDS = (
     alarms.STUDIES_NOT_PLANNED, alarms.SOURCE_LOST, alarms.DELIVERIES_PARKED,
     alarms.DELIVERIES_IN_CONFLICT, alarms.DELIVERIES_STUCK, alarms.DESTINATION_SILENT,
     alarms.DESTINATION_BLOCKED, alarms.DESTINATION_UNKNOWN, alarms.EMERGENCY_LATE,
+    alarms.DELIVERIES_OLD, alarms.SOURCE_RECYCLES, alarms.SITE_SILENT, alarms.NOTICES_WAIT,
+    alarms.ADDRESS_LIST_UNKNOWN, alarms.DELIVERED_LOST,
 )  # fmt: skip
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -51,26 +64,23 @@ def check_invariants(records: Records, region: Region, now: datetime, fence: Fen
     raises  LeaseLost if another keeper leads; RecordsUnavailable
     """
     found = find_broken(records, region, now)
-    is_open = {(one.kind, one.subject) for one in load_alarms(records) if one.kind in KINDS}
-    with records.write() as connection:
-        if fence:
-            fence.check(connection)
-        for (kind, subject), facts in found.items():
-            write_alarm(connection, kind, subject, facts, now)
-        for kind in KINDS:
-            gone = [subject for of, subject in is_open - set(found) if of == kind]
-            write_clearance(connection, kind, gone, now)
+    keep_alarms(records, KINDS, found, now, fence)
     return found
 
 
 def find_broken(records: Records, region: Region, now: datetime) -> Found:
     """What is not as it must be now."""
+    profiles = load_profiles(records)
     with records.read() as connection:
         return {
             **_of_arrivals(connection, region, now),
             **_of_people(connection),
             **_of_destinations(connection, region, load_paces(records), now),
             **_of_emergencies(connection, now),
+            **_of_audits(connection),
+            **_of_sources(connection, region, profiles, now),
+            **_of_sites(region, load_index_states(records), profiles, now),
+            **_of_notices(region, load_unsent(records), now),
         }
 
 
@@ -142,6 +152,23 @@ def _of_destinations(
             found[alarms.DESTINATION_UNKNOWN, name] = facts
         elif name not in told and not _moves(connection, name, now):
             found[alarms.DELIVERIES_STUCK, name] = facts
+    explained = {subject for _, subject in found}
+    for name, facts in _old(connection, now).items():
+        if name in known and name not in explained:  # else the cause has its alarm already
+            found[alarms.DELIVERIES_OLD, name] = facts
+    return found
+
+
+def _old(connection: sa.Connection, now: datetime) -> Mapping[str, dict[str, Any]]:
+    """By destination, the most urgent lane whose oldest undelivered study has waited too long."""
+    d = delivery.c
+    found: dict[str, dict[str, Any]] = {}
+    for lane, longest in OLD.items():
+        old = sa.and_(d.lane == lane, d.state.in_(sorted(OPEN)), d.made_at < now - longest)
+        question = sa.select(d.destination, sa.func.count(), sa.func.min(d.made_at)).where(old)
+        for name, count, oldest in connection.execute(question.group_by(d.destination)):
+            facts = {"deliveries": count, "lane": lane, "oldest": _moment(oldest)}
+            found.setdefault(name, facts)
     return found
 
 
@@ -163,6 +190,87 @@ def _of_emergencies(connection: sa.Connection, now: datetime) -> Found:
         (alarms.EMERGENCY_LATE, name): {"deliveries": count, "oldest": _moment(oldest)}
         for name, count, oldest in connection.execute(question.group_by(d.destination))
     }
+
+
+def _of_audits(connection: sa.Connection) -> Found:
+    """What the last comparison missed at a destination, until it is proven to be there again."""
+    r, d = reconciled.c, delivery.c
+    same = sa.and_(
+        d.site_id == r.site_id, d.study_uid == r.study_uid, d.destination == r.destination
+    )
+    again = sa.and_(
+        r.verdict.in_(sorted(TO_MEND)), sa.exists().where(same, d.state.in_(sorted(OPEN)))
+    )
+    amiss = sa.or_(again, r.verdict == Verdict.CONFLICTING)
+    question = sa.select(r.destination, sa.func.count(), sa.func.min(r.found_at)).where(amiss)
+    return {
+        (alarms.DELIVERED_LOST, name): {"studies": count, "oldest": _moment(oldest)}
+        for name, count, oldest in connection.execute(question.group_by(r.destination))
+    }
+
+
+def _of_sources(
+    connection: sa.Connection, region: Region, profiles: Mapping[str, QuirkProfile], now: datetime
+) -> Found:
+    """Studies that their hospital's Orthanc deletes, the oldest first, before they are delivered:
+    it does so in silence (routing.md E16)."""
+    storages = {
+        site.site_id: storage_of(site, profiles.get(site.site_id, QuirkProfile()))
+        for site in region.sites
+    }
+    storages = {site_id: one for site_id, one in storages.items() if one != NEVER}
+    if not storages:
+        return {}
+    d = delivery.c
+    undelivered = sa.and_(d.state.not_in(sorted({State.EXCLUDED, *FINAL})))
+    question = (
+        sa.select(d.site_id, sa.func.count(), sa.func.min(arrival.c.first_seen_at))
+        .join(arrival, sa.and_(arrival.c.site_id == d.site_id,
+                               arrival.c.study_uid == d.study_uid))
+        .where(undelivered, d.site_id.in_(sorted(storages)))
+    )  # fmt: skip
+    found: Found = {}
+    for site_id, count, oldest in connection.execute(question.group_by(d.site_id)):
+        left_h = storages[site_id].hours_left(*load_intake(connection, site_id, oldest, now))
+        if left_h is not None and left_h < MARGIN_H:
+            facts = {"deliveries": count, "oldest": _moment(oldest), "hours_left": int(left_h)}
+            found[alarms.SOURCE_RECYCLES, site_id] = facts
+    return found
+
+
+def _of_sites(
+    region: Region,
+    states: Mapping[str, IndexState],
+    profiles: Mapping[str, QuirkProfile],
+    now: datetime,
+) -> Found:
+    """A site whose change feed could not be read: what arrives there is not seen.
+
+    Where all are unread it is the keeper that was away, unless the last probe failed as well.
+    """
+    read_at = {
+        site.site_id: state.read_at
+        for site in region.sites
+        if (state := states.get(site.site_id)) and state.read_at
+    }
+    reads = any(at >= now - LATE for at in read_at.values())
+    return {
+        (alarms.SITE_SILENT, site_id): {"oldest": _moment(at)}
+        for site_id, at in read_at.items()
+        if at < now - LATE and (reads or profiles.get(site_id, QuirkProfile()).problem)
+    }
+
+
+def _of_notices(
+    region: Region, unsent: Mapping[tuple[str, Way], tuple[int, datetime]], now: datetime
+) -> Found:
+    found: Found = {}
+    for (list_id, _), (count, since) in unsent.items():
+        known = region.address_list(list_id) is not None
+        kind = alarms.NOTICES_WAIT if known else alarms.ADDRESS_LIST_UNKNOWN
+        if not known or since < now - RECENTLY:
+            found[kind, list_id] = {"messages": count, "oldest": _moment(since)}
+    return found
 
 
 def _moment(found: datetime) -> str:

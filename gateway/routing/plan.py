@@ -64,7 +64,9 @@ def plan_study(
         for send, span in zip(decision.sends, spans, strict=True)
         if send.target != here
     )  # fmt: skip
-    return replace(_ended(decision, bool(wanted)), versions=versions, wanted=wanted)
+    return replace(
+        _ended(decision, bool(wanted)), versions=versions, wanted=wanted, notices=decision.notices
+    )
 
 
 def _ended(decision: Decision, sends: bool) -> Decided:

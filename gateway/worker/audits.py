@@ -1,5 +1,6 @@
 """Once a night each hospital is compared with each of its destinations (routing/reconcile.py), one
-after the other, in one thread of the keeper that leads.
+after the other, in one thread of the keeper that leads. What a destination has lost is sent again
+(trust.md F24); what it holds otherwise waits for a person, with an alarm.
 """
 
 import threading
@@ -15,7 +16,7 @@ from gateway.model.destinations import Destination
 from gateway.model.sites import Region, Site
 from gateway.records.engine import Records
 from gateway.records.reconciling import Figures, load_figures, load_pairs
-from gateway.routing.reconcile import Comparison, reconcile
+from gateway.routing.reconcile import Comparison, mend, reconcile
 
 NIGHT_BEGINS = 1  # o'clock at the hospital
 LOOK_S = 300.0
@@ -77,3 +78,5 @@ class Audits(threading.Thread):
             tell = log.warning if amiss else log.info
             facts = {"studies": figures.studies, "complete": figures.complete, "amiss": amiss}
             tell("destination is compared", site=key[0], destination=key[1], **facts)
+            if again := mend(self._records, *key):
+                log.warning("what was lost is sent again", destination=key[1], deliveries=again)

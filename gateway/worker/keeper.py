@@ -33,10 +33,10 @@ from gateway.region_file import RegionFile
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
 from gateway.worker.audits import Audits
-from gateway.worker.disk import watch_disk
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
+from gateway.worker.notices import Notices
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 
 LEASE = "keeper"
@@ -47,7 +47,6 @@ THREADS = 32
 QUEUE = "routine"
 EVENTS_KEPT = timedelta(days=30)
 TIDY_S = 3600.0
-DISK_S = 60.0
 DAY_S = 86_400.0
 BREATH_S = 0.02  # a lock has no queue: those who write the index must get a turn
 
@@ -79,6 +78,7 @@ class Keeper:
 
     def __init__(self, settings: Settings, region_file: RegionFile, records: Records) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self._settings = settings
         self._every_s = settings.probe_every_s
         self._region_file = region_file
         self._records = records
@@ -92,8 +92,6 @@ class Keeper:
         self._fence = Fence(LEASE, 0)
         self._renew: Deadline | None = None
         self._tidy: Deadline | None = None
-        self._state_dir = settings.state_dir
-        self._disk: Deadline | None = None
         self._wire = Wire()
         self._pace = Pace(
             settings.follow_every_s, settings.check_every_s, DAY_S, settings.fill_rate
@@ -102,6 +100,7 @@ class Keeper:
         self._followers = Followers(self._make_follower)
         self._dispatcher: Dispatcher | None = None
         self._audits: Audits | None = None
+        self._notices: Notices | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -125,9 +124,6 @@ class Keeper:
         if self._tidy is None or self._tidy.passed:
             self._tidy = Deadline(TIDY_S)
             forget_events(self._records, utc_now() - EVENTS_KEPT)
-        if self._disk is None or self._disk.passed:
-            self._disk = Deadline(DISK_S)
-            watch_disk(self._records, self._state_dir, utc_now())
 
     def close(self) -> None:
         """Give the lease back; probes and steps under way end by their own deadlines."""
@@ -213,6 +209,12 @@ class Keeper:
             regions = self._region_file
             self._audits = Audits(self._records, lambda: regions.region)
             self._audits.start()
+        if self._notices is None or not self._notices.is_alive():
+            regions = self._region_file
+            self._notices = Notices(
+                self._records, self._settings, lambda: regions.region, self._fence
+            )
+            self._notices.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
@@ -222,6 +224,9 @@ class Keeper:
         if self._audits is not None:
             self._audits.end()
             self._audits = None
+        if self._notices is not None:
+            self._notices.end()
+            self._notices = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

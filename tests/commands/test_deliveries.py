@@ -24,6 +24,12 @@ id = "gkb1"
 name_ru = "ГКБ"
 name_en = "Hospital"
 url = "http://127.0.0.1:9"
+[[site]]
+id = "second"
+name_ru = "Второй архив"
+name_en = "Second archive"
+url = "http://127.0.0.1:9"
+role = "archive"
 """
 
 
@@ -90,6 +96,16 @@ def test_a_person_retries_and_excludes_with_name_and_reason(records):
     assert state(records) is State.EXCLUDED
     last = load_story(records, "1.2.1").deliveries[0].history[-1]
     assert (last.by, last.reason) == ("ivanova", "дубль")
+
+
+def test_a_person_sends_studies_to_another_destination_that_there_is(records):
+    a_parked_one(records)
+    assert "no such destination" in run("reroute", "--to", "gone", "--study", "1.2.1", fails=True)
+    assert "name which" in run("reroute", "--to", "second", fails=True)
+    assert "sent to second: 1; исключены / excluded: 1" in run(
+        "reroute", "--to", "second", "--destination", "archive", "--state", "parked"
+    )
+    assert "человек отправил к другому получателю: second" in run("show", "1.2.1")
 
 
 def test_nobody_excludes_everything_by_leaving_the_options_out(records):

@@ -4,16 +4,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from gateway.model.address_lists import AddressList
 from gateway.model.deliveries import Event
 from gateway.model.destinations import Destination
-from gateway.model.sites import Region
+from gateway.model.sites import QuirkProfile, Region
 from gateway.records.alarms import load_alarms
 from gateway.records.arrivals import Arrived
 from gateway.records.deliveries import Report
 from gateway.records.delivery_desk import Filter, retry
 from gateway.records.dispatch import claim, save_report, unblock
+from gateway.records.indexing import save_read_at
+from gateway.records.leases import Fence, take_lease
 from gateway.records.planning import Decided, save_decided
+from gateway.records.probes import save_profile
+from gateway.records.studies import site_cursor
 from gateway.routing.invariants import check_invariants
 from tests.arrived import NOW, SITE, arrival_of, plan, room, touch
 from tests.fakes import a_site
@@ -107,3 +113,76 @@ def test_an_emergency_that_takes_a_minute(records, look):
     say(records, Event.SENT, "")
     assert look(59) == set()
     assert ("emergency_late", "archive") in look(61)
+
+
+def test_what_waits_too_long_at_a_destination_that_takes_others(records, look):
+    touch(records, "1.2.1", 1, NOW)
+    plan(records, "1.2.1", NOW)
+    day = 86_400
+    touch(records, "1.2.2", 1, NOW)
+    plan(records, "1.2.2", NOW + timedelta(seconds=day - 60))
+    (_, second) = claim(records, room(), NOW + timedelta(seconds=day), None)
+    report = Report(Event.SENT)
+    save_report(records, second.delivery_id, second.fence, report,
+                NOW + timedelta(seconds=day), "w", ARCHIVE)  # fmt: skip
+    assert look(day - 1) == set()
+    assert look(day + 1) == {("deliveries_old", "archive")}
+
+
+@pytest.mark.parametrize(
+    ("told", "hours", "raised"),
+    [
+        ({"recycles_patients": 40}, 13, False),
+        ({"recycles_patients": 40}, 37, True),
+        ({"recycles_bytes": 1}, 48, False),
+        ({}, 48, False),
+    ],
+    ids=["a day and more is left", "less than a day is left", "sizes unknown", "never deletes"],
+)
+def test_a_hospital_that_will_soon_delete_what_is_not_delivered(records, look, told, hours, raised):
+    """One study an hour comes; the first of them waits for an archive that is away."""
+    profile = QuirkProfile(probed_at=NOW, **told)
+    save_profile(records, SITE, profile)
+    touch(records, "1.2.0", 1, NOW - timedelta(hours=2))
+    plan(records, "1.2.0", NOW)
+    for hour in range(1, hours):
+        touch(records, f"1.2.{hour}", 1, NOW + timedelta(hours=hour - 2))
+    kinds = {kind for kind, _ in look(3600 * (hours - 2))}
+    assert ("source_recycles" in kinds) == raised
+
+
+def test_region_toml_says_when_an_orthanc_deletes_that_does_not_tell(records, look):
+    site = replace(a_site(SITE), recycles_patients=2)
+    touch(records, "1.2.0", 1, NOW)
+    plan(records, "1.2.0", NOW)
+    touch(records, "1.2.1", 1, NOW + timedelta(hours=1))
+    assert ("source_recycles", SITE) in look(7200, replace(REGION, sites=(site,)))
+
+
+def test_a_site_whose_feed_is_not_read_but_not_when_the_keeper_was_away(records, look):
+    region = replace(REGION, sites=(a_site(SITE), a_site("north")))
+    for site_id in (SITE, "north"):
+        with records.write() as connection:
+            connection.execute(
+                sa.insert(site_cursor).values(
+                    site_id=site_id, seq=0, fingerprint="", phase="following", filled=0,
+                    to_fill=0, fill_began_at=NOW, read_at=NOW,
+                )
+            )  # fmt: skip
+    assert look(59, region) == set()
+    assert look(61, region) == set(), "nobody was read: it is the keeper"
+    fence = Fence("keeper", take_lease(records, "keeper", "a", NOW, 60))
+    save_read_at(records, {"north": NOW + timedelta(seconds=90)}, fence)
+    assert look(91, region) == {("site_silent", SITE)}
+    save_read_at(records, {SITE: NOW + timedelta(seconds=100)}, fence)
+    assert look(101, region) == set()
+
+
+def test_people_who_cannot_be_told(records, look):
+    decided = Decided(Arrived.HELD, "look", notices=(("duty", "gkb1/all"),))
+    touch(records, "1.2.1", 1, NOW)
+    save_decided(records, arrival_of(records, "1.2.1"), decided, NOW, None)
+    assert ("address_list_unknown", "duty") in look(1)
+    known = replace(REGION, address_lists=(AddressList("duty", ("a@b.example",)),))
+    assert ("notices_wait", "duty") not in look(599, known)
+    assert ("notices_wait", "duty") in look(601, known)

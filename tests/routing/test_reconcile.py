@@ -21,7 +21,9 @@ from gateway.records.reconciling import (
     load_findings,
     load_pairs,
 )
+from gateway.routing.invariants import find_broken
 from gateway.routing.reconcile import Comparison, mend, reconcile
+from gateway.worker.audits import Audits
 from tests.index.conftest import catch_up
 from tests.routing.conftest import Pair, bring, delete, other_content, site_of
 from tests.running import load
@@ -117,6 +119,27 @@ def test_what_is_absent_is_found_and_sent_again(
     after = compare(records, region)
     assert (after.complete, after.waiting, after.compared) == (4, 1, 0)
     assert findings(records) == {}
+
+
+def test_every_night_what_an_archive_lost_is_sent_again_with_an_alarm_until_it_is_there(
+    records: Records, pair: Pair, region: Region
+) -> None:
+    """F24: restored from an older backup, it has acknowledged what it does not hold."""
+    study = bring(pair, a_study(705, (2,)))
+    uid = sent(records, pair, study)
+    night = Audits(records, lambda: region)
+
+    def alarms() -> set[str]:
+        return {kind for kind, _ in find_broken(records, region, utc_now())}
+
+    night.look()
+    assert states(records) == {uid: "planned"}
+    assert "delivered_lost" in alarms()
+    pair.deliver(study, "orthanc")
+    set_state(records, uid, State.DELIVERED)
+    assert "delivered_lost" not in alarms()
+    night.look()
+    assert states(records) == {uid: "delivered"}, "the next comparison is due the next night"
 
 
 def test_only_the_series_that_a_rule_sends_are_expected(

@@ -15,8 +15,11 @@ from rq.serializers import JSONSerializer
 from gateway.clock import utc_now
 from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
 from gateway.queues import Doorbell
+from gateway.records.alarms import load_alarms
 from gateway.records.leases import take_lease
+from gateway.records.notices import load_unsent
 from gateway.records.probes import load_probes, load_profiles, order_probe
+from tests.mailserver import Post, run_mail_server
 from tests.waiting import wait_until
 from tests.worker.conftest import write_region
 
@@ -33,10 +36,10 @@ def start(tmp_path, database, region, redis_server):
     """start("keeper") or start("worker --queue routine") -> a process that lives."""
     programs = []
 
-    def start_program(what, redis_url=redis_server.url):
+    def start_program(what, redis_url=redis_server.url, **more):
         log = tmp_path / f"{len(programs)}.log"
         command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
-        environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url}
+        environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url, **more}
         program = Program(what, command, log, folder=REPOSITORY, environ=environ)
         programs.append(program)
         return program.start()
@@ -195,6 +198,34 @@ def test_spare_keeper_takes_over_from_a_dead_one(start, records):
     leader.kill()
     wait_until(lambda: _says(spare, "keeper leads"), 60, "the spare to take over")
     assert _says(spare, "fence=2")
+
+
+def test_a_keeper_tells_by_mail_and_the_next_one_does_not_say_it_again(start, records, region):
+    """F12, F51: one cause is one mail, whoever leads; what waited for the mail server is told."""
+    people = '[[notify]]\nid = "duty"\nmail = ["duty@region.example"]\nalarms = true\n'
+    region.write_text(region.read_text() + people)
+    post, port = Post(), free_port()
+    mail = {
+        "GATEWAY_MAIL_FROM": "gateway@region.example", "GATEWAY_SMTP_HOST": "127.0.0.1",
+        "GATEWAY_SMTP_PORT": str(port), "GATEWAY_SMTP_SECURITY": "none",
+    }  # fmt: skip
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    first = start("keeper", away, **mail)
+    wait_until(lambda: load_unsent(records), 60, "an alarm that waits for the mail server")
+    first.kill()
+    with run_mail_server(post, port):
+        second = start("keeper", away, **mail)
+        wait_until(lambda: post.mails and not load_unsent(records), 120, "the mail")
+        second.kill()
+        third = start("keeper", away, **mail)
+        wait_until(lambda: _says(third, "keeper leads"), 60, "the next leader")
+        wait_until(lambda: load_alarms(records)[0].last_seen_at > sent_at(post), 90, "a look")
+    told = [mail.get_content() for mail in post.mails]
+    assert sum("тревога: redis" in text for text in told) == 1
+
+
+def sent_at(post):
+    return post.mails[-1]["Date"].datetime
 
 
 def test_keeper_that_is_stopped_gives_its_lease_back(start, records):

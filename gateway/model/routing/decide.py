@@ -47,11 +47,12 @@ class Decision:
     reason  of the author, or NO_RULE_SET, or UNREADABLE: what the rule compares could not be read,
             so whether it takes the study is not known, and the later rules are not looked at
     rule    of the hold or the drop: "owner/rule id"
+    notices (address list, "owner/rule id" that names it)
     unread  active and shadow rules that could not be judged, by the same names
     """
 
     sends: tuple[PlannedSend, ...] = ()
-    notices: tuple[str, ...] = ()
+    notices: tuple[tuple[str, str], ...] = ()
     ended: Literal["", "held", "dropped"] = ""
     reason: str = ""
     rule: str = ""
@@ -132,13 +133,13 @@ def _act(
     decision: Decision, owner: str, rule: Rule, actions: tuple[Action, ...], taken: tuple[str, ...]
 ) -> Decision:
     sends = _joined(decision.sends, _sends(owner, rule, actions, taken))
-    lists = tuple(action.list_id for action in actions if isinstance(action, Notify))
-    notices = tuple(dict.fromkeys(decision.notices + lists))
+    name = f"{owner}/{rule.rule_id}"
+    told = tuple((action.list_id, name) for action in actions if isinstance(action, Notify))
+    notices = tuple(dict.fromkeys(decision.notices + told))
     decision = replace(decision, sends=sends, notices=notices)
     for action in actions:
         if isinstance(action, Hold | Drop):
             ended: Literal["held", "dropped"] = "held" if isinstance(action, Hold) else "dropped"
-            name = f"{owner}/{rule.rule_id}"
             return replace(decision, ended=ended, reason=action.reason, rule=name)
     return decision
 

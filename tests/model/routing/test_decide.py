@@ -92,7 +92,7 @@ def test_stop_and_hold_end_the_reading(ending: dict[str, Any]) -> None:
 
 def test_a_rule_that_only_tells_someone_takes_nothing() -> None:
     found = decide([rule_set(rule("n", IS_CT, {"do": "notify", "list": "it"}))], STUDY, NOW)
-    assert (found.notices, found.ended) == (("it",), "held")
+    assert (found.notices, found.ended) == ((("it", "north/n"),), "held")
 
 
 @pytest.mark.parametrize("state", ["draft", "retired"])
