@@ -18,6 +18,7 @@ from gateway.web import (
     wado,
     wado_uri,
 )
+from gateway.web.console import door as console
 from gateway.web.scope import check_path
 
 
@@ -38,6 +39,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(upload.create_blueprint(gateway))
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
+    app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     capabilities.register(app, gateway)
     return app
