@@ -4,7 +4,7 @@
 BIN := .venv/bin
 
 help:
-	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=)'
+	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=, FRONT=nginx)'
 	@echo 'make demo-reset  empty the data folder of that region'
 	@echo 'make test        style, types, floors and all tests, on real servers'
 	@echo 'make bench       how fast: against Orthanc, over a large index, of the keeper (BENCH=--quick)'
@@ -41,8 +41,10 @@ lint:
 bench:
 	@.ci/install test
 	@$(BIN)/python -m tests.bench $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.memory $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.index $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.follow $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.replay $(BENCH) || failed=1; \
 	exit $${failed:-0}
 
 lock:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from gateway.bookmarks import Bookmarks
@@ -14,6 +15,7 @@ from gateway.dicom.query import Query
 from gateway.errors import RecordsUnavailable, SiteError
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
+from gateway.image_cache import ImageCache
 from gateway.index.coverage import Coverage
 from gateway.index.persons import check_one_patient
 from gateway.log import log
@@ -86,6 +88,7 @@ class Gateway:
     stored: StoredSyntaxes
     pixels: PixelWorkers
     bookmarks: Bookmarks
+    image_cache: ImageCache | None = None
     _tried_at: dict[str, float] = field(default_factory=dict, repr=False)
     _looked_at: float = field(default=0.0, repr=False)
 
@@ -231,9 +234,16 @@ def build_gateway(settings: Settings) -> Gateway:
         region_file=RegionFile(settings.region),
         wire=wire,
         pool=pool,
-        locator=Locator(find, pool, check, list_held),
+        locator=Locator(find, pool, check, list_held, wire.slice_s),
         records=records,
         stored=StoredSyntaxes(wire),
         pixels=PixelWorkers(),
         bookmarks=Bookmarks(settings.redis_url),
+        image_cache=_image_cache(settings),
     )
+
+
+def _image_cache(settings: Settings) -> ImageCache | None:
+    if not settings.cache_dir:
+        return None
+    return ImageCache(Path(settings.cache_dir), settings.cache_bytes, settings.web_workers)

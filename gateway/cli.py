@@ -14,6 +14,8 @@ import orjson
 
 from gateway import log
 from gateway.clock import utc_now
+from gateway.commands.accounts import clients_group, init, keys, users
+from gateway.commands.audit import audit
 from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
@@ -24,10 +26,13 @@ from gateway.commands.opening import (
     shown,
 )
 from gateway.commands.persons import alarms, persons
+from gateway.commands.reconcile import reconcile_command
 from gateway.commands.rules import rules
+from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
+from gateway.demo.servers import write_private
 from gateway.errors import SettingsError
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
@@ -35,6 +40,7 @@ from gateway.model.wording import number, span, volume
 from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
+from gateway.records.keyring import load_keyring
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import load_region
 from gateway.settings import PREFIX
@@ -61,6 +67,8 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     settings = load_settings_or_end(region=region, bind=bind, port=port)
     try:
         load_region(settings.region)
+        if settings.access == "login":
+            load_keyring(settings.keyring_file)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     # Web processes read the same variables; what stood on the command line joins them.
@@ -75,7 +83,7 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
 @main.command()
 @region_option
 def keeper(region: Path | None) -> None:
-    """Watch the sites: probe them and follow what they hold. One of several leads."""
+    """Follow what the sites hold, judge what arrives, dispatch deliveries. One of several leads."""
     settings = load_settings_or_end(region=region)
     log.configure(settings.log_level, settings.log_form)
     bench = open_bench(settings)
@@ -208,11 +216,23 @@ def check_config(region: Path | None) -> None:
 
 @main.command("nginx-config")
 @region_option
-@click.option("--listen", default="80", show_default=True, help='As nginx writes it: "443 ssl".')
-@click.option("--certificate", default="", help="Certificate for TLS, PEM.")
+@click.option("--listen", default="80", show_default=True, help="As nginx writes it.")
+@click.option("--certificate", default="", help="PEM; for TLS where GATEWAY_PUBLIC_URL is https.")
 @click.option("--key", default="", help="Its key.")
+@click.option("--bells", default="", help="A second port, for sites' events alone, without TLS.")
 @click.option("--folder", default="/dev/shm/gateway-decisions", show_default=True)  # noqa: S108
-def nginx_config(region: Path | None, listen: str, certificate: str, key: str, folder: str) -> None:
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file, mode 0600."
+)
+def nginx_config(
+    region: Path | None,
+    listen: str,
+    certificate: str,
+    key: str,
+    bells: str,
+    folder: str,
+    output: Path | None,
+) -> None:
     """Print the configuration of the nginx that stands in front.
 
     FOLDER is where nginx keeps decisions for some seconds; it makes it by itself.
@@ -220,15 +240,29 @@ def nginx_config(region: Path | None, listen: str, certificate: str, key: str, f
     settings = load_settings_or_end(region=region)
     try:
         found = load_region(settings.region)
-        text = configuration(settings, found, listen, folder, certificate, key)
+        text = configuration(settings, found, listen, folder, certificate, key, bells=bells)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(text, nl=False)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_private(output, text)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
 
 
+main.add_command(init)
+main.add_command(audit)
+main.add_command(users)
+main.add_command(clients_group)
+main.add_command(keys)
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(reconcile_command)
+for command in trying_commands:
+    rules.add_command(command)
 main.add_command(deliveries)
 main.add_command(destinations)
 main.add_command(sample_data)

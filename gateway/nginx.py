@@ -68,6 +68,7 @@ def configuration(
     certificate: str = "",
     key: str = "",
     *,
+    bells: str = "",
     resolve: Resolve = resolve,
 ) -> str:
     """Text of a file for nginx's http block.
@@ -75,13 +76,20 @@ def configuration(
     Without PROXY_DECISION_S it names no site: then every byte passes the gateway. A name is
     resolved here, once: nginx does not start if it cannot resolve one, and a site that has moved
     costs no more than the way through the gateway, until this is written anew.
-    listen       what nginx's `listen` takes: "80", "443 ssl"
+    listen       what nginx's `listen` takes: "80", "[::]:443"
     folder       for the kept decisions
-    certificate  file for TLS, with its key; empty: none
+    certificate  file for TLS, with its key: used where PUBLIC_URL is https; empty: no TLS here
+    bells        a second `listen`, without TLS, for sites' signed events alone; empty: none
     raises       SettingsError for a value that nginx could misread
     """
     sites = list(_upstreams(region, resolve)) if settings.proxy_decision_s else []
     public = urlsplit(settings.base_url)
+    tls = bool(certificate) and public.scheme == "https"
+    if "ssl" in listen.split() and not tls:
+        raise SettingsError(
+            ["nginx: TLS needs a certificate and a GATEWAY_PUBLIC_URL that begins with https://"]
+        )
+    words = [word for word in listen.split() if word != "ssl"]
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     environment = Environment(
         loader=PackageLoader("gateway", "."),
@@ -92,9 +100,10 @@ def configuration(
     return environment.get_template("nginx.conf").render(
         sites=sites,
         gateway=_word(f"{host}:{settings.port}"),
-        listen=" ".join(map(_word, listen.split())),
+        listen=" ".join(map(_word, [*words, "ssl"] if tls else words)),
+        bells=" ".join(map(_word, bells.split())),
         folder=_word(folder),
-        certificate=_word(certificate),
+        certificate=_word(certificate) if tls else "",
         key=_word(key),
         object=OBJECT,
         decision=DECISION_PATH,

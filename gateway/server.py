@@ -51,6 +51,11 @@ class Worker(GeventWorker):
         super().__init__(*args, **kwargs)
         self._idle: set[gevent.Greenlet] = set()
 
+    def init_process(self) -> None:
+        # gunicorn looks up some twenty settings for each request, and each by three calls.
+        self.cfg.__dict__.update({name: one.get() for name, one in self.cfg.settings.items()})
+        super().init_process()
+
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         sock.settimeout(STALL_S)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

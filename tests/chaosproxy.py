@@ -288,6 +288,19 @@ def delays(seconds: float) -> Fault:
     return delay
 
 
+def at_rate(bytes_s: float) -> Fault:
+    """The right answer over a thin line."""
+
+    def pass_slowly(talk: Talk) -> None:
+        head = talk.ask_site()
+        talk.send(head)
+        for block in talk.answer_blocks(head):
+            talk.send(block)
+            talk.wait(len(block) / bytes_s)
+
+    return pass_slowly
+
+
 def drips(pause_s: float, *, whole_head: bool = False) -> Fault:
     """The right answer, one byte each `pause_s`."""
 

@@ -7,18 +7,23 @@ import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from gateway.cli import main
 from gateway.demo.layout import (
+    BELLS_PORT,
     DEFAULT_PORT,
     PROGRAMS,
     SITES,
     Layout,
     gateway_environment,
     load_secrets,
+    proxy_command,
     site_settings,
     write_compose_files,
 )
@@ -89,7 +94,7 @@ def gateway_environ(service: dict, files: Path) -> dict[str, str]:
 
 
 def test_compose_has_the_programs_of_make_run_and_what_they_stand_on(services):
-    around = {"redis", "database", "proxy", "samples"}
+    around = {"redis", "database", "proxy", "proxy-config", "samples"}
     assert services.keys() == PROGRAMS.keys() | {site.site_id for site in SITES} | around
 
 
@@ -98,6 +103,9 @@ def test_commands_are_those_of_make_run(services):
     assert json.loads(re.findall(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)[-1]) == ["gateway"]
     commands = {name: services[name]["command"] for name in PROGRAMS}
     assert commands == {name: [*words, *REGION] for name, words in PROGRAMS.items()}
+    command = services["proxy-config"]["command"]
+    folders = ("/dev/shm/gateway-decisions", "/nginx/default.conf")  # noqa: S108
+    assert command[: command.index("--certificate")] == proxy_command(REGION[1], "80", *folders)
 
 
 def test_ports_are_those_of_make_run_and_open_to_this_machine_only(services, tmp_path):
@@ -113,11 +121,13 @@ def test_ports_are_those_of_make_run_and_open_to_this_machine_only(services, tmp
 
 
 def test_settings_are_those_of_make_run(services, files, tmp_path):
-    of_make_run = gateway_environment(Layout(tmp_path), "redis://x", tmp_path).keys()
-    own = {"GATEWAY_PUBLIC_URL", "GATEWAY_LOG_FORM", "GATEWAY_DATABASE_URL"}
-    for name in [*PROGRAMS, "samples"]:
+    of_make_run = gateway_environment(Layout(tmp_path, proxy=True), "redis://x", tmp_path)
+    own = {"GATEWAY_LOG_FORM", "GATEWAY_DATABASE_URL"}
+    for name in [*PROGRAMS, "proxy-config", "samples"]:
         environ = gateway_environ(services[name], files)
-        assert environ.keys() == of_make_run | own
+        assert environ.keys() == of_make_run.keys() | own
+        for alike in ("GATEWAY_PUBLIC_URL", "GATEWAY_PROXY_DECISION_S"):
+            assert environ[alike] == of_make_run[alike]
         settings = load_settings(environ)
         assert (settings.bind, settings.port) == ("127.0.0.1", DEFAULT_PORT)
         assert settings.base_url == f"http://127.0.0.1:{DEFAULT_PORT}"
@@ -128,10 +138,68 @@ def test_the_proxy_stands_where_the_gateway_is_on_loopback(services):
     assert services["proxy"]["network_mode"] == "service:web"
 
 
-def test_the_proxy_has_the_configuration_that_the_gateway_prints():
-    nobody = Region(name_ru="", name_en="", home_site="", sites=())
-    printed = configuration(Settings(port=DEFAULT_PORT), nobody, "80", "/unused")
-    assert (ROOT / ".ci" / "nginx.conf").read_text() == printed
+def mount_of(service: dict, target: str) -> str:
+    """What stands at this place in a container."""
+    mounts = [volume_text(volume).split(":")[:2] for volume in service["volumes"]]
+    return next(source for source, place in mounts if place == target)
+
+
+def test_the_proxy_reads_what_the_gateway_writes(services):
+    written, proxy = services["proxy-config"], services["proxy"]
+    output = Path(written["command"][written["command"].index("--output") + 1])
+    shared = mount_of(written, str(output.parent))
+    assert shared == mount_of(proxy, "/etc/nginx/conf.d")
+    assert f"-o gateway -g gateway /samples {output.parent}" in (
+        (ROOT / ".ci" / "Dockerfile").read_text()
+    )
+    assert proxy["depends_on"]["proxy-config"] == {"condition": "service_completed_successfully"}
+
+
+@pytest.fixture
+def written(files, services, tmp_path, monkeypatch) -> Callable[..., str]:
+    """written(ORIGIN="https://x") -> the file that proxy-config writes; names are not resolved."""
+    for file in [files / "region.toml", *(files / "secrets").iterdir()]:
+        shutil.copy(file, tmp_path)  # /run/secrets is flat
+
+    def anywhere(_host: str, port: int, **_: object) -> list[tuple]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", anywhere)
+
+    def write(**more: str) -> str:
+        command = [
+            str(tmp_path / "region.toml") if word == REGION[1] else word
+            for word in services["proxy-config"]["command"]
+        ]
+        command[command.index("--output") + 1] = str(tmp_path / "default.conf")
+        environ = gateway_environ(services["proxy-config"], files) | more
+        done = CliRunner().invoke(main, command, env=environ, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / "default.conf").stat().st_mode & 0o777 == 0o600
+        return (tmp_path / "default.conf").read_text()
+
+    return write
+
+
+def test_the_proxy_fetches_images_itself_and_listens_where_the_port_is_published(written, services):
+    text = written()
+    assert {site.site_id for site in SITES} == set(re.findall(r"location /by-nginx/(\w+)/", text))
+    ((_, port),) = published(services["web"]).values()
+    assert re.findall(r"listen (.*);", text) == [str(port), str(BELLS_PORT)]
+    assert "ssl_certificate" not in text
+
+
+def test_the_proxy_speaks_tls_where_viewers_come_by_https(written, services):
+    text = written(GATEWAY_PUBLIC_URL="https://images.region.example:8443")
+    assert re.findall(r"listen (.*);", text) == ["80 ssl", str(BELLS_PORT)]
+    files = re.findall(r"ssl_certificate(?:_key)? (/tls/\w+\.pem);", text)
+    assert files == ["/tls/certificate.pem", "/tls/key.pem"]
+    assert mount_of(services["proxy"], "/tls").endswith("compose/tls")
+
+
+def test_sites_ring_without_tls(files):
+    bell = json.loads((files / "zlat.json").read_text())["GatewayBell"]
+    assert bell["Url"] == f"http://web:{BELLS_PORT}/events"
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.site_id)
@@ -215,10 +283,9 @@ def read_all(port: int, path: str) -> bytes:
 def test_the_front_proxy_does_not_turn_a_cut_answer_into_a_whole_one(tmp_path):
     port = free_port()
     with CuttingUpstream() as upstream:
-        site = (ROOT / ".ci" / "nginx.conf").read_text()
-        site = site.replace("127.0.0.1:8080", f"127.0.0.1:{upstream.port}")
-        site = site.replace("listen 80;", f"listen 127.0.0.1:{port};")
-        with Nginx(tmp_path, port, site):
+        nobody = Region(name_ru="", name_en="", home_site="", sites=())
+        settings = Settings(port=upstream.port)
+        with Nginx(tmp_path, port, configuration(settings, nobody, f"127.0.0.1:{port}", "/-")):
             assert read_all(port, "/whole").endswith(b"5\r\nhello\r\n0\r\n\r\n")
             cut = read_all(port, "/cut")
             assert b"hello" in cut

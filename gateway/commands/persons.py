@@ -132,14 +132,14 @@ def alarms(context: click.Context, region: Path | None, as_json: bool, cleared: 
 
 
 @alarms.command()
-@click.argument("study_uid")
+@click.argument("subject")
 @click.option("--by", required=True, envvar="USER", help="Who says so; kept with the time.")
 @region_option
-def close(study_uid: str, by: str, region: Path | None) -> None:
-    """What was refused of this study is settled: alarms refused_* alone wait for a word."""
-    if not close_alarms(open_quietly(region).records, study_uid, by, utc_now()):
+def close(subject: str, by: str, region: Path | None) -> None:
+    """What was refused of a study (its UID), or given by a site (its id), is settled."""
+    if not close_alarms(open_quietly(region).records, subject, by, utc_now()):
         raise click.ClickException(
-            "нет открытой тревоги refused_*, остальные снимаются сами / no alarm refused_* of this "
-            "study is open; the others go with their causes"
+            "нет открытой тревоги refused_* или site_answers_other, остальные снимаются сами / no "
+            "alarm refused_* or site_answers_other of it is open; the others go with their causes"
         )
-    click.echo(f"{study_uid}: записано / recorded, {by}")
+    click.echo(f"{subject}: записано / recorded, {by}")

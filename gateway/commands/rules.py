@@ -1,6 +1,7 @@
 """`gateway rules ...`: the rules of hospitals and of the ministry, from the terminal.
 
-A file with a mistake changes nothing; every mistake is named with its line, in both languages.
+A file with a mistake changes nothing; every mistake is named with its line, in both languages. How
+rules are tried on studies stands in trying.py.
 """
 
 from collections.abc import Iterator
@@ -9,23 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import pydicom
-from pydicom.errors import InvalidDicomError
 
 from gateway.clock import utc_now
 from gateway.commands.opening import open_quietly, region_option
-from gateway.dicom.attributes import Dataset
-from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
 from gateway.errors import RuleSetChanged, RuleSetRefused
-from gateway.model.routing.conditions import Comparison, Trace
-from gateway.model.routing.decide import Decision, RuleTrace, decide, explain
 from gateway.model.routing.document import format_rule_set, parse_rule_set
-from gateway.model.routing.facts import Arrival, Facts, gather
 from gateway.model.routing.rule_sets import RuleSet
 from gateway.model.routing.words import (
     LANGUAGES,
-    OUTCOMES,
-    condition_in_words,
     difference_in_words,
     mistake_in_words,
     refusal_in_words,
@@ -36,7 +28,6 @@ from gateway.records.rules import (
     Version,
     activate,
     active_version,
-    active_versions,
     approve,
     load_activations,
     load_version,
@@ -44,7 +35,6 @@ from gateway.records.rules import (
     save_version,
 )
 
-HEAD = 1 << 20
 by_option = click.option("--by", required=True, envvar="USER", help="Who does this; is recorded.")
 file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
@@ -58,7 +48,7 @@ def rules() -> None:
 @file_argument
 def check(file: Path) -> None:
     """Read a rule file; tell every mistake with its line, or the rules in words."""
-    rule_set = _read(file)
+    rule_set = read_rules(file)
     for language in LANGUAGES:
         for rule in rule_set.rules:
             click.echo(f"● {rule.rule_id} [{rule.state}] {rule_in_words(rule, language)}")
@@ -73,7 +63,7 @@ def check(file: Path) -> None:
 @region_option
 def save(file: Path, comment: str, based_on: int | None, by: str, region: Path | None) -> None:
     """Keep a rule file as a new version; it counts once it is activated."""
-    rule_set = _read(file)
+    rule_set = read_rules(file)
     bench = open_quietly(region)
     records, sites = bench.records, bench.region_file.region
     if rule_set.owner != "ministry" and sites.site(rule_set.owner) is None:
@@ -125,7 +115,7 @@ def list_versions(owner: str, region: Path | None) -> None:
 def show(owner: str, number: int | None, region: Path | None) -> None:
     """A version as YAML, ready to be edited."""
     click.echo(
-        format_rule_set(_version(open_quietly(region).records, owner, number).rule_set), nl=False
+        format_rule_set(version_of(open_quietly(region).records, owner, number).rule_set), nl=False
     )
 
 
@@ -137,7 +127,7 @@ def show(owner: str, number: int | None, region: Path | None) -> None:
 def diff(owner: str, old: int, new: int, region: Path | None) -> None:
     """What changed from one version to another, in words."""
     records = open_quietly(region).records
-    pair = [_version(records, owner, number).rule_set for number in (old, new)]
+    pair = [version_of(records, owner, number).rule_set for number in (old, new)]
     for language in LANGUAGES:
         for line in difference_in_words(pair[0], pair[1], language):
             click.echo(line)
@@ -177,39 +167,7 @@ def approve_activation(activation: int, by: str, region: Path | None) -> None:
     click.echo(f"активация / activation {activation}: {by}")
 
 
-@rules.command()
-@click.option(
-    "--file",
-    "rule_file",
-    type=click.Path(path_type=Path, exists=True),
-    help="Rules to try; those that count now if left out.",
-)
-@click.option("--site", "site_id", required=True, help="As if it had come to this site.")
-@click.argument(
-    "dicom_files",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-)
-@region_option
-def test(
-    rule_file: Path | None, site_id: str, dicom_files: tuple[Path, ...], region: Path | None
-) -> None:  # fmt: skip
-    """Try rules on DICOM files of one study, without storing anything."""
-    bench = open_quietly(region)
-    records, sites = bench.records, bench.region_file.region
-    site = sites.site(site_id)
-    if site is None:
-        raise click.ClickException(f"{site_id}: is no site of region.toml")
-    now = utc_now()
-    given = [_read(rule_file)] if rule_file else []
-    found = active_versions(records, site_id, now)
-    rule_sets = given or [version.rule_set for version in found]
-    facts = gather(Arrival(site, now), [_dataset(file) for file in dicom_files])
-    _tell(decide(rule_sets, facts, now), explain(rule_sets, facts, now), facts)
-
-
-def _read(file: Path) -> RuleSet:
+def read_rules(file: Path) -> RuleSet:
     """The rules of a file, or an end with every mistake on standard error."""
     try:
         text = file.read_text("utf-8")
@@ -226,34 +184,11 @@ def _read(file: Path) -> RuleSet:
     return found
 
 
-def _dataset(file: Path) -> Dataset:
-    """A file's attributes without its pixels, as DICOM JSON; element by element, since real ones
-    hold values that do not convert."""
-    no_dicom = f"{file}: не DICOM или не читается / is no DICOM file that can be read"
-    try:
-        with file.open("rb") as opened:
-            identify(opened.read(HEAD), whole=False)
-    except (MoreBytesNeeded, NotUnderstood) as error:
-        # Also what is deflated: it may unpack into gigabytes before one attribute is known.
-        raise click.ClickException(f"{no_dicom}: {error}") from error
-    try:
-        read = pydicom.dcmread(file, stop_before_pixels=True, defer_size=65_536)
-    except (InvalidDicomError, ValueError, OSError, RecursionError) as error:
-        raise click.ClickException(no_dicom) from error
-    made: Dataset = {}
-    for element in read:
-        try:
-            made[f"{element.tag:08X}"] = element.to_json_dict(None, 1024)
-        except (ValueError, TypeError, OverflowError, AttributeError):
-            continue
-    return made
-
-
 def _active(records: Records, owner: str) -> Version | None:
     return active_version(records, owner, utc_now())
 
 
-def _version(records: Records, owner: str, number: int | None) -> Version:
+def version_of(records: Records, owner: str, number: int | None) -> Version:
     found = load_version(records, owner, number)
     if found is None:
         raise click.ClickException(f"{owner}: такой версии нет / there is no such version")
@@ -283,29 +218,3 @@ def _words_of_refusals() -> Iterator[None]:
 
 def _when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _tell(decision: Decision, traces: tuple[RuleTrace, ...], facts: Facts) -> None:
-    for each in traces:
-        mark = {"true": "●", "false": "○", "missing": "?"}[each.outcome.value]
-        late = "" if each.reached else " (не дошло / not reached)"
-        click.echo(f"{mark} {each.owner}/{each.rule.rule_id} [{each.rule.state}]{late}")
-        for condition in each.conditions:
-            _tell_conditions(condition, 1)
-    for planned in decision.sends:
-        click.echo(f"→ {planned.target} ({planned.rule}, {planned.lane})")
-    for planned in decision.shadow:
-        click.echo(f"⇢ {planned.target} ({planned.rule}, проба / shadow)")
-    if decision.ended:
-        word = {"held": "задержано / held", "dropped": "не отправляется / dropped"}[decision.ended]
-        click.echo(f"■ {word}: {decision.reason} ({decision.rule})")
-
-
-def _tell_conditions(trace: Trace, depth: int) -> None:
-    outcome = " / ".join(OUTCOMES[trace.outcome.value])
-    if isinstance(trace.condition, Comparison):
-        words = condition_in_words(trace.condition, "ru")
-        found = "" if trace.found is None else f" [{', '.join(map(str, trace.found[:5]))}]"
-        click.echo(f"{'  ' * depth}{outcome}: {words}{found}")
-    for below in trace.below:
-        _tell_conditions(below, depth + 1)

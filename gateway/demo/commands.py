@@ -39,9 +39,16 @@ def demo_commands(make: Make, load: Load) -> click.Group:
         show_default=True,
         help="Port of the gateway; the next ones are taken too (variable PORT).",
     )
-    def run(folder: Path, port: int) -> None:
+    @click.option(
+        "--front",
+        envvar="FRONT",
+        type=click.Choice(["", "nginx"]),
+        default="",
+        help="What stands in front of the gateway (variable FRONT).",
+    )
+    def run(folder: Path, port: int, front: str) -> None:
         """Start everything, load the samples, follow the logs until Ctrl-C."""
-        sys.exit(run_region(folder, port, fill=fill))
+        sys.exit(run_region(folder, port, fill=fill, proxy=bool(front)))
 
     @demo.command("load")
     @click.option("--region", required=True, type=click.Path(path_type=Path), help="region.toml")

@@ -61,15 +61,24 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "web": ("web",),
     "keeper": ("keeper",),
     **{f"worker-{queue}": ("worker", "--queue", queue) for queue in QUEUES},
+    # One may be at a large study when the next emergency comes.
+    "worker-emergency-2": ("worker", "--queue", "emergency"),
 }
+# For as long nginx may keep a decision of the gateway (GATEWAY_PROXY_DECISION_S).
+DECISION_S = 10
+BELLS_PORT = 8000  # of the containers' nginx: /events without TLS
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything of one region is: folders below `folder`, ports from `first_port` on."""
+    """Where everything of one region is: folders below `folder`, ports from `first_port` on.
+
+    proxy  nginx stands in front, at the first port; the gateway has a port of its own then
+    """
 
     folder: Path
     first_port: int = DEFAULT_PORT
+    proxy: bool = False
 
     @property
     def gateway_url(self) -> str:
@@ -88,10 +97,16 @@ class Layout:
     def redis_port(self) -> int:
         return self.first_port + 1 + 2 * len(SITES)
 
+    @property
+    def web_port(self) -> int:
+        """Where the gateway itself listens."""
+        return self.redis_port + 1 if self.proxy else self.first_port
+
     def ports(self) -> dict[int, str]:
         """Every port with the name of what wants it."""
         return {
-            self.first_port: "gateway",
+            **({self.first_port: "nginx"} if self.proxy else {}),
+            self.web_port: "gateway",
             **{self.http_port(site): f"Orthanc {site.site_id}, HTTP" for site in SITES},
             **{self.dicom_port(site): f"Orthanc {site.site_id}, DICOM" for site in SITES},
             self.redis_port: "Redis",
@@ -108,6 +123,10 @@ class Layout:
         Nothing in it may bear the name of a Python package: gunicorn imports from there first.
         """
         return self.folder / "state"
+
+    @property
+    def proxy_folder(self) -> Path:
+        return self.folder / "nginx"
 
     @property
     def samples(self) -> Path:
@@ -193,13 +212,23 @@ def site_settings(
 
 def gateway_environment(layout: Layout, redis_url: str, viewer: Path) -> dict[str, str]:
     """The settings of web, keeper and workers."""
-    return {
+    environ = {
         "GATEWAY_BIND": "127.0.0.1",
-        "GATEWAY_PORT": str(layout.first_port),
+        "GATEWAY_PORT": str(layout.web_port),
         "GATEWAY_STATE_DIR": str(layout.state),
         "GATEWAY_REDIS_URL": redis_url,
         "GATEWAY_VIEWER_DIR": str(viewer),
     }
+    if layout.proxy:
+        environ["GATEWAY_PUBLIC_URL"] = layout.gateway_url
+        environ["GATEWAY_PROXY_DECISION_S"] = str(DECISION_S)
+    return environ
+
+
+def proxy_command(region: str, listen: str, folder: str, output: str) -> list[str]:
+    """The words after `gateway` that write what nginx reads; compose.yaml adds TLS and bells."""
+    words = ["nginx-config", "--region", region, "--listen", listen]
+    return [*words, "--folder", folder, "--output", output]
 
 
 def addresses(layout: Layout, passwords: Mapping[str, str], redis_url: str) -> dict[str, Any]:
@@ -267,6 +296,7 @@ def write_compose_files(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
+    (folder / "tls").mkdir(exist_ok=True)  # certificate.pem and key.pem, where nginx speaks TLS
     passwords = load_secrets(folder)
     database = _load_secret(folder / "secrets" / "database")
     urls = {site.site_id: f"http://{site.site_id}:8042" for site in SITES}
@@ -280,7 +310,9 @@ def write_compose_files(folder: Path) -> None:
         ),
     }
     for site in SITES:
-        settings = site_settings(site, dicom, "http://web", f"/run/secrets/{site.event_key}")
+        settings = site_settings(
+            site, dicom, f"http://web:{BELLS_PORT}", f"/run/secrets/{site.event_key}"
+        )
         # A container's address is not known beforehand; ports are published to loopback only.
         settings |= {"DicomCheckModalityHost": False, "RemoteAccessAllowed": True}
         settings |= {"RegisteredUsers": {site.site_id: passwords[site.site_id]}}

@@ -6,13 +6,16 @@ prints what is new in them with the name in front, and looks whether all childre
 
 import fcntl
 import json
+import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,12 +28,14 @@ from gateway.demo.layout import (
     addresses,
     gateway_environment,
     load_secrets,
+    proxy_command,
     region_toml,
     site_settings,
     table,
 )
 from gateway.demo.servers import (
     REPOSITORY,
+    NginxServer,
     OrthancServer,
     Program,
     RedisServer,
@@ -97,16 +102,18 @@ def run_region(
     first_port: int,
     *,
     fill: Fill,
+    proxy: bool = False,
     gateway: Sequence[str] = GATEWAY,
     say: Say = tell,
 ) -> int:
     """Run the whole region until Ctrl-C or SIGTERM, and end everything that was started.
 
     folder   data, logs and passwords; made if it is missing
+    proxy    nginx stands in front
     gateway  the words before `web`, `keeper` and `worker`
     returns  the exit code: 0 after a wish to stop, 1 if something did not start or kept dying
     """
-    layout = Layout(folder.absolute(), first_port)
+    layout = Layout(folder.absolute(), first_port, proxy)
     try:
         check_numbers(layout)
         with folder_lock(layout.folder):
@@ -188,7 +195,11 @@ def next_free_port(layout: Layout) -> int:
     """A first port for which all ports are free."""
     candidates = range(layout.first_port + 100, 65000, 100)
     return next(
-        (port for port in candidates if all(map(is_free, Layout(layout.folder, port).ports()))),
+        (
+            port
+            for port in candidates
+            if all(map(is_free, replace(layout, first_port=port).ports()))
+        ),
         layout.first_port + 100,
     )
 
@@ -229,7 +240,9 @@ class Supervisor:
             log_file=layout.log_file("redis"),
         )
         servers: list[Program] = [self.redis, *map(self._orthanc, range(len(SITES)))]
-        self.stages = [servers, [self._gateway(gateway, name) for name in PROGRAMS]]
+        self._words = tuple(gateway)
+        front: list[Program] = [self._nginx()] if layout.proxy else []
+        self.stages = [servers, [self._gateway(gateway, name) for name in PROGRAMS], front]
         self.programs = [program for stage in self.stages for program in stage]
         self.logs = {program.name: LogReader(program.log_file) for program in self.programs}
         self._width = max(map(len, self.logs))
@@ -254,15 +267,28 @@ class Supervisor:
             log_file=self.layout.log_file(site.site_id),
         )
 
+    def _nginx(self) -> NginxServer:
+        folder = self.layout.proxy_folder
+        return NginxServer(
+            folder,
+            self.layout.first_port,
+            folder / "gateway.conf",
+            log_file=self.layout.log_file("nginx"),
+        )
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        return gateway_environment(self.layout, self.redis.url, REPOSITORY / ".viewer")
+
     def _gateway(self, gateway: Sequence[str], name: str) -> Program:
         layout = self.layout
         return Program(
             name,
             [*gateway, *PROGRAMS[name], "--region", str(layout.region_file)],
             layout.log_file(name),
-            environ=gateway_environment(layout, self.redis.url, REPOSITORY / ".viewer"),
+            environ=self._environ,
             folder=layout.state,
-            ready=(lambda: answers(layout.first_port, "/healthz")) if name == "web" else None,
+            ready=(lambda: answers(layout.web_port, "/healthz")) if name == "web" else None,
         )
 
     def run(self) -> int:
@@ -289,12 +315,15 @@ class Supervisor:
         begun = monotonic_s()
         self.say(STARTING.format(folder=self.layout.folder))
         document = self._write_files()
-        servers, gateway = self.stages
+        servers, gateway, front = self.stages
         self._start_stage(servers)
         for program in servers:
             # Pages of versions and paths; whoever wants them finds them in the file.
             self.logs[program.name].new_lines()
         self._start_stage(gateway)
+        if front:
+            self._write_proxy_file()
+            self._start_stage(front)
         self.fill(self.layout.region_file, self.layout.samples, self._progress)
         self.print_logs()
         self.say(table(document))
@@ -319,6 +348,25 @@ class Supervisor:
             if program.log_file.exists():
                 program.log_file.replace(program.log_file.with_suffix(".log.1"))
         return document
+
+    def _write_proxy_file(self) -> None:
+        """Let the gateway write what nginx reads. Raises DemoError with what it says."""
+        layout, folder = self.layout, self.layout.proxy_folder
+        words = proxy_command(
+            str(layout.region_file),
+            f"127.0.0.1:{layout.first_port}",
+            "decisions",  # below nginx's own folder, whose path may hold blanks
+            str(folder / "gateway.conf"),
+        )
+        done = subprocess.run(
+            [*self._words, *words],
+            env={**os.environ, **self._environ},
+            cwd=layout.state,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise DemoError(f"nginx-config: {done.stderr.strip()}")
 
     def _progress(self, text: str) -> None:
         self.print_logs()

@@ -305,6 +305,47 @@ class RedisServer(Program):
             client.close()
 
 
+class NginxServer(Program):
+    """nginx with as many processes as there are cores, for a file of its http block.
+
+    port  that `servers` lets it listen on
+    """
+
+    def __init__(
+        self, folder: Path, port: int, servers: Path, *, log_file: Path | None = None
+    ) -> None:
+        self.storage = folder.absolute()
+        self.port = port
+        self.servers = servers.absolute()
+        command = ["/usr/sbin/nginx", "-p", str(self.storage), "-c", str(self._main_file)]
+        super().__init__("nginx", command, log_file or self.storage / "log", ready=self._listens)
+
+    @property
+    def _main_file(self) -> Path:
+        return self.storage / "nginx.conf"
+
+    def launch(self) -> None:
+        """Write nginx.conf and start."""
+        self.storage.mkdir(parents=True, exist_ok=True)
+        kept = " ".join(f'{kind}_temp_path "{self.storage}/{kind}";' for kind in NGINX_FOLDERS)
+        # Its processes must reach folders that are their owner's alone.
+        user = "user root; " if os.geteuid() == 0 else ""
+        text = (
+            f'{user}daemon off; pid "{self.storage}/pid"; error_log stderr;\n'
+            f"worker_processes {os.cpu_count() or 1}; events {{ worker_connections 1024; }}\n"
+            f'http {{ access_log off; {kept}\ninclude "{self.servers}";\n}}\n'
+        )
+        write_private(self._main_file, text)
+        super().launch()
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+NGINX_FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
 def redis_conf(password: str, more: Mapping[str, str] | None = None) -> str:
     """The text of redis.conf: every write is kept, nothing is evicted (routing.md E4, E9)."""
     options = dict(more or {}) | REDIS_OPTIONS | ({"requirepass": password} if password else {})

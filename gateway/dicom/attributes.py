@@ -15,6 +15,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 Dataset = dict[str, dict[str, Any]]
 
 _INTEGER = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?\Z", re.ASCII)
+_MOST = 10**18
 
 
 class Level(StrEnum):
@@ -79,6 +80,8 @@ def text(dataset: Dataset, name: str) -> str:
 def integer(dataset: Dataset, name: str) -> int | None:
     """First value as a whole number; None if absent or not a number (dirty IS)."""
     for value in values(dataset, name):
+        if type(value) is int and abs(value) < _MOST:
+            return value
         # IS as text, as number, and with a useless fraction are all seen.
         number = _INTEGER.match(str(value).strip())
         return None if number is None else int(number[1])

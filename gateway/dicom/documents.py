@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydicom.dataset import Dataset
 
+from gateway.dicom.names import reread
 from gateway.dicom.transcode import WHAT_PYDICOM_RAISES, CannotDecode
 from gateway.dicom.uids import is_lenient_uid
 
@@ -141,10 +142,14 @@ def _evidence(report: Dataset) -> Iterator[tuple[str, list[str]]]:
 
 
 def _text(value: Any) -> str:
+    return reread(_plain(value))  # a report may name another character set than it is written in
+
+
+def _plain(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str | int | float):
         return str(value).strip()
     if hasattr(value, "alphabetic"):
         return " ".join(str(value).partition("=")[0].replace("^", " ").split())
-    return ", ".join(_text(one) for one in value) if hasattr(value, "__iter__") else str(value)
+    return ", ".join(map(_plain, value)) if hasattr(value, "__iter__") else str(value)

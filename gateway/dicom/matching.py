@@ -7,7 +7,7 @@ an archive holds never does.
 import calendar
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -100,17 +100,23 @@ def _piece(literal: str) -> re.Pattern[str]:
 
 def _name_holds(key: str, found: object, *, fuzzy: bool) -> bool:
     """PN: each group named in the key must hold; a key with one group may hold in any."""
-    if isinstance(found, dict):
-        groups = [found.get(name) for name in ("Alphabetic", "Ideographic", "Phonetic")]
-    else:
-        groups = list(str(found).split("=")) if found is not None else []
-    names = [group if isinstance(group, str) else "" for group in groups]
+    names = name_groups(found)
     keys = key.split("=")
     if len(keys) == 1:
         return any(name_holds(key, name, fuzzy=fuzzy) for name in names if name)
     names += [""] * (len(keys) - len(names))
     pairs = [(k, name) for k, name in zip(keys, names, strict=False) if fold(k)]
     return bool(pairs) and all(name_holds(k, name, fuzzy=fuzzy) for k, name in pairs)
+
+
+def name_groups(found: object) -> list[str]:
+    """The alphabetic group of one value of a PN, "" if it has none, and the others."""
+    groups: Iterable[object]
+    if isinstance(found, dict):
+        groups = (found.get(name) for name in ("Alphabetic", "Ideographic", "Phonetic"))
+    else:
+        groups = str(found).split("=") if found is not None else [""]
+    return [group if isinstance(group, str) else "" for group in groups]
 
 
 def name_holds(key: str, name: str, *, fuzzy: bool = False) -> bool:

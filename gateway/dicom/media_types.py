@@ -6,6 +6,7 @@ quotes, `transfer-syntax` inside the quotes of `type`, Java's `*; q=.2`. One pas
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +31,7 @@ _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}\Z", re.ASCII)
 _NAME = re.compile(rf"{_TOKEN}\Z", re.ASCII)
 _QUALITY = re.compile(r"(?:0?\.[0-9]{1,10}|[01]|0\.|1\.0{0,10})\Z", re.ASCII)
 _SEPARATORS = re.compile(r'[",;]')
+_BOUNDARY_LAST = re.compile(r"""(.*); ?boundary=("?)([0-9A-Za-z'()+_./:=?-]+)\2""", re.ASCII)
 _STRING_END = re.compile(r'["\\]')
 
 # PS3.18 Table 8.7.3-1 and 8.7.3-5: transfer syntaxes of each media type, the default first.
@@ -133,11 +135,21 @@ def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
     as parameters of their own.
     raises  BadRequest("Content-Type")
     """
+    if len(value) <= MAX_ACCEPT and (ended := _BOUNDARY_LAST.fullmatch(value)):
+        # A boundary is new with each answer of a site; what stands before it is always the same.
+        with suppress(BadRequest):  # it may be a quoted value that is torn here
+            media_type, parameters = _parse_content_type(ended[1])
+            return media_type, {"boundary": ended[3], **parameters}
+    media_type, parameters = _parse_content_type(value)
+    return media_type, dict(parameters)
+
+
+@lru_cache(maxsize=256)
+def _parse_content_type(value: str) -> tuple[str, Mapping[str, str]]:
     found = list(_alternatives("Content-Type", value[: MAX_ACCEPT + 1]))
     if len(found) != 1 or len(value) > MAX_ACCEPT:
         raise BadRequest("Content-Type", "is not one media type")
-    media_type, parameters = _read("Content-Type", found[0])
-    return media_type, parameters
+    return _read("Content-Type", found[0])
 
 
 def format_content_type(media_type: str, parameters: Mapping[str, str]) -> str:

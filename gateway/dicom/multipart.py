@@ -10,12 +10,15 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from gateway.dicom.asked import HEADER_LIMIT, Asked
 from gateway.errors import BadRequest, PayloadTooLarge
 
 BLOCK = 256 * 1024
 BOUNDARY_LIMIT = 70  # RFC 2046 5.1.1
 CLOSE = b"--"
 PART_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+
+LOOKED_AT = HEADER_LIMIT + 8 * 1024  # of a part, with its head
 
 
 @dataclass(frozen=True)
@@ -178,21 +181,33 @@ class PassingParts:
     has finished (performance.md 5.1): only the closing delimiter tells. Where a part says how long
     it is, `ahead` bytes need not be shown: they may pass by splice(2), unseen, and are skipped.
     A part that says more than it has hides the closing delimiter and so counts as broken.
+
+    asked  what every part must be a file of; `foreign` once one is not
     """
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, asked: Asked | None = None) -> None:
         self._delimiter = b"\r\n--" + boundary
         self._seam = b"\r\n"  # the end of what was seen: a delimiter may lie across two blocks
         self._in_head = False
         self.parts = 0
         self.closed = False
+        self.foreign = False
         self.ahead = 0
+        self._asked = asked
+        self._begun: bytes | None = None  # of a part of which it cannot be told yet
+
+    @property
+    def must_see(self) -> bool:
+        """Whether the next bytes are needed to tell what a part is of."""
+        return self._begun is not None
 
     def feed(self, block: bytes) -> None:
         """Look at the next bytes of the body."""
         if self.closed:
             return  # the epilogue
         text = self._seam + block
+        if self._asked is not None and not self.foreign:
+            self._judge(text, block, self._asked)
         at = text.rfind(self._delimiter)
         if at >= 0:
             self.parts += text.count(self._delimiter)
@@ -203,6 +218,27 @@ class PassingParts:
         if self._in_head:
             self._read_head(text)
         self._seam = text if self._in_head else text[1 - len(self._delimiter) :]
+
+    def _judge(self, text: bytes, block: bytes, asked: Asked) -> None:
+        """The part that goes on in this block, and each that begins in it."""
+        at = text.find(self._delimiter)
+        if self._begun is not None:
+            end = len(block) if at < 0 else max(0, at - len(self._seam))
+            self._tell(self._begun + block[: min(end, LOOKED_AT)], at >= 0, asked)
+        while at >= 0:
+            start = at + len(self._delimiter)
+            at = text.find(self._delimiter, start)
+            if not text.startswith(CLOSE, start):
+                end = at if at >= 0 else len(text)
+                whole = 0 <= at <= start + LOOKED_AT
+                self._tell(text[start : min(end, start + LOOKED_AT)], whole, asked)
+
+    def _tell(self, part: bytes, whole: bool, asked: Asked) -> None:
+        head, blank, begun = part.partition(b"\r\n\r\n")
+        verdict = asked.is_answered_by(begun, whole=whole) if blank else None
+        self.foreign |= verdict is False
+        unclear = verdict is None and not whole and len(head) <= Limits.header_bytes
+        self._begun = part if unclear else None
 
     def _read_head(self, text: bytes) -> None:
         """Headers of the part that begins here, once all of them have come."""

@@ -170,7 +170,7 @@ _MAX_DEPTH = 8
 def _element(element: Any, depth: int = 0) -> Any:
     """Element, list, item or text of a record, repaired; the same object if nothing was wrong."""
     if isinstance(element, str):
-        return _reread(element)
+        return reread(element)
     if depth > _MAX_DEPTH:
         return element
     if isinstance(element, list):
@@ -186,7 +186,8 @@ _MISREAD = (("latin-1", "utf-8"), ("latin-1", "cp1251"), ("latin-1", "iso8859_5"
 _ODD_CYRILLIC = frozenset("№ђѓєѕіїјљњћќ§ўџ")
 
 
-def _reread(text: str) -> str:
+def reread(text: str) -> str:
+    """The text, read again if it is clearly Russian that was read in a wrong character set."""
     if text.isascii():
         return text
     if _ODD_CYRILLIC & set(text) and _RUSSIAN.search(text):

@@ -8,8 +8,13 @@ bytes needed, not understood.
 """
 
 import struct
+import warnings
 from dataclasses import dataclass, field
 
+from pydicom.charset import convert_encodings, decode_bytes
+
+from gateway.dicom.attributes import Dataset, make
+from gateway.dicom.names import repair
 from gateway.dicom.uids import is_uid
 
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -22,13 +27,23 @@ LONG_VRS = frozenset(
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
-SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+SOP_CLASS, INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 SAMPLES, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280008, 0x00280010, 0x00280011
 REPRESENTATIVE = 0x00286010
 ABOUT_PIXELS = frozenset({SOP_CLASS, SAMPLES, FRAMES, ROWS, COLUMNS, REPRESENTATIVE})
-WANTED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
-PATIENT_ID = 0x00100020
+WANTED = (SOP_CLASS, INSTANCE, STUDY, SERIES)
+CHARSET = 0x00080005
+OF_PATIENT = {
+    0x00100010: "PatientName",
+    0x00100020: "PatientID",
+    0x00100021: "IssuerOfPatientID",
+    0x00100030: "PatientBirthDate",
+    0x00100040: "PatientSex",
+    0x00101000: "OtherPatientIDs",
+}
+LONGEST_OF_PATIENT = 1024
+ESCAPE, UNREAD = b"\x1b", "\ufffd"
 PREAMBLE = bytes(128)
 MARK = b"DICM"
 
@@ -49,8 +64,8 @@ class NotUnderstood(Exception):
 class Identity:
     """Who an instance says that it is; an absent or invalid UID is "".
 
-    patient_id  "" also where it is not plain ASCII: it is compared, not shown
-    known_to    how far the elements were walked: there the next one of the top level begins
+    patient   DICOM JSON of whose it is, as the index has it: to be compared, not to be shown
+    known_to  how far the elements were walked: there the next one of the top level begins
     """
 
     sop_class_uid: str = ""
@@ -58,7 +73,7 @@ class Identity:
     study_uid: str = ""
     series_uid: str = ""
     transfer_syntax: str = ""
-    patient_id: str = field(default="", repr=False)
+    patient: Dataset = field(default_factory=dict, repr=False)
     known_to: int = 0
 
 
@@ -107,7 +122,7 @@ def _identify(data: bytes) -> Identity:
         raise NotUnderstood("deflated files are not taken", Identity(transfer_syntax=syntax))
     walk = _Walk(data, order=_order(syntax), explicit=syntax not in IMPLICIT)
     found: dict[int, str] = {}
-    patient_id = ""
+    patient: dict[int, bytes] = {}
     while at < len(data):
         tag, length, start = walk.element(at)
         if tag > SERIES:
@@ -119,20 +134,45 @@ def _identify(data: bytes) -> Identity:
                 raise IndexError
             value = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
             found[tag] = value if is_uid(value) else ""
-        elif tag == PATIENT_ID and length != UNDEFINED:
+        elif (tag in OF_PATIENT or tag == CHARSET) and length <= LONGEST_OF_PATIENT:
             if start + length > len(data):
                 raise IndexError
-            raw = data[start : start + length].strip(b"\0 ")
-            patient_id = raw.decode("ascii") if raw.isascii() else ""
+            patient[tag] = data[start : start + length].strip(b"\0 ")
         at = walk.skip(start, length, 0)
     else:
-        if at > len(data) or STUDY not in found:
+        if at > len(data) or SERIES not in found:
             raise IndexError
     sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
-    identity = Identity(sop_class, instance, study, series, syntax, patient_id, at)
+    identity = Identity(sop_class, instance, study, series, syntax, _patient(patient), at)
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
+
+
+def _patient(raw: dict[int, bytes]) -> Dataset:
+    """The patient's attributes; a character set that is wrong or unknown costs letters, no more."""
+    charset = raw.pop(CHARSET, b"").decode("latin-1").split("\\")
+    record: Dataset = {}
+    for tag, value in raw.items():
+        if value:
+            keyword = OF_PATIENT[tag]
+            plain = value.isascii() and ESCAPE not in value
+            text = value.decode("ascii") if plain else _decoded(value, charset)
+            values = text.split("\\") if keyword == "OtherPatientIDs" else [text]
+            record[f"{tag:08X}"] = make(keyword, *values)
+    return repair(record)
+
+
+def _decoded(value: bytes, charset: list[str]) -> str:
+    if charset in ([""], ["ISO_IR 6"]):
+        return value.decode("latin-1")  # `repair` knows what it was
+    with warnings.catch_warnings():  # pydicom warns of what it then reads as well as it can
+        warnings.simplefilter("ignore")
+        try:
+            text = str(decode_bytes(value, convert_encodings(charset), {ord("^"), ord("=")}))
+        except (LookupError, ValueError):
+            text = UNREAD
+    return value.decode("latin-1") if UNREAD in text else text
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def merge(
     *,
     total: int | None = None,
     silent: Collection[str] = (),
+    uids: Sequence[str] | None = None,
 ) -> Merged:
     """One page, each UID once, in the total order of query.sort_key.
 
@@ -62,13 +63,14 @@ def merge(
     service_url  our DICOMweb root, for RetrieveURL
     total        matches over all sites, if the pages do not hold every UID
     silent       sites that hold what they hold but do not answer now (InstanceAvailability)
+    uids         those of the page in their order, if it is known already
     """
     groups = _groups(pages, sites, query.level)
     holders = _holders(pages)
     rows = []
     conflicts = []
     parted = []
-    for uid in _page(groups, query):
+    for uid in _page(groups, query) if uids is None else filter(groups.get, uids):
         records = groups[uid]
         held_by = set(holders[uid])
         if len(records) > 1 and find_different(identity_of(row) for _, row in records):
@@ -124,6 +126,8 @@ def _page(groups: Mapping[str, Sequence[tuple[Site, Dataset]]], query: Query) ->
 
 def _choose(records: Sequence[tuple[Site, Dataset]]) -> tuple[Site, Dataset]:
     """The fullest copy, a hospital's before the archive's, then by site id."""
+    if len(records) == 1:
+        return records[0]
 
     def rank(record: tuple[Site, Dataset]) -> tuple[int, bool, str]:
         site, row = record

@@ -5,8 +5,9 @@ stream, and the door cuts the connection: a broken download never ends politely 
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from gateway.dicom.asked import Asked
 from gateway.dicom.multipart import MultipartReader, PassingParts
 from gateway.errors import (
     BadRequest,
@@ -14,6 +15,7 @@ from gateway.errors import (
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
+    SiteAnswersOther,
     SiteError,
     SiteRefused,
     SiteSpeaksGarbage,
@@ -43,6 +45,8 @@ class Opened:
     silent    sites that could not be asked, with the code of each: they may hold more of the study
     partial   it is known that the answer is not all that there is
     is_short  judges the number of parts at the end; None where it is not known beforehand
+    asked     what each part must be a file of; None where parts are no files
+    tell      told that it is not
     """
 
     site: Site
@@ -52,6 +56,14 @@ class Opened:
     service_url: str = ""
     is_short: IsShort | None = None
     partial: bool = False
+    asked: Asked | None = None
+    tell: Callable[[SiteAnswersOther], None] = field(default=lambda _error: None)
+
+    def answers_other(self) -> SiteAnswersOther:
+        """The error of a site that gives something else than was asked, told already."""
+        error = SiteAnswersOther(self.site.site_id)
+        self.tell(error)
+        return error
 
 
 def open_best(
@@ -78,7 +90,7 @@ def open_best(
         if site is None:
             continue
         try:
-            return replace(_first_block(site, open_at(site), what), silent=silent)
+            return _first_block(site, open_at(site), what, silent)
         except NotFound:
             continue
         except NotAcceptable as error:
@@ -114,14 +126,14 @@ def _second_look(
     return refused
 
 
-def _first_block(site: Site, answer: SiteAnswer, what: str) -> Opened:
+def _first_block(site: Site, answer: SiteAnswer, what: str, silent: Mapping[str, str]) -> Opened:
     """Judge the status and wait for the first byte. A 404 is the only honest "not here"."""
     if answer.status in (200, 206):
         first = answer.read()
         if not first and answer.ends_by_closing:
             raise answer.refuse(SiteStreamCut(site.site_id, "no byte of a body"))
         answer.become_stream()
-        return Opened(site, answer, first)
+        return Opened(site, answer, first, silent)
     answer.close()
     if answer.status in (404, 410):
         raise NotFound(what)
@@ -135,21 +147,27 @@ def checked_blocks(
 
     boundary  of the multipart body; without a length its closing delimiter must have come
     pour      takes bytes that need not be seen; what it takes is missing from what this gives
-    raises    SiteStreamCut, SiteTimeout in the middle: the consumer must abort, not finish
+    raises    SiteStreamCut, SiteTimeout, SiteAnswersOther in the middle: the consumer must abort,
+              not finish
     """
     answer = opened.answer
     watch = None
-    if boundary and (answer.ends_by_closing or opened.is_short):
-        watch = PassingParts(boundary)
+    counts = bool(boundary and (answer.ends_by_closing or opened.is_short))
+    if boundary and (counts or opened.asked):
+        watch = PassingParts(boundary, opened.asked)
     try:
         block = opened.first
         while block:
             if watch is not None and not watch.closed:
                 watch.feed(block)
+                if watch.foreign:
+                    raise opened.answers_other()
                 # Before its last bytes are sent: a client may believe a length or the boundary.
                 if watch.closed and opened.is_short and opened.is_short(watch.parts):
                     raise SiteStreamCut(opened.site.site_id, f"only {watch.parts} parts")
-            ahead = watch.ahead if watch is not None else answer.length or 0
+            ahead = watch.ahead if watch is not None and counts else answer.length or 0
+            if watch is not None and watch.must_see:
+                ahead = 0
             poured = pour(block, answer, ahead) if pour and ahead >= WORTH_POURING else 0
             if not poured:
                 yield block
@@ -157,7 +175,7 @@ def checked_blocks(
                 watch.skip(poured)
             # Behind a part stands the head of the next one, and then its bytes may be poured.
             block = answer.read(HEAD_BLOCK) if poured else answer.read()
-        if watch is not None and not watch.closed:
+        if watch is not None and counts and not watch.closed:
             raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
         if watch is None and answer.ends_by_closing and boundary is None:
             raise SiteStreamCut(opened.site.site_id, "a body without any mark of its end")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.clock import Deadline
 from gateway.federation.fanout import ask_all
-from gateway.model.answers import Location
+from gateway.model.answers import Location, SeriesHeld
 from gateway.model.sites import Site
 
 Listing = Mapping[str, frozenset[str]]
@@ -52,6 +52,10 @@ class Coverage:
     def is_partial(self, site_id: str) -> bool:
         """Whether what this site gives is known not to be all."""
         return self.lacking or bool(self.complete and site_id not in self.complete)
+
+
+UNKNOWN = Coverage()
+"""There was no question: the holders stay as they are."""
 
 
 def list_holders(
@@ -117,26 +121,43 @@ def plan_shares(listings: Mapping[str, Listing], series_uid: str | None) -> tupl
     return tuple(shares)
 
 
+Known = Mapping[str, SeriesHeld]
+"""What the index knows of a study at a site, by series UID."""
+
+
 def is_lacking(
     listings: Mapping[str, Listing],
     series_uid: str | None,
-    known: Collection[Mapping[str, int]],
+    silent: Collection[Known],
+    answering: Collection[Known],
     *,
     was_split: bool,
 ) -> bool:
     """Whether a silent site is known to hold something that those that answer do not.
 
-    known      for each silent site what the index knows: series UID -> number of instances
-    was_split  no site held the whole study when all answered. Of such a study, or of one of which
-               a series is missing, equal numbers of instances do not mean equal instances
+    silent, answering  what the index knows of each such site
+    was_split          no site held the whole study when all answered. Of such a study, or of one
+                       of which a series is missing, equal numbers of instances do not mean equal
+                       instances
     """
     there: dict[str, set[str]] = {}
     for found in listings.values():
         for uid, names in found.items():
             there.setdefault(uid, set()).update(names)
     split = was_split or any(
-        count > len(there.get(uid, ())) for counts in known for uid, count in counts.items()
+        held.instances > len(there.get(uid, ())) for known in silent for uid, held in known.items()
     )
-    return split and any(
-        count for counts in known for uid, count in counts.items() if series_uid in (None, uid)
-    )
+    asked = [
+        (uid, held)
+        for known in silent
+        for uid, held in known.items()
+        if series_uid in (None, uid) and held.instances
+    ]
+    return bool(asked) and (split or any(_is_other(uid, held, answering) for uid, held in asked))
+
+
+def _is_other(uid: str, held: SeriesHeld, answering: Collection[Known]) -> bool:
+    """Whether it is known that no site that answers has these very instances."""
+    copies = [known[uid] for known in answering if uid in known]
+    contents = {copy.content for copy in copies if copy.patient_id == held.patient_id} - {""}
+    return bool(held.content and contents and held.content not in contents)

@@ -1,17 +1,19 @@
 """Stores the parts of a request, each at the site of its study, and reports each instance by what
 that site then holds.
 
-Parts are forwarded while they come: of each part only its first bytes are kept, to identify it.
+Parts are forwarded while they come: some of them are looked at together,
+of a large one only its first bytes.
 No status proves a store (design.md 3.3): an instance counts as stored only if the site lists it
 when asked again by another request. What a site holds already is never sent again, so that no
 setting of the site can overwrite it: its content is compared instead.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import BinaryIO, Protocol
 
+from gateway.clock import Deadline
 from gateway.dicom.fingerprint import Fingerprint, fingerprint
 from gateway.dicom.multipart import BLOCK, Part, closing, new_boundary, part_head
 from gateway.dicom.part10 import (
@@ -34,10 +36,14 @@ from gateway.dicom.store_response import (
     InstanceResult,
 )
 from gateway.errors import NoRoom, NoSiteAnswered, PatientsDiffer, SiteError, SiteRefused
+from gateway.model import persons
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
 PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """How much of a part is kept, at most, until its UIDs have come; most need the first step."""
+GROUP_BYTES, GROUP_PARTS, GROUP_S = 4 * 2**20, 64, 3.0
+"""Parts that are looked at together, so that a site is asked once for all of them; no more than a
+caller sends in that time, because the site waits meanwhile."""
 BATCH = 1000
 """Instances in one request to a site: its answer takes 2 KB for each of them."""
 FULL = 507
@@ -50,6 +56,13 @@ class Storage(Protocol):
         """Where instances of this study go; asked once for each study of a request.
 
         raises  also PatientsDiffer: then none of its instances goes anywhere
+        """
+
+    def held_otherwise(
+        self, site_id: str, instances: Sequence[Identity]
+    ) -> Collection[tuple[str, str]]:
+        """(study UID, SOP instance UID) of those that are held, as far as is known, under the same
+        SOP instance UID in another study: by this site, or by another one of the region.
         """
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid: ...
@@ -111,49 +124,81 @@ class _Request:
     storage: Storage
     entries: list[_Entry] = field(default_factory=list)
     places: dict[str, Place | int] = field(default_factory=dict)
-    patients: dict[str, set[str]] = field(default_factory=dict)
-    sent: set[tuple[str, str]] = field(default_factory=set)
+    patients: dict[str, list[persons.Identity]] = field(default_factory=dict)
+    sent: dict[str, tuple[str, str]] = field(default_factory=dict)
     said: dict[str, SiteSaid] = field(default_factory=dict)
     failed: dict[str, SiteError] = field(default_factory=dict)
 
     def ready(self, parts: Iterable[Part | Refused]) -> Iterator[_Ready]:
         """Entries that are to be sent, with their bytes; the others are settled or compared."""
-        for part in parts:
-            if isinstance(part, Refused):
-                self.entries.append(_Entry(part.identity, part.failure))
-                continue
-            prefix, identity, failure = _read_identity(part)
-            entry = _Entry(identity, failure)
-            self.entries.append(entry)
-            if failure is None:
-                blocks = self._judge(entry, chain([prefix], part.chunks))
+        for group in _grouped(parts):
+            for entry, _ in group:
+                self.entries.append(entry)
+                if entry.failure is None:
+                    self._assign(entry)
+            self._refuse_held_otherwise([entry for entry, _ in group if entry.failure is None])
+            for entry, whole in group:
+                blocks = self._judge(entry, whole) if entry.failure is None else None
                 if blocks is not None:
                     entry.batch = len(self.sent) // BATCH
-                    self.sent.add((entry.site_id, identity.sop_instance_uid))
+                    self.sent[entry.identity.sop_instance_uid] = entry.key
                     yield entry, blocks
 
-    def _judge(self, entry: _Entry, blocks: Iterator[bytes]) -> Iterator[bytes] | None:
-        """The bytes if they are to be sent; else the entry tells why not."""
+    def _assign(self, entry: _Entry) -> None:
+        """Where it goes, if it is of the right study and patient."""
         identity = entry.identity
         if self.study_uid not in (None, identity.study_uid):
             entry.failure = OTHER_STUDY
-            return None
+            return
         place = self._place(identity.study_uid)
         if isinstance(place, int):
             entry.failure = place
-            return None
+            return
         entry.site_id = place.site_id
+        patient = persons.identity_of(persons.with_issuer(identity.patient, place.issuer))
         patients = self.patients[identity.study_uid]
-        if "" not in patients | {identity.patient_id} and identity.patient_id not in patients:
-            if patients:
-                entry.failure = OTHER_PATIENT
-                return None
-            patients.add(identity.patient_id)
-        uid = identity.sop_instance_uid
-        if uid in place.here or (place.site_id, uid) in self.sent:
+        if patients:
+            is_other = persons.would_mix(patient, patients)
+        else:
+            others = [persons.are_different(patient, other) for other in place.others]
+            is_other = bool(others) and all(others)
+        if is_other:
+            entry.failure = OTHER_PATIENT
+        elif patient not in patients:
+            patients.append(patient)
+
+    def _refuse_held_otherwise(self, entries: Sequence[_Entry]) -> None:
+        """A SOP instance UID is of one instance in the world (PS3.5 9.1), so of one study."""
+        for site_id in sorted({entry.site_id for entry in entries}):
+            mine = [e for e in entries if e.site_id == site_id and not self._is_here(e)]
+            asked = [entry.identity for entry in mine]
+            try:
+                held = self.storage.held_otherwise(site_id, asked) if asked else ()
+            except SiteError as error:
+                self.failed[site_id] = error
+                for entry in mine:
+                    entry.failure = PROCESSING_FAILURE
+                continue
+            for entry in mine:
+                if (entry.identity.study_uid, entry.identity.sop_instance_uid) in held:
+                    entry.failure = DUPLICATE
+
+    def _is_here(self, entry: _Entry) -> bool:
+        place = self.places[entry.identity.study_uid]
+        return isinstance(place, Place) and entry.identity.sop_instance_uid in place.here
+
+    def _judge(self, entry: _Entry, blocks: Iterator[bytes]) -> Iterator[bytes] | None:
+        """The bytes if they are to be sent; else the entry tells why not."""
+        uid = entry.identity.sop_instance_uid
+        sent = self.sent.get(uid)
+        if sent is not None and sent != entry.key:
+            entry.failure = DUPLICATE
+            return None
+        if sent is not None or self._is_here(entry):
             entry.content = fingerprint(blocks)
             return None
-        copies = place.elsewhere.get(uid)
+        place = self.places[entry.identity.study_uid]
+        copies = place.elsewhere.get(uid) if isinstance(place, Place) else None
         return blocks if copies is None else self._compared(entry, copies, blocks)
 
     def _place(self, study_uid: str) -> Place | int:
@@ -167,13 +212,12 @@ class _Request:
             except PatientsDiffer:
                 place = OTHER_PATIENT
             except SiteError as error:
-                if not self.sent:
+                if not any(entry.site_id for entry in self.entries):
                     raise NoSiteAnswered({error.site_id: error.code}) from error
                 self.failed[error.site_id] = error
                 place = PROCESSING_FAILURE
             self.places[study_uid] = place
-            known = place.patient_ids if isinstance(place, Place) else ()
-            self.patients[study_uid] = set(known)
+            self.patients[study_uid] = list(place.patients) if isinstance(place, Place) else []
         return self.places[study_uid]
 
     def _compared(
@@ -268,6 +312,30 @@ class _Request:
         return OUT_OF_RESOURCES  # said yes and kept nothing: its disk is full (E13)
 
 
+def _grouped(parts: Iterable[Part | Refused]) -> Iterator[list[_Ready]]:
+    """Parts as they come, some together; what of the last of them has not come is read later."""
+    group: list[_Ready] = []
+    size, time = 0, Deadline(GROUP_S)
+    for part in parts:
+        whole = True
+        if isinstance(part, Refused):
+            group.append((_Entry(part.identity, part.failure), iter(())))
+        else:
+            prefix, identity, failure = _read_identity(part)
+            begun, whole = [prefix], failure is not None
+            size += len(prefix)
+            while not whole and size < GROUP_BYTES and not time.passed:
+                block = next(part.chunks, b"")
+                begun.append(block)
+                size += len(block)
+                whole = not block
+            group.append((_Entry(identity, failure), chain(begun, part.chunks)))
+        if not whole or time.passed or len(group) >= GROUP_PARTS:
+            yield group
+            group, size, time = [], 0, Deadline(GROUP_S)
+    yield group
+
+
 def _destination(ready: _Ready) -> tuple[str, int]:
     return ready[0].site_id, ready[0].batch
 
@@ -279,16 +347,17 @@ def _is_full(error: SiteError) -> bool:
 def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[bytes]:
     """The body for a site: our boundary, plain part headers, bytes of each part untouched."""
     head = part_head(boundary, [("Content-Type", "application/dicom")])
+    end = b""  # of the part before: it goes with what follows, not as a chunk of two bytes
     for entry, blocks in ready:
         lengths = LengthCheck(entry.identity)
-        begin = head
+        begin = end + head
         for block in blocks:
             lengths.feed(block)
             yield begin + block if begin else block
             begin = b""
         entry.whole = lengths.adds_up
-        yield b"\r\n"
-    yield closing(boundary)
+        end = b"\r\n"
+    yield end + closing(boundary)
 
 
 def _read_identity(part: Part) -> tuple[bytes, Identity, int | None]:

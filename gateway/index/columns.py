@@ -4,44 +4,44 @@ index/query.py trusts these columns: for a row that is not `odd` they hold all t
 about their attribute, in the form in which dicom/matching.py compares it.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from gateway.dicom.attributes import Dataset, integer, values
-from gateway.dicom.matching import MAX_KEY, span_of_key
+from gateway.dicom.matching import MAX_KEY, name_groups, span_of_key
 from gateway.dicom.names import MAX_READINGS, latin_readings, name_key
 from gateway.model.persons import identity_of
 
 LONGEST = MAX_KEY
 """Letters of a column; no key is longer, and PostgreSQL's indexes take no more than 2700 bytes."""
 LONGEST_NAME = 128
+LONGEST_NAMES = 256
 """A group has 64 letters at most (PS3.5 6.2); names and modalities stand in one index together."""
 
 
 def study_columns(record: Dataset) -> dict[str, Any]:
     """Columns study_date to odd of a study's row, made of its (repaired) record."""
-    name, odd_name = _name(record)
     columns = {"study_date": _date(record), "study_time": _time(record)}
-    odd = odd_name
+    odd = False
     for column, keyword in (
         ("accession_number", "AccessionNumber"),
         ("patient_id", "PatientID"),
     ):
         columns[column], is_odd = _single(record, keyword)
         odd = odd or is_odd
-    folded = name_key(name)
-    readings = latin_readings(folded)
+    names = _names(record)
+    joined, readings = "=".join(names), latin_readings(names[0])
+    is_plain = len(names) == len(readings) == 1
     columns |= {
-        "name_key": folded[:LONGEST_NAME],
-        "name_latin": readings[0][:LONGEST_NAME] if len(readings) == 1 else "",
+        "name_key": joined[:LONGEST_NAMES],
+        "name_latin": readings[0][:LONGEST_NAME] if is_plain else "",
     }
-    odd = odd or _is_odd_name(folded, readings)
+    odd = odd or len(joined) > LONGEST_NAMES or any(map(_is_odd_name, names))
     modalities = sorted({_clean(str(m)) for m in values(record, "ModalitiesInStudy") if m})
     joined = f"|{'|'.join(modalities)}|" if modalities else ""
     columns["modalities"] = joined[:LONGEST_NAME]
     odd = odd or len(joined) > LONGEST_NAME
-    odd = odd or any("|" in m or m != m.upper() for m in modalities)
+    odd = odd or any("|" in m for m in modalities)
     odd = odd or any(len(_values(record, keyword)) > 1 for keyword in ("StudyDate", "StudyTime"))
     return {**columns, **_person(record), "odd": odd}
 
@@ -89,26 +89,20 @@ def _single(record: Dataset, keyword: str) -> tuple[str, bool]:
     return kept, len(found) > 1 or kept != value
 
 
-def _name(record: Dataset) -> tuple[str, bool]:
-    found = _values(record, "PatientName")
-    if not found:
-        return "", False
-    name: Any = found[0]
-    groups = 1
-    if isinstance(name, dict):
-        groups = sum(bool(group) for group in name.values())
-        if groups and not name.get("Alphabetic"):
-            return "", True
-        name = name.get("Alphabetic") or ""
-    name = str(name)
-    return _clean(name), len(found) > 1 or groups > 1 or "=" in name or "\0" in name
+def _names(record: Dataset) -> list[str]:
+    """Groups of the patient's names, folded: the alphabetic one, "" if there is none, then those
+    that differ from it. Each is searched like a name (records/words.py).
+    """
+    found = values(record, "PatientName") or [None]
+    first, *others = (name_key(group) for value in found for group in name_groups(value))
+    return [first, *dict.fromkeys(name for name in others if name not in ("", first))]
 
 
-def _is_odd_name(folded: str, readings: Sequence[str]) -> bool:
+def _is_odd_name(folded: str) -> bool:
     """Too long, with too many readings, or with a word that has none (Ь): the places of the others
     are not those of the folded name.
     """
-    words = len(folded.split())
+    readings, words = latin_readings(folded), len(folded.split())
     return len(readings) >= MAX_READINGS or any(
         len(form) > LONGEST_NAME or len(form.split()) != words for form in (folded, *readings)
     )

@@ -76,17 +76,21 @@ def _form(column: Column, form: str) -> Term:
     return sa.or_(same, begins(column, form + " ")) if len(words) > 1 else same
 
 
-def _on_study(forms: Iterable[str], latin_forms: Sequence[str]) -> Term:
+def _on_study(forms: Sequence[str], latin_forms: Sequence[str]) -> Term:
     """The term for a walk through studies."""
-    reading = sa.exists().where(
-        patient_name.c.name_key == study.c.name_key,
-        sa.or_(sa.false(), *(_form(patient_name.c.latin, form) for form in latin_forms)),
+    one = _takes(study.c.name_key, study.c.name_latin, forms, latin_forms)
+    any_of = _takes(patient_name.c.folded, patient_name.c.latin, forms, latin_forms)
+    several = sa.exists().where(patient_name.c.name_key == study.c.name_key, any_of)
+    return sa.or_(
+        sa.and_(study.c.name_latin != "", one), sa.and_(study.c.name_latin == "", several)
     )
+
+
+def _takes(folded: Column, latin: Column, forms: Iterable[str], latin_forms: Iterable[str]) -> Term:
     return sa.or_(
         sa.false(),
-        *(_form(study.c.name_key, form) for form in forms),
-        *(_form(study.c.name_latin, form) for form in latin_forms),
-        sa.and_(study.c.name_latin == "", reading),
+        *(_form(folded, form) for form in forms),
+        *(_form(latin, form) for form in latin_forms),
     )
 
 
@@ -96,7 +100,7 @@ def _names_of_forms(
     """The name_key of all names that any form takes; None if they are many."""
     questions = []
     any_of: set[str] = set()
-    pairs = [(patient_name.c.name_key, form) for form in forms]
+    pairs = [(patient_name.c.folded, form) for form in forms]
     pairs += [(patient_name.c.latin, form) for form in latin_forms]
     for column, form in pairs:
         question = sa.select(patient_name.c.name_key).where(_form(column, form))
@@ -187,7 +191,11 @@ class _Near:
             return None
         if self.is_exact:
             return frozenset(names)
-        return frozenset(name for name in names if name_holds(key, name, fuzzy=True))
+        return frozenset(
+            name
+            for name in names
+            if any(name_holds(key, group, fuzzy=True) for group in name.split("="))
+        )
 
 
 def _near_words(

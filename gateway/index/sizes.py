@@ -12,6 +12,7 @@ from gateway.clock import Deadline, monotonic_s
 from gateway.log import log
 from gateway.model.sites import Site
 from gateway.orthanc import feed
+from gateway.orthanc.feed import SeriesSize
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records
 from gateway.records.indexing import load_unsized
@@ -42,8 +43,8 @@ class SizeReader:
         """Rows were written."""
         self._look = Deadline(0.0)
 
-    def read(self, now: datetime, *, in_window: bool) -> Mapping[str, Mapping[str, int]]:
-        """Sizes of some studies: bytes of each series, by the UIDs of study and series.
+    def read(self, now: datetime, *, in_window: bool) -> Mapping[str, Mapping[str, SeriesSize]]:
+        """Sizes of some studies: those of each series, by the UIDs of study and series.
 
         in_window  outside the hours for heavy reading only studies that were just read are asked
         returns    {} if nothing is due
@@ -58,7 +59,7 @@ class SizeReader:
             self._look = Deadline(self._look_s)
             self._refused.clear()  # they are asked once more
         begin = monotonic_s()
-        found: dict[str, Mapping[str, int]] = {}
+        found: dict[str, Mapping[str, SeriesSize]] = {}
         for study_uid, orthanc_id in due:
             sizes = self._ask(study_uid, orthanc_id)
             if not sizes:
@@ -71,7 +72,7 @@ class SizeReader:
         self._rest = Deadline(len(found) / STUDIES_PER_S)
         return found
 
-    def _ask(self, study_uid: str, orthanc_id: str) -> Mapping[str, int]:
+    def _ask(self, study_uid: str, orthanc_id: str) -> Mapping[str, SeriesSize]:
         """{} if the site has not that study any more, or cannot tell of it."""
         try:
             return feed.read_sizes(self._wire, self._site, orthanc_id)

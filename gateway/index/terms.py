@@ -4,16 +4,11 @@ A term takes every row that gateway.dicom.query.matches takes. If it is exact, i
 (of rows that are not `odd`), and nobody needs to read the record.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.compiler import compiles
 
 from gateway.dicom.attributes import Level
 from gateway.dicom.matching import has_wildcard, span_of_key
@@ -47,93 +42,6 @@ class Selection:
     terms: tuple[Term, ...]
     few: tuple[Term, ...] | None
     exact: bool
-
-
-class _only_tested(sa.sql.functions.GenericFunction[Any]):
-    """The same value, but no way into the table for SQLite: its planner has no statistics and would
-    look up each of 300 sites, or half of all rows by their first_seen_at.
-    """
-
-    inherit_cache = True
-
-
-@compiles(_only_tested)
-def _plain(element: Any, compiler: Any, **how: Any) -> str:
-    return str(compiler.process(element.clauses, **how))
-
-
-@compiles(_only_tested, "sqlite")
-def _with_plus(element: Any, compiler: Any, **how: Any) -> str:
-    return f"+{_plain(element, compiler, **how)}"
-
-
-class _TextList(sa.types.TypeDecorator[Sequence[str]]):
-    """A list of texts in one parameter."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        is_postgresql = dialect.name == "postgresql"
-        return dialect.type_descriptor(postgresql.ARRAY(sa.Text) if is_postgresql else sa.Text())
-
-    def process_bind_param(self, value: Sequence[str] | None, dialect: sa.Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        return _as_json(tuple(value))
-
-
-@lru_cache(maxsize=64)
-def _as_json(texts: tuple[str, ...]) -> str:
-    """The sites of a region are the same for every search."""
-    return json.dumps(texts)
-
-
-class _is_one_of(sa.sql.functions.GenericFunction[bool]):
-    type = sa.Boolean()
-    inherit_cache = True
-
-
-@compiles(_is_one_of, "postgresql")
-def _any_of(element: Any, compiler: Any, **how: Any) -> str:
-    column, values = (compiler.process(clause, **how) for clause in element.clauses)
-    return f"{column} = ANY ({values})"
-
-
-@compiles(_is_one_of, "sqlite")
-def _in_json(element: Any, compiler: Any, **how: Any) -> str:
-    column, values = (compiler.process(clause, **how) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - columns only
-
-
-def is_one_of(column: sa.ColumnElement[str], wanted: Sequence[str]) -> Term:
-    """As patterns.among, but only a test of each row: PostgreSQL must not make a join of it.
-
-    Measured with 300 sites: 2 ms of a search were the making of a list of 300 parameters.
-    """
-    term: Term = _is_one_of(column, sa.bindparam(None, list(wanted), type_=_TextList()))
-    return term
-
-
-FEW_SITES = 8
-"""So many are a good way into the table; more are only a test of each row found otherwise."""
-
-
-def scope_terms(
-    site_ids: Sequence[str], as_of: datetime | None, *, has_way: bool = False
-) -> list[Term]:
-    """Rows of these sites, first seen by then.
-
-    has_way  something else leads to few rows: a site may be the archive, which has them all
-    """
-    wanted = sorted(set(site_ids))
-    site, seen = study.c.site_id, study.c.first_seen_at
-    many = has_way or len(wanted) > FEW_SITES
-    tested = _only_tested(site, type_=site.type)
-    terms: list[Term] = [is_one_of(tested, wanted) if many else site.in_(wanted)]
-    if as_of is not None:
-        terms.append(_only_tested(seen, type_=seen.type) <= as_of)
-    return terms
 
 
 def select_by(connection: sa.Connection, query: Query) -> Selection:

@@ -8,7 +8,6 @@ knows any more whether it was in it. Until it is counted anew the total is unkno
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 
 from gateway.clock import monotonic_s, utc_now
 from gateway.errors import RecordsRefused, RecordsUnavailable
-from gateway.index.terms import is_one_of, scope_terms
+from gateway.index.scope import Scope, find_scope
 from gateway.log import log
 from gateway.records.engine import Records
 from gateway.records.studies import study, study_deletion
@@ -69,29 +68,26 @@ _kept: WeakKeyDictionary[Records, _Kept] = WeakKeyDictionary()
 
 
 def count_studies(
-    records: Records,
-    connection: sa.Connection,
-    site_ids: Sequence[str],
-    as_of: datetime | None,
+    records: Records, connection: sa.Connection, scope: Scope, as_of: datetime | None
 ) -> int | None:
     """Distinct studies of these sites first seen until `as_of`, or until now.
 
     returns  None while they are being counted, and while too many come or go to keep up with
     """
-    kept, scope = _kept.setdefault(records, _Kept()), frozenset(site_ids)
-    base = kept.counts.get(scope)
-    if base is None and scope not in kept.waiting:
-        total, last = _count_slice(connection, site_ids, as_of, "")
+    kept = _kept.setdefault(records, _Kept())
+    base = kept.counts.get(scope.site_ids)
+    if base is None and scope.site_ids not in kept.waiting:
+        total, last = _count_slice(connection, scope, as_of, "")
         if not last:
             return total
-    holds = base is not None and base.deleted == _count_deleted(connection, site_ids)
+    holds = base is not None and base.deleted == _count_deleted(connection, scope)
     if base is None or not base.is_fresh(holds=holds):
-        _order(kept, records, scope)
+        _order(kept, records, scope.site_ids)
     if base is None or not holds or base.age_s > max(TOO_OLD_S, base.seconds / SHARE * 2):
         return None
     moment = as_of or utc_now()
     first, last_moment = sorted((base.until, moment))
-    between = _count_between(connection, site_ids, first, last_moment)
+    between = _count_between(connection, scope, first, last_moment)
     if between is None:
         return None
     return base.total + (between if moment > base.until else -between)
@@ -106,10 +102,10 @@ def _count_some(connection: sa.Connection, uids: sa.Select[str]) -> int | None:
     return None if rows > MANY else int(total)
 
 
-def _order(kept: _Kept, records: Records, scope: frozenset[str]) -> None:
+def _order(kept: _Kept, records: Records, site_ids: frozenset[str]) -> None:
     """Have it counted by a thread, one after the other."""
     with kept.lock:
-        kept.waiting.setdefault(scope)
+        kept.waiting.setdefault(site_ids)
         if not kept.runs:
             kept.runs = True
             threading.Thread(target=_count_waiting, args=(kept, records), daemon=True).start()
@@ -118,31 +114,32 @@ def _order(kept: _Kept, records: Records, scope: frozenset[str]) -> None:
 def _count_waiting(kept: _Kept, records: Records) -> None:
     while True:
         with kept.lock:
-            scope = next(iter(kept.waiting), None)
-            if scope is None:
+            site_ids = next(iter(kept.waiting), None)
+            if site_ids is None:
                 kept.runs = False
                 return
         try:
-            found = _count_all(records, scope)
+            found = _count_all(records, site_ids)
         except (RecordsUnavailable, RecordsRefused) as error:
             log.warning("studies not counted", why=str(error))
         else:
             if len(kept.counts) >= MOST_KEPT:
                 kept.counts.clear()
-            kept.counts[scope] = found
+            kept.counts[site_ids] = found
         with kept.lock:
-            del kept.waiting[scope]
+            del kept.waiting[site_ids]
 
 
-def _count_all(records: Records, scope: frozenset[str]) -> _Count:
+def _count_all(records: Records, site_ids: frozenset[str]) -> _Count:
     until = utc_now() - SETTLED
     total, after, seconds = 0, "", 0.0
     with records.read() as connection:
-        deleted = _count_deleted(connection, sorted(scope))
+        deleted = _count_deleted(connection, find_scope(connection, site_ids))
     while True:
         begin = monotonic_s()
         with records.read() as connection:
-            found, after = _count_slice(connection, sorted(scope), until, after)
+            scope = find_scope(connection, site_ids)
+            found, after = _count_slice(connection, scope, until, after)
         total += found
         seconds += monotonic_s() - begin
         if not after:
@@ -151,13 +148,13 @@ def _count_all(records: Records, scope: frozenset[str]) -> _Count:
 
 
 def _count_slice(
-    connection: sa.Connection, site_ids: Sequence[str], moment: datetime | None, after: str
+    connection: sa.Connection, scope: Scope, moment: datetime | None, after: str
 ) -> tuple[int, str]:
     """How many of the next SLICE studies there are, and the last of them; "" if there are no more.
 
     In the order of its index, so that no database sorts a million UIDs.
     """
-    terms = [*scope_terms(site_ids, moment), study.c.study_uid > after]
+    terms = [*scope.terms(moment), study.c.study_uid > after]
     each = sa.select(study.c.study_uid).where(*terms).distinct()
     some = each.order_by(study.c.study_uid).limit(SLICE).subquery()
     question = sa.select(sa.func.count(), sa.func.max(some.c.study_uid))
@@ -165,24 +162,24 @@ def _count_slice(
     return found, last if found == SLICE else ""
 
 
-def _count_deleted(connection: sa.Connection, site_ids: Sequence[str]) -> int:
+def _count_deleted(connection: sa.Connection, scope: Scope) -> int:
     """How many rows of these sites were ever deleted: it only grows."""
     rows = sa.func.coalesce(sa.func.sum(study_deletion.c.rows), 0)
-    mine = is_one_of(study_deletion.c.site_id, sorted(set(site_ids)))
-    return int(connection.execute(sa.select(rows).where(mine)).scalar_one())
+    mine = scope.of(study_deletion.c.site_id)
+    return int(connection.execute(sa.select(rows).where(*mine)).scalar_one())
 
 
 def _count_between(
-    connection: sa.Connection, site_ids: Sequence[str], first: datetime, last: datetime
+    connection: sa.Connection, scope: Scope, first: datetime, last: datetime
 ) -> int | None:
     """Studies that nobody in scope had until `first` and somebody had until `last`."""
     earlier = study.alias()
     known = sa.exists().where(
         earlier.c.study_uid == study.c.study_uid,
         earlier.c.first_seen_at <= first,
-        is_one_of(earlier.c.site_id, sorted(set(site_ids))),
+        *scope.of(earlier.c.site_id),
     )
     new = sa.select(study.c.study_uid)
     return _count_some(
-        connection, new.where(*scope_terms(site_ids, last), study.c.first_seen_at > first, ~known)
+        connection, new.where(*scope.terms(last), study.c.first_seen_at > first, ~known)
     )

@@ -12,6 +12,7 @@ STUDY_OF_TWO_PATIENTS = "study_of_two_patients"
 TORN_LINK = "torn_link"
 REFUSED_CONTENT = "refused_other_content"
 REFUSED_PATIENT = "refused_other_patient"
+ANSWERS_OTHER = "site_answers_other"
 ARRIVALS_WAIT = "arrivals_wait"
 STUDIES_WITHOUT_RULES = "studies_without_rules"
 STUDIES_NOT_JUDGED = "studies_not_judged"
@@ -25,9 +26,10 @@ DESTINATION_BLOCKED = "destination_blocked"
 DESTINATION_UNKNOWN = "destination_unknown"
 EMERGENCY_LATE = "emergency_late"
 
-CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT})
-"""Kinds that no data clears: what was refused lies at its sender alone, so that a person must say
-that it is settled. The subject is the study; the next refusal raises a new alarm."""
+CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER})
+"""Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
+nobody can see from here, so that a person must say that it is settled. The next cause raises a new
+alarm. Subject: the study; of ANSWERS_OTHER the site."""
 
 MEANING: Mapping[str, tuple[str, str]] = {
     STUDY_OF_TWO_PATIENTS: (
@@ -45,6 +47,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
     REFUSED_PATIENT: (
         "не сохранены снимки: исследование лежит у другого пациента",
         "images were refused: the study is held, of another patient",
+    ),
+    ANSWERS_OTHER: (
+        "площадка отдаёт не те снимки, о которых её спросили; они никому не показаны",
+        "a site gives other images than it was asked for; nobody was shown them",
     ),
     ARRIVALS_WAIT: (
         "новые исследования больницы больше минуты ждут решения",

@@ -58,6 +58,18 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class SeriesHeld:
+    """What the index knows of a series at a site.
+
+    content  the same where the instances are the same and patient_id is; "" if it is not known
+    """
+
+    instances: int
+    content: str = ""
+    patient_id: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Location:
     """Who holds a study, best holder first, and who could not be asked."""
 
@@ -108,12 +120,16 @@ class Copy:
 class Place:
     """Where instances of one study are to be stored, and what is known of the study already.
 
-    patient_ids  under which the site holds the study; empty if it is new there
-    here         SOP instance UID -> paths of what the site holds
-    elsewhere    SOP instance UID -> copies that other sites hold
+    patients   of whom the site holds the study; empty if it is new there
+    others     of whom other sites hold it
+    issuer     of a PatientID that names none
+    here       SOP instance UID -> paths of what the site holds
+    elsewhere  SOP instance UID -> copies that other sites hold
     """
 
     site_id: str
-    patient_ids: frozenset[str] = frozenset()
+    patients: tuple[persons.Identity, ...] = field(default=(), repr=False)
+    others: tuple[persons.Identity, ...] = field(default=(), repr=False)
+    issuer: str = ""
     here: Mapping[str, Sequence[str]] = field(default_factory=dict)
     elsewhere: Mapping[str, Sequence[Copy]] = field(default_factory=dict)

@@ -7,13 +7,13 @@ Names are compared word by word in all their Latin readings (dicom/names.py). A 
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
 from gateway.dicom.attributes import Dataset, make, text, values
-from gateway.dicom.matching import one_error
+from gateway.dicom.matching import name_groups, one_error
 from gateway.dicom.names import fold, latin_key, latin_readings, name_key
 
 LONGEST_ID = 64  # LO, PS3.5 6.2
@@ -115,7 +115,7 @@ def identity_of(record: Dataset) -> Identity:
     return Identity(
         patient_id=patient_id,
         issuer=issuer,
-        name=name_key(text(record, "PatientName")),
+        name=name_key(name_groups(next(iter(values(record, "PatientName")), None))[0]),
         birth_date=birth_date if re.fullmatch(r"\d{8}", birth_date, re.ASCII) else "",
         sex=sex if sex in ("M", "F", "O") else "",
         numbers=_one_of_each(found),
@@ -202,6 +202,29 @@ def are_different(one: Identity, other: Identity) -> bool:
     if one.numbers & other.numbers or (same_id and _is_mistyped(one.name, other.name)):
         return born_otherwise
     return named_otherwise or born_otherwise
+
+
+def would_mix(one: Identity, held: Sequence[Identity]) -> bool:
+    """Whether an image of `one` is not to come into a study that one site holds of `held`.
+
+    Stricter than `are_different`: at one site another PatientID is another patient, whatever the
+    name. Of an identifier without its character set old Orthancs keep the ASCII letters alone.
+    """
+    known = [patient for patient in held if patient != Identity(issuer=patient.issuer)]
+
+    def is_other(patient: Identity) -> bool:
+        mine = one.patient_id
+        if patient.patient_id == _ascii_of(mine):
+            mine = patient.patient_id
+        if mine and patient.patient_id and mine != patient.patient_id:
+            return True
+        return are_different(replace(one, patient_id=mine), patient)
+
+    return bool(known) and all(map(is_other, known))
+
+
+def _ascii_of(value: str) -> str:
+    return "".join(letter for letter in value if letter.isascii())
 
 
 def may_be_one_name(one: str, other: str) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -52,6 +53,7 @@ class Timeouts:
 class Site:
     """One DICOMweb server of the region; all values are checked.
 
+    cache      its images are kept on the gateway's disk, because the line to it is thin
     event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
     guarded    its name must not lead to this host or to a link-local address: set for destinations
                (trust.md H32), not by region.toml
@@ -72,6 +74,7 @@ class Site:
     ae_title: str = ""
     window: str = "00:00-24:00"
     event_key: Secret = Secret("")
+    cache: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     guarded: bool = False
 
@@ -90,8 +93,13 @@ class Region:
     sites: tuple[Site, ...]
     destinations: "tuple[Destination, ...]" = ()
 
+    @cached_property
+    def by_id(self) -> Mapping[str, Site]:
+        """Sites by their id, in the order of region.toml; made once for each region."""
+        return {site.site_id: site for site in self.sites}
+
     def site(self, site_id: str) -> Site | None:
-        return next((site for site in self.sites if site.site_id == site_id), None)
+        return self.by_id.get(site_id)
 
     def destination(self, destination_id: str) -> "Destination | None":
         found = (one for one in self.destinations if one.destination_id == destination_id)
@@ -215,6 +223,7 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
         ),
         ae_title=ae_title,
         window=window,
+        cache=reader.flag(table, where, "cache"),
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
     )
 
@@ -311,6 +320,12 @@ class Reader:
             self.mistake(f"{where}: {key}", "is not a text", f'{key} = "..."')
             return default
         return value
+
+    def flag(self, table: Mapping[str, Any], where: str, key: str) -> bool:
+        value = table.get(key, False)
+        if not isinstance(value, bool):
+            self.mistake(f"{where}: {key}", "is neither true nor false", f"{key} = true")
+        return value is True
 
     def choice(
         self, table: Mapping[str, Any], where: str, key: str, allowed: tuple[str, ...]

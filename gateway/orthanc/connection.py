@@ -19,12 +19,16 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_K
 
 
 class TimedReader(io.RawIOBase):
-    """Reads a socket under a total deadline, an idle limit and a lowest rate."""
+    """Reads a socket under a total deadline, an idle limit and a lowest rate.
+
+    waited_s  seconds spent waiting for bytes until now
+    """
 
     def __init__(self, sock: socket.socket, deadline: Deadline | None, idle_s: float) -> None:
         self.sock = sock
         self.deadline = deadline
         self.idle_s = idle_s
+        self.waited_s = 0.0
         self._waited_s = 0.0
         self._got = 0
 
@@ -60,7 +64,9 @@ class TimedReader(io.RawIOBase):
         return monotonic_s()
 
     def _judge(self, start_s: float, count: int) -> None:
-        self._waited_s += monotonic_s() - start_s
+        seconds = monotonic_s() - start_s
+        self.waited_s += seconds
+        self._waited_s += seconds
         self._got += count
         if self._waited_s > SLOWEST_WINDOW_S:
             if self._got < SLOWEST_BYTES:

@@ -8,8 +8,9 @@ address below /tools that the gateway calls. Other servers are asked by plain pa
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -23,7 +24,7 @@ from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder, SitePage, SiteSaid
-from gateway.model.persons import identity_of, with_issuer
+from gateway.model.persons import Identity, identity_of, with_issuer
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
 
@@ -215,18 +216,49 @@ def _series_uids(series: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def find_patients(
     wire: Wire, site: Site, study_uid: str, deadline: Deadline
-) -> frozenset[str] | None:
-    """PatientIDs under which the site holds a study; None if it holds none of it."""
+) -> frozenset[Identity] | None:
+    """Of whom the site holds a study, as its records say; None if it holds none of it."""
     if site.kind == "orthanc":
         found = _find(wire, site, Level.STUDY, {"StudyInstanceUID": study_uid}, deadline)
-        names = [main_tags(entry, "PatientMainDicomTags").get("PatientID", "") for entry in found]
+        rows = [_row(main_tags(entry, "PatientMainDicomTags")) for entry in found]
     else:
         target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}&includefield=00100020"
         rows = _rows(wire, site, target, deadline)
-        names = [
-            text(row, "PatientID") for row in rows if text(row, "StudyInstanceUID") == study_uid
-        ]
-    return frozenset(name.strip() for name in names) if names else None
+        rows = [row for row in rows if text(row, "StudyInstanceUID") == study_uid]
+    issuer = site.patient_id_issuer
+    return frozenset(identity_of(with_issuer(repair(row), issuer)) for row in rows) or None
+
+
+def find_studies_of(
+    wire: Wire, site: Site, sop_uids: Collection[str], deadline: Deadline
+) -> set[tuple[str, str]]:
+    """(study UID, SOP instance UID) of whatever the site holds under these, in whichever study.
+
+    raises  SiteError
+    """
+    if site.kind != "orthanc":
+        asked = f"SOPInstanceUID={','.join(sorted(sop_uids))}&limit={ROWS_LIMIT}"
+        rows = _rows(wire, site, f"{site.dicomweb_root}/instances?{asked}", deadline)
+        named = {(text(row, "StudyInstanceUID"), text(row, "SOPInstanceUID")) for row in rows}
+        return {(study, uid) for study, uid in named if study and uid in sop_uids}
+    keys = {"SOPInstanceUID": "\\".join(sorted(sop_uids))}
+    studies: dict[str, str] = {}
+    found = set()
+    for entry in _find(wire, site, Level.INSTANCE, keys, deadline):
+        uid, parent = main_tags(entry).get("SOPInstanceUID", ""), str(entry.get("ParentSeries"))
+        if uid in sop_uids and PLAIN.fullmatch(parent):
+            if parent not in studies:
+                studies[parent] = _study_of_series(wire, site, parent, deadline)
+            found.add((studies[parent], uid))
+    return found
+
+
+def _study_of_series(wire: Wire, site: Site, orthanc_id: str, deadline: Deadline) -> str:
+    with wire.open(site, "GET", f"/series/{orthanc_id}/study", deadline=deadline) as answer:
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "the study of a series")
+        study = _object(answer.read_all(SEARCH_LIMIT_BYTES))
+    return main_tags(study).get("StudyInstanceUID", "")
 
 
 def find_series(
@@ -247,8 +279,7 @@ def open_object(
 
     base_url  our public address: Orthanc writes its URLs by the Forwarded header (measured)
     """
-    public = urlsplit(base_url)
-    headers = [("Accept", accept), ("Forwarded", f"host={public.netloc};proto={public.scheme}")]
+    headers = [("Accept", accept), ("Forwarded", _forwarded(base_url))]
     return wire.open(
         site,
         "GET",
@@ -259,8 +290,14 @@ def open_object(
     )
 
 
-def read_metadata(site: Site, blocks: Iterable[bytes], study_uid: str) -> list[Dataset]:
-    """The datasets of a metadata answer (PS3.18 10.4.1.1.2), of this study only.
+@lru_cache(maxsize=16)
+def _forwarded(base_url: str) -> str:
+    public = urlsplit(base_url)
+    return f"host={public.netloc};proto={public.scheme}"
+
+
+def read_metadata(site: Site, blocks: Iterable[bytes]) -> list[Dataset]:
+    """The datasets of a metadata answer (PS3.18 10.4.1.1.2).
 
     raises  SiteSpeaksGarbage if it is no list of datasets or longer than METADATA_LIMIT_BYTES;
             whatever `blocks` raise
@@ -270,9 +307,7 @@ def read_metadata(site: Site, blocks: Iterable[bytes], study_uid: str) -> list[D
         raw += block
         if len(raw) > METADATA_LIMIT_BYTES:
             raise SiteSpeaksGarbage(site.site_id, "metadata without end")
-    found = _datasets(site, bytes(raw))
-    # A site may answer what was not asked (trust.md H84): that is left out.
-    return [row for row in found if text(row, "StudyInstanceUID") in ("", study_uid)]
+    return _datasets(site, bytes(raw))
 
 
 def send_store(
@@ -421,14 +456,7 @@ def _light_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> Ite
             tags = (
                 parents.get(str(entry.get(f"Parent{FIND_LEVEL[PARENT[query.level]]}")), {}) | tags
             )
-        row = {
-            tag: make(keyword, value)
-            for keyword, value in tags.items()
-            if keyword in needed
-            and (tag := tag_of(keyword)) is not None
-            and isinstance(value, str)
-            and value
-        }
+        row = _row({name: value for name, value in tags.items() if name in needed})
         if is_lenient_uid(text(row, KEY[query.level])):
             yield row
 
@@ -456,6 +484,12 @@ def main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[str
     if not isinstance(tags, dict):
         return {}
     return {keyword: value for keyword, value in tags.items() if isinstance(value, str)}
+
+
+def _row(tags: Mapping[str, str]) -> Dataset:
+    """DICOM JSON of tags by keyword; what is empty, or no attribute, is left out."""
+    named = [(tag_of(keyword), keyword, value) for keyword, value in tags.items()]
+    return {tag: make(keyword, value) for tag, keyword, value in named if tag and value}
 
 
 def _find(

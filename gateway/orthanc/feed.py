@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -175,7 +175,14 @@ def read_counts(wire: Wire, site: Site, orthanc_id: str = "") -> Counts | None:
         raise SiteSpeaksGarbage(site.site_id, "statistics") from error
 
 
-def read_sizes(wire: Wire, site: Site, orthanc_id: str) -> dict[str, int]:
+class SeriesSize(NamedTuple):
+    """Bytes of a series, and a digest of which instances it has."""
+
+    size_bytes: int
+    content: str
+
+
+def read_sizes(wire: Wire, site: Site, orthanc_id: str) -> dict[str, SeriesSize]:
     """Bytes of a study's DICOM files as they are sent, by series UID; {} if it is gone.
 
     The same for every holder of the same images: not counted is what Orthanc stores beside them
@@ -194,8 +201,12 @@ def read_sizes(wire: Wire, site: Site, orthanc_id: str) -> dict[str, int]:
             size = int(found["DicomUncompressedSize"])
         except (KeyError, TypeError, ValueError) as error:
             raise SiteSpeaksGarbage(site.site_id, "statistics") from error
-        sizes[str(tags.get("SeriesInstanceUID"))] = size
-    if not all(0 <= size < MOST_BYTES for size in (*sizes.values(), sum(sizes.values()))):
+        # Digests of PatientID and UIDs themselves: the same image has the same name everywhere.
+        names = "\n".join(sorted(map(str, series.get("Instances") or ())))
+        content = hashlib.blake2b(names.encode(), digest_size=16).hexdigest() if names else ""
+        sizes[str(tags.get("SeriesInstanceUID"))] = SeriesSize(size, content)
+    found_bytes = [size.size_bytes for size in sizes.values()]
+    if not all(0 <= size < MOST_BYTES for size in (*found_bytes, sum(found_bytes))):
         raise SiteSpeaksGarbage(site.site_id, "statistics")
     return sizes
 

@@ -7,6 +7,7 @@ Orthanc 1.10.1: 0.5 ms for the metadata of an instance and 0.9 ms for what it kn
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +22,12 @@ from gateway.dicom.json_rows import split_rows
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import BadRequest, SiteRefused, SiteSpeaksGarbage
 from gateway.model.sites import Site
+from gateway.orthanc.feed import ORTHANC_ID
 from gateway.orthanc.wire import Wire
 
 PAGE = 1000
 ANSWER_LIMIT = 16 * 2**20
-ORTHANC_ID = frozenset("0123456789abcdef-")
+TAG = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,23 @@ def read_tags(wire: Wire, site: Site, study_uid: str, series_uid: str) -> Iterat
         try:
             for raw in split_rows(iter(answer.read, b"")):
                 found = orjson.loads(raw)
+                if not all(_is_sound(tag, element) for tag, element in found.items()):
+                    raise SiteSpeaksGarbage(site.site_id, "no DICOM JSON")
                 # A site may answer what was not asked (trust.md H84).
                 if text(found, "SeriesInstanceUID") in ("", series_uid):
                     yield found
         except (BadRequest, orjson.JSONDecodeError) as error:
             raise SiteSpeaksGarbage(site.site_id, "metadata") from error
+
+
+def _is_sound(tag: str, element: Any) -> bool:
+    """Whether it is an element as PS3.18 F.2.2 has it; what its values are is judged later."""
+    return (
+        TAG.fullmatch(tag) is not None
+        and isinstance(element, dict)
+        and isinstance(element.get("vr", ""), str)
+        and isinstance(element.get("Value", []), list)
+    )
 
 
 def read_origins(wire: Wire, site: Site, study_uid: str) -> Iterator[Origin]:
@@ -88,7 +102,7 @@ def _metadata(wire: Wire, site: Site, entry: Any) -> Mapping[str, Any]:
     if isinstance(known, dict):
         return known
     orthanc_id = str(entry.get("ID")) if isinstance(entry, dict) else ""
-    if not orthanc_id or not ORTHANC_ID.issuperset(orthanc_id):
+    if not ORTHANC_ID.fullmatch(orthanc_id):
         raise SiteSpeaksGarbage(site.site_id, "instances")
     known = _ask(wire, site, "GET", f"/instances/{orthanc_id}/metadata?expand")
     if not isinstance(known, dict):

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
@@ -31,6 +31,7 @@ from gateway.errors import (
     SiteUnreachable,
     SiteUntrusted,
 )
+from gateway.model.nearness import Nearness
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
@@ -47,11 +48,25 @@ ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
 PATH = re.compile(r"[!-~]+", re.ASCII)
 
 
+class Copy(Protocol):
+    """Takes a body beside its reader."""
+
+    def add(self, block: bytes) -> None: ...
+
+    def commit(self) -> None:
+        """The body has come to its end."""
+
+    def discard(self) -> None:
+        """It has not, and will not."""
+
+
 class SiteAnswer:
     """A site's answer: status and headers are here, the body is read once, block by block.
 
     Whether it was an answer at all is told to the breaker once: `with` tells it by how its block
     ends, a stream when its first block has come.
+
+    came  bytes of the body that were read or poured until now
     """
 
     def __init__(
@@ -68,12 +83,14 @@ class SiteAnswer:
         self.content_type = self.headers.get("content-type", "")
         self.length: int | None = response.length
         self.length_of_body = self.length
+        self.came = 0
         self.chunked = bool(response.chunked)
         self._response = response
         self._connection = connection
         self._buffered = True
         self._release: Callable[[Connection | None], None] | None = release
         self._judge: Callable[[SiteError | None], None] | None = judge
+        self._copy: Copy | None = None
 
     @property
     def ends_by_closing(self) -> bool:
@@ -110,6 +127,9 @@ class SiteAnswer:
             raise self._cut(error) from error
         # read1 empties the buffer that the head was read with, and does not fill it again.
         self._buffered = self._buffered and size < HEAD_BUFFER
+        self.came += len(block)
+        if self._copy is not None and block:
+            self._copy.add(block)
         if before is not None:
             self.length = before - len(block)
         if not block:
@@ -128,7 +148,7 @@ class SiteAnswer:
         raises   as `read` does; OSError if the sink fails
         """
         tls = isinstance(self._connection.sock, ssl.SSLSocket)
-        if self._release is None or self.chunked or self._buffered or tls:
+        if self._release is None or self.chunked or self._buffered or tls or self._copy:
             return 0
         try:
             with pipe() as through:
@@ -137,6 +157,7 @@ class SiteAnswer:
             return 0
         except Ended as error:
             raise self._cut(error) from error
+        self.came += count
         if self.length is not None:
             self.length -= count
             if not self.length:
@@ -169,7 +190,14 @@ class SiteAnswer:
                 raise self.refuse(SiteSpeaksGarbage(self.site.site_id, f"more than {limit} bytes"))
         return bytes(body)
 
+    def copy_to(self, copy: Copy) -> None:
+        """Give all that is read of the body to `copy` as well; it learns whether that was all."""
+        self._copy = copy
+
     def _finish(self) -> None:
+        if self._copy is not None:
+            copy, self._copy = self._copy, None
+            copy.commit()
         if self._release is not None:
             release, self._release = self._release, None
             release(None if self._response.will_close else self._connection)
@@ -177,6 +205,9 @@ class SiteAnswer:
     def close(self) -> None:
         """Give the connection back; an unread rest closes it. Safe to call twice."""
         self._judged(None)
+        if self._copy is not None:
+            copy, self._copy = self._copy, None
+            copy.discard()
         if self._release is not None:
             release, self._release = self._release, None
             release(None)
@@ -196,11 +227,12 @@ class SiteAnswer:
 
 
 class _Post:
-    """What we keep for one site: its breaker, our slots there, its idle connections."""
+    """What we keep for one site: breaker, nearness, our slots there, idle connections."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.standing = Standing()
+        self.nearness = Nearness()
         self.slots = Slots(SLOTS_PER_SITE)
         self.body_slots = Slots(SLOTS_FOR_BODIES)
         self.idle: deque[Connection] = deque()
@@ -228,6 +260,10 @@ class Wire:
     def standing(self, site: Site) -> Standing:
         """How the site stands with this process; nothing is asked."""
         return self._post(site).standing
+
+    def slice_s(self, site: Site) -> float | None:
+        """Seconds that an image from the site is likely to take; None if nothing is known."""
+        return self._post(site).nearness.slice_s(monotonic_s())
 
     def fallen(self) -> list[str]:
         """Ids of the sites of whom the last that this process knows is a failure."""
@@ -266,12 +302,17 @@ class Wire:
         slots = [post.slots] + ([post.body_slots] if carries_pixels else [])
         _take(slots, site.site_id, min(deadline.remaining_s(), site.timeouts.first_byte_s))
         start = monotonic_s()
+        timed = carries_pixels and method == "GET"
+        if timed:
+            post.nearness.asked(start)
         try:
             connection, response = self._exchange(
                 site, post, method, target, headers, body, deadline, answer_s
             )
         except SiteError as error:
             _give_back(slots)
+            if timed:  # a refusal is quick, but brings nothing
+                post.nearness.began(deadline.total_s)
             at_once = isinstance(error, SiteUntrusted)
             post.standing.failed(monotonic_s(), error.code, at_once=at_once)
             raise
@@ -279,14 +320,22 @@ class Wire:
             _give_back(slots)
             raise
 
+        seconds = monotonic_s() - start
+        # Orthanc reads every file to list metadata: that says nothing of how near it is.
+        timed = timed and response.status == 200 and not _is_json(response)
+        if timed:
+            post.nearness.began(seconds)
+        waited_s = connection.reader.waited_s
+
         def release(reusable: Connection | None) -> None:
+            if timed:
+                took_s = monotonic_s() - start - seconds
+                post.nearness.moved(answer.came, connection.reader.waited_s - waited_s, took_s)
             if reusable is None or self._posts.get(site.site_id) is not post:
                 connection.close()
             else:
                 post.keep(reusable)
             _give_back(slots)
-
-        seconds = monotonic_s() - start
 
         def judge(error: SiteError | None) -> None:
             if error is None or (
@@ -441,11 +490,16 @@ def _send_chunked(
         if block:
             sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
             try:
+                # With its end: a server may hand a chunk on only when it has read that too.
                 sock.sendall(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
             except (BrokenPipeError, ConnectionResetError):
                 return False
     sock.sendall(b"0\r\n\r\n")
     return True
+
+
+def _is_json(response: HeadParsed) -> bool:
+    return "json" in response.fields.get("content-type", "")
 
 
 def _take(slots: Sequence[Slots], site_id: str, wait_s: float) -> None:

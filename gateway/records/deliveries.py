@@ -63,6 +63,7 @@ sa.Index(
 )
 sa.Index("delivery_next", delivery.c.next_at, sqlite_where=_IS_DUE, postgresql_where=_IS_DUE)
 sa.Index("delivery_by_study", delivery.c.study_uid)
+sa.Index("delivery_made", delivery.c.made_at, delivery.c.delivery_id)
 sa.Index("delivery_by_state", delivery.c.state, delivery.c.destination, delivery.c.changed_at)
 
 delivery_event = sa.Table(
@@ -271,7 +272,12 @@ def take_work(
             return None
         if change(connection, row, Event.ALIVE, now, fence=fence, worker=worker) is None:
             return None
-        held = read_kept_manifest(connection, row.site_id, row.study_uid, row.epoch)
+        return work_of(connection, row)
+
+
+def work_of(connection: sa.Connection, row: Any) -> Work | None:
+    """What a row of `delivery` brings; None if what its epoch held is not kept."""
+    held = read_kept_manifest(connection, row.site_id, row.study_uid, row.epoch)
     if held is None:
         return None
     told = orjson.loads(row.plan)
@@ -281,8 +287,8 @@ def take_work(
         some = tuple(one for one in held.instances if one.series_uid in series)
         held = Manifest(held.study_uid, some)
     return Work(
-        delivery_id, fence, State(row.state), row.site_id, row.destination, row.lane, row.made_at,
-        held, tuple(edits), send.verify if isinstance(send, Send) else None,
+        row.delivery_id, row.fence, State(row.state), row.site_id, row.destination, row.lane,
+        row.made_at, held, tuple(edits), send.verify if isinstance(send, Send) else None,
     )  # fmt: skip
 
 

@@ -141,17 +141,20 @@ class IndexWriter:
                 [_row(cursor, mine)],
             )
 
-    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
-        """Bytes of series by the UIDs of study and series; a study has those of its series.
+    def save_sizes(self, sizes: Mapping[str, Mapping[str, tuple[int, str]]]) -> None:
+        """Bytes and content of series by the UIDs of study and series; a study has their bytes.
 
         raises  LeaseLost if another keeper leads, or after close(); RecordsUnavailable
         """
-        studies = [{"uid": uid, "size": sum(sizes[uid].values())} for uid in sorted(sizes)]
-        inside = sorted((uid, size) for found in sizes.values() for uid, size in found.items())
-        parts = [{"uid": uid, "size": size} for uid, size in inside]
+        totals = {uid: sum(size for size, _ in found.values()) for uid, found in sizes.items()}
+        studies = [{"uid": uid, "size": totals[uid]} for uid in sorted(sizes)]
+        inside = sorted((uid, *told) for found in sizes.values() for uid, told in found.items())
+        parts = [{"uid": uid, "size": size, "told": content} for uid, size, content in inside]
         with self._write(sorted(sizes)) as connection:
             for key, rows in ((study.c.study_uid, studies), (series.c.series_uid, parts)):
                 table = sa.update(key.table).values(size_bytes=sa.bindparam("size"))
+                if key.table is series:
+                    table = table.values(content=sa.bindparam("told"))
                 mine = sa.and_(key.table.c.site_id == self._site_id, key == sa.bindparam("uid"))
                 connection.execute(table.where(mine), rows)
 

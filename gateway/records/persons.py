@@ -227,7 +227,8 @@ _IDENTITY = (
 def _identity(
     patient_id: str, issuer: str, name: str, birth_date: str, sex: str, numbers: str
 ) -> Identity:
-    return Identity(patient_id, issuer, name, birth_date, sex, frozenset(numbers.split()))
+    alphabetic = name.partition("=")[0]
+    return Identity(patient_id, issuer, alphabetic, birth_date, sex, frozenset(numbers.split()))
 
 
 def _is_of(person_id: PersonId) -> sa.ColumnElement[bool]:

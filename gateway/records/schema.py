@@ -11,15 +11,20 @@ from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
 from gateway.records import (
+    accounts,
     alarms,
     arrivals,
+    audit,
+    clients,
     deliveries,
     dispatch,
     events,
     leases,
     persons,
     probes,
+    reconciling,
     rules,
+    sessions,
     studies,
 )
 from gateway.records.engine import Records
@@ -43,12 +48,22 @@ TABLES = (
     persons.person_decision,
     rules.rule_version,
     rules.rule_activation,
+    accounts.account,
+    accounts.account_post,
+    accounts.wrong_try,
+    sessions.login_session,
+    clients.oauth_client,
+    clients.signing_key,
+    clients.withdrawn_token,
+    audit.audit_entry,
     arrivals.arrival,
     arrivals.manifest,
     deliveries.delivery,
     deliveries.delivery_event,
     deliveries.delivery_instance,
     dispatch.destination_pace,
+    reconciling.reconciliation,
+    reconciling.reconciled,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

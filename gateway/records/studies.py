@@ -37,8 +37,9 @@ study = sa.Table(
     sa.Column("study_time", _ordered(13), nullable=False),
     sa.Column("accession_number", _ordered(), nullable=False),
     sa.Column("patient_id", _ordered(), nullable=False),
-    # dicom/names.py: the name folded for search, and the same in Latin letters; "" if it can be
-    # read in more than one way (patient_name has them).
+    # dicom/names.py: the name folded for search, its groups joined by "=" if there are several, and
+    # the same in Latin letters; "" if there are several or it can be read in more than one way
+    # (patient_name has them).
     sa.Column("name_key", _ordered(), nullable=False),
     sa.Column("name_latin", _ordered(), nullable=False),
     sa.Column("modalities", _ordered(), nullable=False),  # "|CT|SR|", sorted
@@ -98,6 +99,9 @@ series = sa.Table(
     sa.Column("series_number", sa.BigInteger),
     sa.Column("instance_count", sa.Integer, nullable=False),
     sa.Column("size_bytes", sa.BigInteger),  # as that of a study; complete when its study is
+    # Digest of the names of its instances, known with the size: the same at every holder of the
+    # same images (under the same PatientID), so that halves are told from copies.
+    sa.Column("content", sa.String(32)),
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )
@@ -111,9 +115,11 @@ patient_name = sa.Table(
     "patient_name",
     metadata,
     sa.Column("name_key", _ordered(), primary_key=True),
-    sa.Column("latin", _ordered(), primary_key=True),  # one row for each of latin_readings
+    sa.Column("folded", _ordered(), primary_key=True),  # each group of the name
+    sa.Column("latin", _ordered(), primary_key=True),  # one row for each of its latin_readings
     sqlite_with_rowid=False,
 )
+sa.Index("patient_name_by_folded", patient_name.c.folded, patient_name.c.name_key)
 sa.Index("patient_name_by_latin", patient_name.c.latin, patient_name.c.name_key)
 word_of_name = sa.Table(
     "word_of_name",
@@ -141,6 +147,8 @@ modality_set = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Every site that has rows has one here (records/indexing.py writes both in one transaction): by it
+# index/scope.py sees whether the sites that are asked are all there are.
 site_cursor = sa.Table(
     "site_cursor",
     metadata,

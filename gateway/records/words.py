@@ -33,14 +33,17 @@ def save_words(
     """Make sure that the short tables know what these rows of `study` have."""
     sets = _new(connection, modality_set.c.modalities, {row["modalities"] for row in studies})
     names = _new(connection, patient_name.c.name_key, {row["name_key"] for row in studies} - {""})
-    places = [(word, place, name) for name in names for place, word in enumerate(name.split())]
+    groups = [(name, group) for name in names for group in name.split("=") if group]
+    places = [
+        (word, place, name) for name, group in groups for place, word in enumerate(group.split())
+    ]
     words = {word for word, _, _ in places}
     words -= _whole(connection, words)
     rows: tuple[tuple[sa.Table, Iterable[tuple[Any, ...]]], ...] = (
         (modality_set, ((one,) for one in sets)),
         (word_ending, ((*ending, word) for word in words for ending in _endings(word))),
         (word_of_name, places),
-        (patient_name, ((name, latin) for name in names for latin in latin_readings(name))),
+        (patient_name, ((*one, latin) for one in groups for latin in latin_readings(one[1]))),
     )
     for table, values in rows:
         made = [dict(zip(table.columns.keys(), value, strict=True)) for value in values]
@@ -63,7 +66,7 @@ def forget_names(connection: sa.Connection, names: Collection[str]) -> None:
     for part in _parts(gone):
         for table in (word_of_name, patient_name):
             connection.execute(sa.delete(table).where(table.c.name_key.in_(part)))
-    words = {word for name in gone for word in name.split()}
+    words = {word for name in gone for word in name.replace("=", " ").split()}
     used = sa.exists().where(word_of_name.c.word == word_ending.c.word)
     for word in sorted(_whole(connection, words, ~used)):
         for part in _parts(ending for ending, _ in _endings(word)):

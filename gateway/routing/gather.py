@@ -5,15 +5,14 @@ else is collected over every instance. A site that does not answer is asked agai
 never taken for an answer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import orjson
-
-from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Dataset, Level
+from gateway.dicom.attributes import Dataset
 from gateway.dicom.names import repair
 from gateway.errors import NotFound, SiteRefused, SiteSpeaksGarbage
+from gateway.log import log
 from gateway.model.routing import facts as of_routing
 from gateway.model.routing.decide import decide
 from gateway.model.routing.facts import Arrival, Facts
@@ -24,23 +23,12 @@ from gateway.orthanc.tags import Origin, read_origins, read_tags
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records
 from gateway.records.held import HeldStudy, load_held
+from gateway.routing.from_index import MODALITY, FromIndex
 
-SYNTAX, SIZE, REPORT = "transfer_syntax", "size_mb", "has_report"
+SYNTAX, SIZE = "transfer_syntax", "size_mb"
 ORIGIN = frozenset({"source_aet", "source_ip", SYNTAX})
-MODALITY, SOP_CLASS, AVAILABLE_SYNTAX = "00080060", "00080016", "00083002"
-REPORTS = frozenset({"SR", "DOC"})
-_TEXTS = frozenset(["PN", "LO", "SH", "ST", "LT", "UT", "UC"])
-_ALWAYS_KNOWN = frozenset(
-    {"site", "instance_count", "received_at.hour", "received_at.weekday", "received_at.holiday"}
-)
-# The index adds the issuer where the site's record names none (model/persons.py).
-_COMPLETED = frozenset({"00100021"})
-_IN_INDEX: Mapping[str, frozenset[str]] = {
-    # Asked for by name, an Orthanc tells what is empty from what is missing (measured, 1.10 and
-    # 1.12); other servers need not give more than the standard wants.
-    "orthanc": frozenset(feed.STUDY_FIELDS.split(",") + feed.SERIES_FIELDS.split(",")),
-    "dicomweb": frozenset(DEFAULT_ATTRIBUTES[Level.STUDY] + DEFAULT_ATTRIBUTES[Level.SERIES]),
-}
+SOP_CLASS, AVAILABLE_SYNTAX = "00080016", "00083002"
+_TEXTS = frozenset({"PN", "LO", "SH", "ST", "LT", "UT", "UC"})
 
 
 def gather(
@@ -68,31 +56,10 @@ def gather(
     if held is None:
         raise NotFound(f"study {study_uid} at {site.site_id}")
     asked = fields_asked(rule_sets)
-    facts = facts_of_index(site, held, asked, already_at)
+    facts = FromIndex(site, asked).facts(held, already_at)
     if facts.unread and (whole or decide(rule_sets, facts, now).unread):
         return _ask(wire, site, held, asked, facts)
     return facts
-
-
-def facts_of_index(
-    site: Site, held: HeldStudy, asked: frozenset[str], already_at: frozenset[str] = frozenset()
-) -> Facts:
-    """The facts without a question to the site; what the index does not keep is `unread`."""
-    series = [(one.series_uid, one.instance_count, orjson.loads(one.record)) for one in held.series]
-    arrival = Arrival(
-        site, held.changed_at or held.first_seen_at, size_bytes=held.size_bytes,
-        already_at=already_at,
-    )  # fmt: skip
-    study = orjson.loads(held.record)
-    unread = asked - _ALWAYS_KNOWN - (_IN_INDEX[site.kind] - _COMPLETED)
-    if held.size_bytes is not None:
-        unread -= {SIZE}
-    modalities = {str(m) for *_, one in series for m in one.get(MODALITY, {}).get("Value") or ()}
-    if modalities & REPORTS:
-        unread -= {REPORT}
-    return of_routing.gather_of_records(
-        arrival, study, series, held.instance_count, asked | {MODALITY}, unread
-    )
 
 
 def _ask(wire: Wire, site: Site, held: HeldStudy, asked: frozenset[str], facts: Facts) -> Facts:
@@ -102,13 +69,18 @@ def _ask(wire: Wire, site: Site, held: HeldStudy, asked: frozenset[str], facts: 
     try:
         if SIZE in unread and is_orthanc:
             sizes = feed.read_sizes(wire, site, held.orthanc_id)
-            arrival, unread = replace(arrival, size_bytes=sum(sizes.values())), unread - {SIZE}
+            size_bytes = sum(series.size_bytes for series in sizes.values())
+            arrival, unread = replace(arrival, size_bytes=size_bytes), unread - {SIZE}
         if ORIGIN & unread and is_orthanc:
             ways = list(read_origins(wire, site, held.study_uid))
             arrival, unread = _with_origins(arrival, ways), unread - ORIGIN
         beside = ORIGIN | {SIZE}
         if unread - (beside - {SYNTAX}):
             return _of_instances(wire, site, held, asked, arrival, unread & beside)
+    except SiteSpeaksGarbage as error:
+        # It would say so again: what stays unread holds the study until a person has looked.
+        log.warning("instances cannot be read", site=site.site_id, study=held.study_uid,
+                    problem=str(error))  # fmt: skip
     except SiteRefused as error:
         if error.status == 404:
             raise NotFound(f"study {held.study_uid} at {site.site_id}") from error
@@ -147,11 +119,7 @@ def _of_instances(
                 yield read
 
     kept = asked | {MODALITY, SOP_CLASS, AVAILABLE_SYNTAX}
-    try:
-        facts = of_routing.gather(arrival, instances(), kept, unread)
-    except SiteSpeaksGarbage:
-        # It would say so again: not to know it holds the study until a person has looked.
-        return _replaced(of_routing.gather(arrival, ()), arrival, asked - _ALWAYS_KNOWN)
+    facts = of_routing.gather(arrival, instances(), kept, unread)
     syntaxes = facts.values.get(AVAILABLE_SYNTAX, ())
     if SYNTAX in unread and syntaxes:
         arrival, unread = replace(arrival, transfer_syntaxes=syntaxes), unread - {SYNTAX}

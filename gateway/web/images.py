@@ -7,6 +7,7 @@ the site, or decoded here where a site must not be asked or has refused.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from flask import Response, request
 
@@ -22,6 +23,7 @@ from gateway.dicom.media_types import (
     dicom_offers,
     frame_offers,
     is_syntax_of,
+    parse_accept,
     rank,
     upstream_accept,
     wanted_syntax,
@@ -29,7 +31,7 @@ from gateway.dicom.media_types import (
 from gateway.dicom.transcode import CannotDecode, Plan, plan_transcoding
 from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteError
 from gateway.federation.retrieve import Opened
-from gateway.federation.shares import Coverage
+from gateway.federation.shares import UNKNOWN, Coverage
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
@@ -44,7 +46,7 @@ from gateway.web.opening import (
     target_of,
 )
 from gateway.web.representation import passed_on
-from gateway.web.scope import Scope, accepted
+from gateway.web.scope import Scope, accept_values, accepted
 from gateway.web.stored import FRAME_AS_STORED, open_instance
 from gateway.web.versions import Versions
 from gateway.web.zipped import zipped
@@ -71,6 +73,29 @@ class Wish:
         return "frame" if self.numbers else "study, series or instance"
 
 
+# A viewer sends the same Accept with each of a thousand frames.
+@lru_cache(maxsize=256)
+def _instance_choices(
+    values: tuple[str, ...], one_instance: bool
+) -> tuple[Sequence[MediaRange], Sequence[Choice]]:
+    ranges = parse_accept(values)
+    return ranges, rank(ranges, dicom_offers(one_instance=one_instance))
+
+
+@lru_cache(maxsize=256)
+def _frame_choices(
+    values: tuple[str, ...], one_frame: bool
+) -> tuple[Sequence[MediaRange], Sequence[Choice]]:
+    ranges = parse_accept(values)
+    return ranges, rank(ranges, frame_offers(one_frame=one_frame))
+
+
+@lru_cache(maxsize=256)
+def _form(choice: Choice) -> str:
+    """The same for the same bytes of an object."""
+    return f"images {choice}"
+
+
 class Images:
     """The views; they share how the form is chosen."""
 
@@ -80,8 +105,7 @@ class Images:
         self._pixels = opener.gateway.pixels
 
     def dicom(self, site_id: str | None = None, **uids: str) -> Response:
-        ranges = accepted()
-        choices = rank(ranges, dicom_offers(one_instance="instance" in uids))
+        ranges, choices = _instance_choices(accept_values(), "instance" in uids)
         target = target_of(uids)
         if choices[0].media_type == ZIP:
             return zipped(self._opener, self._opener.scope(site_id), target)
@@ -95,8 +119,7 @@ class Images:
 
     def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
         numbers = frame_list(frames)
-        ranges = accepted()
-        choices = rank(ranges, frame_offers(one_frame=len(numbers) == 1))
+        ranges, choices = _frame_choices(accept_values(), len(numbers) == 1)
         target = target_of(uids, frames_below(numbers))
         try:
             return self._first_that_works(site_id, ranges, choices, target, numbers)
@@ -164,10 +187,11 @@ class Images:
 
     def _give(self, scope: Scope, location: Location, wish: Wish) -> Response:
         coverage = self._opener.coverage(scope, location, wish.target)
-        location = coverage.applied(location)
+        if coverage is not UNKNOWN:
+            location = coverage.applied(location)
         if coverage.shares:
             return self._merged(scope, location, wish, coverage)
-        form = f"images {wish.choice}"
+        form = _form(wish.choice)
         sure = location.only(*coverage.complete) if coverage.complete else location
         unchanged = None if coverage.lacking else self._versions.not_modified(sure, form)
         if unchanged is not None:
@@ -214,13 +238,13 @@ class Images:
     def _open(self, scope: Scope, location: Location, wish: Wish) -> tuple[Opened, Plan]:
         plans: dict[str, Plan] = {}
         as_stored = FRAME_AS_STORED if wish.numbers else WHOLE_AS_STORED
-        whole = replace(wish.target, below="")
 
         def open_at(site: Site) -> SiteAnswer:
             plan = plans[site.site_id] = self._plan(site, wish)
             if plan is Plan.REFUSE:
                 raise NotAcceptable("Accept", "the images cannot be had in this form")
             if plan is Plan.DECODE:
+                whole = replace(wish.target, below="")
                 return self._opener.ask(site, whole.path, WHOLE_AS_STORED)
             accept = as_stored if plan is Plan.AS_STORED else upstream_accept(wish.choice)
             return self._opener.ask(site, wish.target.path, accept)
@@ -228,7 +252,10 @@ class Images:
         opened = self._opener.open_at(
             scope, wish.target, open_at, wish.what, location, converted=True
         )
-        return opened, plans[opened.site.site_id]
+        plan = plans[opened.site.site_id]
+        if plan is not Plan.ASK and not wish.numbers:  # a lossy image has another instance UID
+            opened = replace(opened, asked=wish.target.asked)
+        return opened, plan
 
     def _plan(self, site: Site, wish: Wish) -> Plan:
         """How this site's images can be given; REFUSE also where it is not worth trying."""

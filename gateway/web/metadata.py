@@ -119,11 +119,26 @@ class Metadata:
 def _datasets(opened: Opened, target: Target) -> list[Dataset]:
     """What a site says, with our addresses; raises SiteError"""
     blocks = checked_blocks(opened, None)
-    datasets = dicomweb.read_metadata(opened.site, blocks, target.study)
+    said = dicomweb.read_metadata(opened.site, blocks)
+    datasets = [row for row in said if _is_of(row, target)]
+    if len(datasets) < len(said):
+        error = opened.answers_other()
+        if not datasets:
+            raise error
     if opened.is_short and opened.is_short(len(datasets)):
         raise SiteStreamCut(opened.site.site_id, f"only {len(datasets)} datasets")
     rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, opened.service_url))
     return datasets
+
+
+def _is_of(row: Dataset, target: Target) -> bool:
+    """Whether it is of what was asked for; what it does not say does not count (trust.md H84)."""
+    wanted = {
+        "StudyInstanceUID": target.study,
+        "SeriesInstanceUID": target.series,
+        "SOPInstanceUID": target.instance,
+    }
+    return all(text(row, name) in ("", uid) for name, uid in wanted.items() if uid is not None)
 
 
 def as_xml(datasets: Sequence[Dataset]) -> Response:

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.bootstrap import Gateway
-from gateway.clock import Deadline
+from gateway.clock import Deadline, utc_now
+from gateway.dicom.asked import Asked
 from gateway.dicom.attributes import Dataset, Level, text
 from gateway.dicom.media_types import (
     DICOM,
@@ -24,13 +25,17 @@ from gateway.errors import (
     NoSiteAnswered,
     NotAcceptable,
     NotFound,
+    RecordsRefused,
     RecordsUnavailable,
+    SiteAnswersOther,
     SiteError,
     SiteSpeaksGarbage,
 )
 from gateway.federation.retrieve import IsShort, Opened, open_best
 from gateway.federation.shares import (
+    UNKNOWN,
     Coverage,
+    Known,
     complete_sites,
     is_lacking,
     names_of,
@@ -38,12 +43,17 @@ from gateway.federation.shares import (
     plan_shares,
 )
 from gateway.index.holders import load_count, load_series
+from gateway.log import log
+from gateway.model.alarms import ANSWERS_OTHER
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.wire import SiteAnswer
+from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
+from gateway.web.kept import KeptImages
 from gateway.web.scope import Scope, scope_of
+from gateway.web.versions import Versions
 
 FRAMES_LIMIT = 1000
 MOST_ROWS = 200_000
@@ -75,6 +85,11 @@ class Target:
         return path + self.below
 
     @property
+    def asked(self) -> Asked:
+        """What files of it are of."""
+        return Asked(self.study, self.series, self.instance)
+
+    @property
     def is_of_instances(self) -> bool:
         """Whether its answer has an item for each instance of a study or series."""
         return self.instance is None and self.below in ("", "/metadata")
@@ -83,8 +98,9 @@ class Target:
 class Opener:
     """Finds and opens objects for the doors; one for each blueprint."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, versions: Versions) -> None:
         self.gateway = gateway
+        self.kept = KeptImages(gateway, versions)
 
     def scope(self, site_id: str | None) -> Scope:
         return scope_of(self.gateway, site_id)
@@ -119,7 +135,8 @@ class Opener:
         def open_at(site: Site) -> SiteAnswer:
             return self.ask(site, target.path, accept)
 
-        return self.open_at(scope, target, open_at, what, location)
+        opened = self.open_at(scope, target, open_at, what, location)
+        return replace(opened, asked=target.asked) if accept == WHOLE_AS_STORED else opened
 
     def open_at(
         self,
@@ -147,7 +164,13 @@ class Opener:
         try:
             opened = open_best(location, scope.by_id, counted, what, has)
             is_short = self._is_short(opened.site, target, counts[opened.site.site_id])
-            return replace(opened, service_url=scope.service_url, is_short=is_short)
+            return replace(
+                opened,
+                service_url=scope.service_url,
+                is_short=is_short,
+                asked=None if target.below else replace(target.asked, instance_uid=None),
+                tell=self._tell_alarm(target.study),
+            )
         except NoSiteAnswered:
             self.gateway.locator.forget(target.study)
             raise
@@ -162,21 +185,35 @@ class Opener:
         # It has come to a site that did not hold of the study when the holders were asked.
         return self.open_at(scope, target, open_at, what, again, converted=converted)
 
+    def _tell_alarm(self, study_uid: str) -> Callable[[SiteAnswersOther], None]:
+        """An alarm of a site that gives what was not asked for (trust.md H84)."""
+
+        def tell(error: SiteAnswersOther) -> None:
+            log.error("a site gives what was not asked for", site=error.site_id, study=study_uid)
+            facts = {"asked": study_uid}
+            try:
+                with self.gateway.records.write() as connection:
+                    write_alarm(connection, ANSWERS_OTHER, error.site_id, facts, utc_now())
+            except (RecordsUnavailable, RecordsRefused) as failure:
+                log.error("its alarm is not kept", why=str(failure))
+
+        return tell
+
     def coverage(self, scope: Scope, location: Location, target: Target) -> Coverage:
         """How a study or series lies at its holders; nothing is asked where there is only one, and
         nobody silent who is known to hold of it.
         """
         if not target.is_of_instances:
-            return Coverage()
-        known = self._known_of(target, location.silent)
+            return UNKNOWN
+        known = self._known_of(target) if location.silent else {}
         sites = [scope.by_id[h.site_id] for h in location.holders if h.site_id in scope.by_id]
-        if len(sites) < 2 and not known:
-            return Coverage()
+        if len(sites) < 2 and not location.silent.keys() & known.keys():
+            return UNKNOWN
         deadline_s = self.gateway.settings.search_deadline_s
         listings, silent = self.gateway.locator.listings(target.study, sites, deadline_s)
         if silent:
             self.gateway.locator.forget(target.study)
-            known = self._known_of(target, {**location.silent, **silent})
+            known = self._known_of(target)
         complete = complete_sites(listings, target.series)
         split = () if complete else plan_shares(listings, target.series)
         held = [names_of(of_series(found, target.series)) for found in listings.values()]
@@ -188,20 +225,18 @@ class Opener:
             lacking=is_lacking(
                 listings,
                 target.series,
-                known,
+                [known[site_id] for site_id in {**location.silent, **silent} if site_id in known],
+                [known[site_id] for site_id in listings if site_id in known],
                 was_split=self.gateway.locator.was_split(target.study),
             ),
         )
 
-    def _known_of(self, target: Target, silent: Mapping[str, str]) -> list[Mapping[str, int]]:
-        """What the index knows of silent sites: series UID -> instances."""
-        if not silent:
-            return []
+    def _known_of(self, target: Target) -> Mapping[str, Known]:
+        """What the index knows of the study, by site id."""
         try:
-            known = load_series(self.gateway.records, target.study)
+            return load_series(self.gateway.records, target.study)
         except RecordsUnavailable:
-            return []
-        return [known[site_id] for site_id in silent if site_id in known]
+            return {}
 
     def is_missing(
         self, scope: Scope, location: Location, target: Target, uids: frozenset[str]
@@ -210,6 +245,10 @@ class Opener:
         self.gateway.locator.forget(target.study)
         now = self.coverage(scope, location, target)
         return bool(now.complete or now.silent or uids & now.instances)
+
+    def judge_of_length(self, site: Site, target: Target, location: Location) -> IsShort | None:
+        """To be asked for before the site is: whether so many instances are fewer than it holds."""
+        return self._is_short(site, target, self._count(site, target, location))
 
     def _count(self, site: Site, target: Target, location: Location) -> int:
         """Instances of a study or series that the site holds before it is asked for them: as it
@@ -279,12 +318,21 @@ class Opener:
         return [row for row in rows if target.instance in (None, text(row, "SOPInstanceUID"))]
 
     def ask(self, site: Site, path: str, accept: str) -> SiteAnswer:
-        """Ask one holder; what it says must at least be of a kind that could be an answer."""
+        """Ask one holder; what it says must at least be of a kind that could be an answer.
+
+        An image of a site that is marked `cache` may come from the disk.
+        """
+        key = self.kept.key(site, path, accept)
+        kept = self.kept.find(site, key) if key is not None else None
+        if kept is not None:
+            return kept
         deadline = Deadline(site.timeouts.first_byte_s)
         base_url = self.gateway.settings.base_url
         answer = dicomweb.open_object(self.gateway.wire, site, path, accept, deadline, base_url)
         if answer.status == 200 and kind_of(answer) not in POSSIBLE_KINDS:
             raise answer.refuse(SiteSpeaksGarbage(site.site_id, "an unexpected media type"))
+        if key is not None:
+            self.kept.keep(key, answer)
         return answer
 
     def _has(self, site: Site, target: Target) -> bool:

@@ -25,6 +25,7 @@ from gateway.dicom.view_query import (
     view_as_dict,
 )
 from gateway.errors import BadRequest, NoSiteAnswered, NotAcceptable, NotFound, SiteError
+from gateway.federation.retrieve import Opened
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
@@ -111,6 +112,9 @@ class Renderer:
 
     def _by_some_holder(self, scope: Scope, wish: Wish, location: Location, form: str) -> Response:
         """Nothing is sent before it is drawn, so any failure of a holder is the next one's turn."""
+        kept = self._kept(scope, wish, location, form)
+        if kept is not None:
+            return kept
         while True:
             try:
                 with self._pixels.holding() as held:
@@ -126,6 +130,17 @@ class Renderer:
                 location = location.without(error.site_id, error.code)
             except CannotDecode as error:
                 raise NotAcceptable("Accept", f"it cannot be rendered: {error}") from error
+
+    def _kept(self, scope: Scope, wish: Wish, location: Location, form: str) -> Response | None:
+        """What was drawn before of the best holder's image, if that one's images are kept."""
+        for holder in location.holders[:1]:
+            site = scope.by_id[holder.site_id]
+            tag = self._versions.tag(wish.target.study, site.site_id, form)
+            kept = self._opener.kept.find(site, tag) if tag is not None else None
+            if kept is not None:
+                opened = Opened(site, kept, b"", location.silent, scope.service_url)
+                return single(iter(kept.read, b""), kept.content_type, kept.length, opened, tag)
+        return None
 
     def _draw(self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None) -> Response:
         kind = choose_rendered(wish.ranges, PICTURES).media_type
@@ -147,6 +162,8 @@ class Renderer:
             if about.transfer_syntax in DANGEROUS or kind == "image/gif" or in_shares:
                 raise
             return self._drawn_by_site(scope, wish, kind)
+        if tag is not None:
+            self._opener.kept.keep_body(stored.opened.site, tag, kind, picture)
         return single(iter([picture]), kind, len(picture), stored.opened, tag)
 
     def _document(

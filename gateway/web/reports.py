@@ -19,11 +19,14 @@ from gateway.dicom.media_types import HTML, PDF
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NoSiteAnswered, NotFound, SiteError
 from gateway.federation.retrieve import Opened
+from gateway.model.access import Action
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
+from gateway.web.permissions import needs
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance
+from gateway.web.versions import Versions
 
 IS_PDF = b"%PDF-"
 DOCUMENTS = frozenset({"SR", "DOC"})
@@ -110,9 +113,10 @@ def pdf_answer(document: bytes, opened: Opened, tag: str | None) -> Response:
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """`/report/STUDY`: all reports of a study on one page, in Russian with English beside it."""
     door = Blueprint("reports", __name__)
-    opener = Opener(gateway)
+    opener = Opener(gateway, Versions(gateway))
 
     @door.get("/report/<study>")
+    @needs(Action.RETRIEVE)
     def report(study: str) -> Response:
         target = target_of({"study": study})
         scope = opener.scope(None)

@@ -5,8 +5,10 @@ here, because sites ignore Range: dicomweb.md 2), Content-Location.
 """
 
 from collections.abc import Generator, Iterable
+from functools import lru_cache
 
 from flask import Response, request
+from werkzeug.urls import iri_to_uri
 
 from gateway.dicom.byte_range import Unsatisfiable, parse_range
 from gateway.dicom.media_types import MULTIPART, Choice, parse_content_type
@@ -84,8 +86,14 @@ def located(answer: Response, opened: Opened) -> Response:
 
 
 def located_below(answer: Response, service_url: str) -> Response:
-    answer.headers["Content-Location"] = service_url + request.path.partition("/dicom-web")[2]
+    below = request.path.partition("/dicom-web")[2]
+    answer.headers.add("Content-Location", _ascii(service_url) + below)
     return answer
+
+
+@lru_cache(maxsize=256)
+def _ascii(service_url: str) -> str:
+    return iri_to_uri(service_url)
 
 
 def _range_of(length: int | None, tag: str | None) -> tuple[int, int] | None:

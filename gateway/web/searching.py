@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from gateway.bootstrap import Gateway
 from gateway.clock import monotonic_s, utc_now
-from gateway.dicom.attributes import Level, text
+from gateway.dicom.attributes import Level
 from gateway.dicom.query import Query
 from gateway.errors import NoSiteAnswered, RecordsUnavailable
-from gateway.federation.merge import KEY, merge
+from gateway.federation.merge import merge
 from gateway.federation.search import finish
 from gateway.index.coverage import Coverage
 from gateway.index.linked import widen
@@ -83,13 +83,11 @@ def search(gateway: Gateway, query: Query, sites: Sequence[Site], service_url: s
         total += len(uids) - count_matching(gateway.records, query, indexed, uids)
     if not pages and len(silent) == len(sites):
         raise NoSiteAnswered(silent)
-    order = query if live else replace(query, offset=0)
-    merged = merge(pages, order, by_id, service_url, total=total or 0, silent=silent)
+    merged = merge(
+        pages, query, by_id, service_url, total=total or 0, silent=silent,
+        uids=None if live else found.uids,  # the index knows the order
+    )  # fmt: skip
     merged = replace(merged, total=total)
-    if not live:  # the index knows the order also where holders disagree
-        place = {uid: n for n, uid in enumerate(found.uids)}
-        rows = sorted(merged.rows, key=lambda row: place[text(row, KEY[query.level])])
-        merged = replace(merged, rows=tuple(rows))
     result = finish(query, merged, live.values(), silent, untold)
     return replace(result, indexed=read_at)
 

@@ -1,7 +1,8 @@
 """The region as a store request sees it: the site that each study goes to, and what it holds.
 
 Without a site in the path a study goes to the site that holds it already, so that a report lies
-beside its images; a new one goes to the region's home site (until logins know the caller's own).
+beside its images; a new one goes to the region's home site, or to the first of the caller's own
+sites where the caller may not store there.
 One that sites hold for different patients goes nowhere: only the sender knows whose it is, and
 says so by the address of a hospital (trust.md F20, H83).
 """
@@ -10,12 +11,13 @@ import io
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline, utc_now
 from gateway.dicom.fingerprint import Fingerprint
+from gateway.dicom.part10 import Identity
 from gateway.dicom.store_response import DUPLICATE, OTHER_PATIENT, InstanceResult
 from gateway.errors import (
     NoRoom,
@@ -27,16 +29,17 @@ from gateway.errors import (
     SiteError,
 )
 from gateway.federation.locate import order
-from gateway.index.holders import load_holders
+from gateway.index.holders import load_holders, load_series_holders
 from gateway.log import log
+from gateway.model import persons
 from gateway.model.alarms import REFUSED_CONTENT, REFUSED_PATIENT
 from gateway.model.answers import Copy, Holder, Place, SiteSaid
-from gateway.model.persons import find_different
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb
 from gateway.orthanc.copies import has_content
 from gateway.records.alarms import write_alarm
 from gateway.records.engine import Records
+from gateway.web.scope import Scope
 
 LONGEST_S = 6 * 3600.0
 READ_S = 600.0
@@ -62,15 +65,19 @@ class RegionStorage:
     """What federation/store.py needs, over real sites; one for each request.
 
     site_id  the site that the path names; None: see above
+    scope    the sites that the caller may store at; None: all
     shared   study UID -> the sites that hold it for different patients, of each study that went
              nowhere for that
     """
 
-    def __init__(self, gateway: Gateway, site_id: str | None) -> None:
+    def __init__(self, gateway: Gateway, site_id: str | None, scope: Scope | None = None) -> None:
         self._gateway = gateway
         self._wire = gateway.wire
         self._region = gateway.region
         self._site_id = site_id
+        scope = scope or Scope(gateway.region.sites, "", gateway.region.by_id)
+        self._own = scope.by_id
+        self._home = scope.home_site(gateway.region)
         self.shared: dict[str, Sequence[str]] = {}
 
     def place(self, study_uid: str) -> Place:
@@ -81,18 +88,53 @@ class RegionStorage:
             holders: Sequence[str] = [holder.site_id for holder in self._holders(study_uid)]
         except PatientsDiffer as error:
             if self._site_id is None:
-                self.shared[study_uid] = error.sites
+                self.shared[study_uid] = tuple(one for one in error.sites if one in self._own)
                 raise
             holders = error.sites
-        site_id = self._site_id or (holders[0] if holders else self._region.home_site)
+        own_holders = [holder for holder in holders if holder in self._own]
+        site_id = self._site_id or (own_holders[0] if own_holders else self._home)
         site = self._site(site_id)
         deadline = Deadline(site.timeouts.store_s)
         patients = dicomweb.find_patients(self._wire, site, study_uid, deadline)
+        others = [holder for holder in holders if holder != site_id]
         here: Mapping[str, Sequence[str]] = {}
         if patients is not None:
             here = dicomweb.list_copies(self._wire, site, study_uid, deadline)
-        others = [holder for holder in holders if holder != site_id]
-        return Place(site_id, patients or frozenset(), here, self._copies(study_uid, others))
+        return Place(
+            site_id,
+            tuple(patients or ()),
+            () if patients else tuple(self._patients(study_uid, others)),
+            site.patient_id_issuer,
+            here,
+            self._copies(study_uid, others),
+        )
+
+    def held_otherwise(
+        self, site_id: str, instances: Sequence[Identity]
+    ) -> Collection[tuple[str, str]]:
+        """raises SiteError if the site itself cannot say"""
+        asked = {site_id: {instance.sop_instance_uid for instance in instances}}
+        known = self._series_holders(instances)
+        for instance in instances:
+            for other, study_uid in known.get(instance.series_uid, ()):
+                if study_uid != instance.study_uid and self._region.site(other):
+                    asked.setdefault(other, set()).add(instance.sop_instance_uid)
+        held: set[tuple[str, str]] = set()
+        for name, uids in asked.items():
+            site = self._site(name)
+            deadline = Deadline(site.timeouts.search_s)
+            try:
+                held |= dicomweb.find_studies_of(self._wire, site, uids, deadline)
+            except SiteError as error:
+                if name == site_id:
+                    raise
+                log.warning("a holder is silent, its instances are not known", why=str(error))
+        named = {uid: {study for study, other in held if other == uid} for _, uid in held}
+        return {
+            (i.study_uid, i.sop_instance_uid)
+            for i in instances
+            if named.get(i.sop_instance_uid, set()) - {i.study_uid}
+        }
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
         return dicomweb.send_store(self._wire, self._site(site_id), boundary, body, LONGEST_S)
@@ -145,9 +187,36 @@ class RegionStorage:
             except PatientsDiffer as error:
                 named = {*error.sites, *(holder.site_id for holder in holders)}
                 raise PatientsDiffer(study_uid, sorted(named)) from error
-        if find_different(holder.patient for holder in holders):
+        if persons.find_different(holder.patient for holder in holders):
             raise PatientsDiffer(study_uid, sorted({holder.site_id for holder in holders}))
         return list(order(holders, sites))
+
+    def _series_holders(
+        self, instances: Iterable[Identity]
+    ) -> Mapping[str, Collection[tuple[str, str]]]:
+        """Which studies the index knows to have these series."""
+        try:
+            return load_series_holders(self._gateway.records, {i.series_uid for i in instances})
+        except RecordsUnavailable:
+            return {}
+
+    def _patients(self, study_uid: str, site_ids: Sequence[str]) -> Iterator[persons.Identity]:
+        """Of whom other sites hold the study: by the index, or as far as they say themselves."""
+        try:
+            known = load_holders(self._gateway.records, study_uid)
+        except RecordsUnavailable:
+            known = []
+        indexed = {holder.site_id: holder.patient for holder in known}
+        for site_id in site_ids:
+            if site_id in indexed:
+                yield indexed[site_id]
+                continue
+            site = self._site(site_id)
+            deadline = Deadline(site.timeouts.search_s)
+            try:
+                yield from dicomweb.find_patients(self._wire, site, study_uid, deadline) or ()
+            except SiteError as error:
+                log.warning("a holder is silent, its patient is not compared", why=str(error))
 
     def _copies(self, study_uid: str, site_ids: Iterable[str]) -> Mapping[str, Sequence[Copy]]:
         """What other sites hold of the study, as far as they say."""

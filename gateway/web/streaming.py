@@ -9,13 +9,29 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from socket import socket
+from typing import TYPE_CHECKING
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 from gateway.errors import GatewayError
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.log import log
 from gateway.orthanc.wire import SiteAnswer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class Streamed(Response):
+    """An answer whose headers go out as they were written.
+
+    Werkzeug looks through all of them for a length that it could count and for addresses that it
+    should make absolute: here the length is the site's, and the addresses are.
+    """
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        return self.headers
 
 
 @dataclass
@@ -95,11 +111,11 @@ def streamed(
             log.warning("download cut", site=opened.site.site_id, why=str(error))
             raise ConnectionResetError(errno.ECONNRESET, "the site's answer broke off") from error
 
-    answer = Response(told(), content_type=content_type, direct_passthrough=True)
+    answer = Streamed(told(), content_type=content_type, direct_passthrough=True)
     answer.call_on_close(opened.answer.close)
     warn_of_silence(answer, opened)
     if length is not None:
-        answer.content_length = length
+        answer.headers.add("Content-Length", length)
     return answer
 
 

@@ -35,11 +35,15 @@ class Versions:
 
         form  what the answer is in, the same for the same bytes
         """
-        mark = self._marks(study_uid).get(site_id)
+        mark = self.mark(study_uid, site_id)
         if mark is None:
             return None
         words = (self._gateway.settings.base_url, request.full_path, site_id, mark, form)
         return blake2b("\n".join(words).encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+    def mark(self, study_uid: str, site_id: str) -> str | None:
+        """Which version of the study the site holds; None where nothing is known."""
+        return self._marks(study_uid).get(site_id)
 
     def not_modified(self, location: Location, form: str) -> Response | None:
         """304 if the caller has what one of the holders would give."""

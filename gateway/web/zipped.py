@@ -135,7 +135,11 @@ def _entries(opener: Opener, scope: Scope, target: Target) -> tuple[Sequence[Ent
     for holder in location.holders:
         site = scope.by_id[holder.site_id]
         try:
-            found += _rows(opener, site, target)
+            is_short = opener.judge_of_length(site, target, location)
+            rows = _rows(opener, site, target)
+            if is_short and is_short(sum(len(of_series) for _, of_series in rows)):
+                raise SiteSpeaksGarbage(site.site_id, "a list that lacks instances")
+            found += rows
         except SiteError as error:
             if coverage.shares:
                 raise  # a part is no whole
@@ -144,7 +148,12 @@ def _entries(opener: Opener, scope: Scope, target: Target) -> tuple[Sequence[Ent
         if found and not coverage.shares:
             return list(name_entries(found, target)), coverage.is_partial(site.site_id)
     if found:
-        return list(name_entries(_each_once(found), target)), coverage.lacking
+        merged = _each_once(found)
+        listed = {text(row, "SOPInstanceUID") for _, rows in merged for row in rows}
+        missing = coverage.instances - listed
+        if missing and opener.is_missing(scope, location, target, missing):
+            raise SiteSpeaksGarbage(next(iter(location.holders)).site_id, "lists lack instances")
+        return list(name_entries(merged, target)), coverage.lacking
     if silent:
         raise NoSiteAnswered(silent)
     raise NotFound("study, series or instance")

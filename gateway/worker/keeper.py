@@ -30,6 +30,7 @@ from gateway.records.probes import load_probes, order_probe
 from gateway.region_file import RegionFile
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
+from gateway.worker.audits import Audits
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
@@ -94,6 +95,7 @@ class Keeper:
         self._turn = threading.Lock()
         self._followers = Followers(self._make_follower)
         self._dispatcher: Dispatcher | None = None
+        self._audits: Audits | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
 
@@ -182,12 +184,19 @@ class Keeper:
             doorbell, regions = Doorbell(self._redis_url), self._region_file
             self._dispatcher = Dispatcher(intake, doorbell, lambda: regions.region)
             self._dispatcher.start()
+        if self._audits is None or not self._audits.is_alive():
+            regions = self._region_file
+            self._audits = Audits(self._records, lambda: regions.region)
+            self._audits.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
         if self._dispatcher is not None:
             self._dispatcher.end()
             self._dispatcher = None
+        if self._audits is not None:
+            self._audits.end()
+            self._audits = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

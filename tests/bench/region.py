@@ -20,11 +20,14 @@ from gateway.settings import PREFIX, Settings
 from tests.bench.client import Broken, Client
 from tests.bench.studies import CT, SmallStudy, small_file, small_studies
 from tests.nginx import Nginx, family_cpu_s
+from tests.waiting import wait_until
 
 SITE_IDS = ("gkb1", "magnit", "zlat")  # the CT and what is stored lie at the first
 USERNAME = "bench"
 MANY_SITES = (3, 10, 30)
 SLOW_MS = 50  # how far away a hospital may be
+INDEXED_S = 120.0
+NEVER_OLD = {"MAX_INDEX_AGE_S": "86400"}
 
 
 class Gateway(Program):
@@ -67,6 +70,26 @@ class Gateway(Program):
     def cpu_s(self) -> float:
         """Processor seconds of all its processes until now, user and system."""
         return family_cpu_s(self.pid)
+
+    @property
+    def web_processes(self) -> list[int]:
+        """Process ids of those that answer."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def index_once(self) -> None:
+        """Let a keeper read its sites to their end; then none runs beside what is measured."""
+        command = [sys.executable, "-m", "gateway.cli", "keeper"]
+        command += ["--region", str(self.region_file)]
+        home = self.log_file.parent
+        with Program("keeper", command, home / "keeper.log", environ=self.environ, folder=home):
+            wait_until(self._is_indexed, INDEXED_S, "the keeper")
+
+    def _is_indexed(self) -> bool:
+        client = Client(self.port)
+        sites = json.loads(client.ask("GET", "/status/sites").content)["sites"]
+        client.close()
+        return all((site["index"] or {}).get("phase") == "following" for site in sites)
 
 
 class Front(Nginx):
@@ -144,10 +167,14 @@ class ManySites:
 
 @dataclass(frozen=True)
 class Servers:
-    """All that is asked in a run. studies[n] are the small studies of orthancs[n]."""
+    """All that is asked in a run. studies[n] are the small studies of orthancs[n].
+
+    indexed  a gateway that knows the first Orthanc from the index; the others ask their sites
+    """
 
     orthancs: Sequence[OrthancServer]
     gateway: Gateway
+    indexed: Gateway
     nginx: Nginx
     front: Front
     studies: Sequence[Sequence[SmallStudy]]
@@ -177,13 +204,16 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
         for orthanc in orthancs:
             stack.enter_context(orthanc)
         workers = os.cpu_count() or 1
-        gateway = Gateway("gateway", folder / "web", _real_region(orthancs, folder), workers)
+        gateway = Gateway("gateway", folder / "web", real_region(orthancs, folder), workers)
         stack.enter_context(gateway)
         nginx = stack.enter_context(plain_proxy(folder / "nginx", orthancs[0]))
         front = stack.enter_context(Front(folder / "front", gateway))
         studies = [small_studies(n, studies_of_a_site) for n in range(len(orthancs))]
         with ThreadPoolExecutor(len(orthancs)) as pool:
-            list(pool.map(_fill, orthancs, studies, (True, False, False)))
+            list(pool.map(fill, orthancs, studies, (True, False, False)))
+        first_alone = real_region(orthancs[:1], folder)
+        indexed = Gateway("indexed", folder / "indexed", first_alone, 1, NEVER_OLD)
+        stack.enter_context(indexed).index_once()
         many = []
         for count, delay_ms in [(count, 0) for count in MANY_SITES] + [(MANY_SITES[-1], SLOW_MS)]:
             stand_ins = stack.enter_context(StandIns(folder, count, delay_ms))
@@ -191,10 +221,10 @@ def running(folder: Path, studies_of_a_site: int) -> Iterator[Servers]:
             region = region_toml([(f"s{n}", port, "") for n, port in enumerate(stand_ins.ports)])
             over = stack.enter_context(Gateway(name, folder / name, region, workers=1))
             many.append(ManySites(over, stand_ins.ports, delay_ms))
-        yield Servers(orthancs, gateway, nginx, front, studies, many)
+        yield Servers(orthancs, gateway, indexed, nginx, front, studies, many)
 
 
-def _real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:
+def real_region(orthancs: Sequence[OrthancServer], folder: Path) -> str:
     sites = []
     for orthanc in orthancs:
         secret = folder / f"{orthanc.site_id}.secret"
@@ -215,7 +245,7 @@ def region_toml(sites: Sequence[tuple[str, int, str]]) -> str:
     return "\n".join([head + f'home_site = "{sites[0][0]}"\n', *tables])
 
 
-def _fill(orthanc: OrthancServer, studies: Sequence[SmallStudy], with_ct: bool) -> None:
+def fill(orthanc: OrthancServer, studies: Sequence[SmallStudy], with_ct: bool) -> None:
     client = Client(orthanc.http_port, *orthanc.auth)
     files = [small_file(study) for study in studies] + list(CT.files if with_ct else ())
     for file in files:

@@ -78,14 +78,15 @@ class CtStudy:
     @cached_property
     def files(self) -> tuple[bytes, ...]:
         """One DICOM file for each slice."""
-        return tuple(self._file(n) for n in range(SLICES))
+        return tuple(self.file(n) for n in range(SLICES))
 
     @cached_property
     def frames(self) -> tuple[bytes, ...]:
         """The pixels of each slice, little endian."""
         return tuple(_slice(n).tobytes() for n in range(SLICES))
 
-    def _file(self, n: int) -> bytes:
+    def file(self, n: int) -> bytes:
+        """The DICOM file of one slice; also of one beyond SLICES, for a longer study."""
         dataset = _dataset(CTImageStorage, self.study_uid, "1", n + 1)
         dataset.PatientID = "CT-1"
         dataset.StudyDate, dataset.StudyTime = "20000101", "120000"

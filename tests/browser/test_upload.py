@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, save
 from tests.conftest import StartOrthanc
+from tests.documents import a_text_report
 from tests.running import RunningGateway, load, start_gateway
 from tests.studies import Instance, a_study, an_instance
 
@@ -88,6 +89,20 @@ def test_a_folder_is_stored_and_its_study_can_be_opened(
     link = upload_page.get_by_role("link", name="Открыть исследование, снимков: 5")
     assert (link.get_attribute("href") or "").endswith(f"StudyInstanceUIDs={study[0].study_uid}")
     assert upload_page.locator("#bar").evaluate("bar => bar.value") == 1
+
+
+def test_the_report_of_an_uploaded_study_is_a_click_away(
+    upload_page: Page, gateway: RunningGateway, tmp_path: Path
+) -> None:
+    report = a_text_report(402)
+    upload_page.set_input_files("#files", write(tmp_path, report=report.data) / "report")
+    wait_for(upload_page, "Готово: всё сохранено")
+    upload_page.get_by_role("link", name="Протокол Report").click()
+    expect(upload_page.get_by_text("Иванов Пётр Ильич")).to_be_visible()
+    for width in (390, 1440):
+        upload_page.set_viewport_size({"width": width, "height": 844})
+        overflow = "document.documentElement.scrollWidth - window.innerWidth"
+        assert upload_page.evaluate(overflow) <= 0
 
 
 def test_the_chosen_hospital_gets_the_images(

@@ -52,8 +52,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def write_dicom(file: Path, modality: str) -> Path:
+def write_dicom(file: Path, modality: str, **elements: str) -> Path:
     dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
@@ -127,6 +130,10 @@ def test_a_second_person_must_be_another_person(run):
         (("activate", "north", 1, "--at", "soon"), "2026-01-31T08:00+03:00"),
         (("show", "south"), "no such version"),
         (("test", "--site", "south", get_testdata_file("CT_small.dcm")), "is no site"),
+        (("test", "--site", "north"), "give either files or --study"),
+        (("test", "--site", "north", "--study", "A77"), "the index has no such study"),
+        (("explain", "A77"), "the index has no such study"),
+        (("explain", "A77", "--version", 9), "the index has no such study"),
         (("test", "--site", "north", __file__), "is no DICOM file"),
         (("test", "--site", "north", get_testdata_file("image_dfl.dcm")), "deflate"),
     ],
@@ -148,16 +155,47 @@ def test_rules_for_an_unknown_hospital_are_refused(run):
 def test_a_file_tries_the_rules_that_count_and_those_of_a_file(run, tmp_path):
     ct, mr = (write_dicom(tmp_path / f"{m}.dcm", m) for m in ("CT", "MR"))
     nothing = run("test", "--site", "north", ct)
-    assert "■ задержано / held: no rule set" in nothing.output
+    assert "■ задержано / held: у больницы нет правил / the hospital has no rules" in nothing.output
     run("save", "--comment", "x", rules=RULES)
     run("activate", "north", 1)
     sent = run("test", "--site", "north", ct).output
     assert "→ archive (north/ct, routine)" in sent
-    assert "верно / true: модальность равно CT [ct]" in sent
+    assert "верно / true: модальность равно CT / modality is CT [ct]" in sent
     held = run("test", "--site", "north", mr).output
     assert "■ задержано / held: нет правила (north/otherwise)" in held
-    assert "неверно / false: модальность равно CT [mr]" in held
+    assert "неверно / false: модальность равно CT / modality is CT [mr]" in held
     file = tmp_path / "other.yaml"
     file.write_text(RULES.replace("equals, value: CT", "missing"), "utf-8")
     other = run("test", "--site", "north", "--file", file, ct).output
     assert "○ north/ct" in other
+
+
+def test_what_a_file_does_not_say_is_not_taken_for_missing(run, tmp_path):
+    ct = write_dicom(tmp_path / "CT.dcm", "CT")
+    rules = RULES.replace("Modality, op: equals, value: CT", "source_aet, op: equals, value: CT1")
+    file = tmp_path / "other.yaml"
+    file.write_text(rules, "utf-8")
+    told = run("test", "--site", "north", "--file", file, ct).output
+    assert "не прочитано / could not be read: AE отправителя равно CT1" in told
+    assert "■ задержано / held: поле, по которому судит правило, не читается" in told
+    file.write_text(rules.replace("site: north", "site: south"), "utf-8")
+    assert "these are rules of south" in run("test", "--site", "north", "--file", file, ct).output
+
+
+def test_a_value_cannot_move_the_terminals_cursor(run, tmp_path):
+    image = write_dicom(tmp_path / "CT.dcm", "CT", PatientComments="a\x07b\u202ec" + "x" * 500)
+    rules = RULES.replace("Modality, op: equals", "PatientComments, op: contains")
+    (tmp_path / "other.yaml").write_text(rules, "utf-8")
+    told = run("test", "--site", "north", "--file", tmp_path / "other.yaml", image).output
+    assert "[a·b·cxxx" in told
+    assert "x" * 100 not in told
+
+
+def test_what_looks_like_code_or_a_template_is_a_text(run):
+    name = "{{7*7}} {0.__class__} ${jndi:x} __import__('os')"
+    rules = RULES.replace("name: КТ в архив", f'name: "{name}"').replace(
+        "value: CT", "value: '{0}'"
+    )
+    result = run("save", "--comment", name, rules=rules)
+    assert f'added rule "{name}": If modality is {{0}}, then send to archive' in result.output
+    assert f"ivanova: {name}" in run("list", "north").output

@@ -6,10 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from gateway.demo import region as region_module
@@ -55,12 +57,12 @@ def free_layout(folder: Path) -> Layout:
 class RunningRegion:
     """`run_region` in a process of its own, as `make run` starts it."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, more: str = "gateway=STAND_IN") -> None:
         code = (
             "import sys; from pathlib import Path; from gateway.demo.region import run_region\n"
             "from tests.demo.test_region import STAND_IN, fill_nothing\n"
             "folder, port = Path(sys.argv[1]), int(sys.argv[2])\n"
-            "sys.exit(run_region(folder, port, fill=fill_nothing, gateway=STAND_IN))"
+            f"sys.exit(run_region(folder, port, fill=fill_nothing, {more}))"
         )
         self.output = layout.folder.parent / "output"
         command = [sys.executable, "-c", code, str(layout.folder), str(layout.first_port)]
@@ -117,13 +119,16 @@ def test_sites_are_those_of_orthanc_config():
     assert titles == {site.site_id: site.ae_title for site in SITES}
 
 
-def test_every_queue_has_a_worker_of_its_own():
+def test_every_queue_has_a_worker_of_its_own_and_emergencies_two():
     queues = [words[2] for words in PROGRAMS.values() if words[0] == "worker"]
-    assert queues == ["emergency", "routine", "bulk", "verify"]
+    assert queues == ["emergency", "routine", "bulk", "verify", "emergency"]
 
 
 def test_every_port_is_wanted_by_one_program(tmp_path):
     assert sorted(Layout(tmp_path, 8080).ports()) == list(range(8080, 8090))
+    behind = Layout(tmp_path, 8080, proxy=True)
+    assert sorted(behind.ports()) == list(range(8080, 8091))
+    assert (behind.ports()[8080], behind.ports()[8090]) == ("nginx", "gateway")
 
 
 def test_region_toml_is_what_the_gateway_reads(tmp_path):
@@ -261,7 +266,7 @@ def test_compose_files_are_open_inside_a_closed_folder(tmp_path):
     zlat = json.loads(first["zlat.json"])
     assert zlat["RegisteredUsers"].keys() == {"zlat"}
     assert zlat["DicomModalities"]["archive"] == ["ARCHIVE", "archive", 4242]
-    assert zlat["GatewayBell"]["Url"] == "http://web/events"
+    assert zlat["GatewayBell"]["Url"] == "http://web:8000/events"
 
 
 @real
@@ -281,11 +286,37 @@ def test_region_starts_answers_and_ends_by_ctrl_c(tmp_path):
         assert send(CT_SMALL, "STRANGER", layout.dicom_port(SITES[0])) != 0
         children = run.children()
         assert len(children) == 1 + len(SITES) + len(PROGRAMS)
-        run.wait_for("worker-bulk      │ started: worker --queue bulk --region")
+        run.wait_for("worker-bulk        │ started: worker --queue bulk --region")
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(60) == 0
         assert "Everything has stopped." in run.text
         wait_gone(children)
+
+
+@real
+def test_behind_nginx_the_gateway_decides_and_nginx_fetches(tmp_path):
+    layout = replace(free_layout(tmp_path / "a region"), proxy=True)
+    with RunningRegion(layout, "proxy=True") as run:
+        run.wait_for("The region is up", 120)
+        document = json.loads((layout.folder / "addresses.json").read_text(encoding="utf-8"))
+        site = document["sites"][0]
+        login = (site["user"], site["password"])
+        file = Path(CT_SMALL).read_bytes()
+        requests.post(site["url"] + "/instances", file, auth=login, timeout=30).raise_for_status()
+        study = f"{document['dicomweb']}/studies/{dcmread(CT_SMALL).StudyInstanceUID}"
+        wait_until(lambda: requests.get(study + "/instances", timeout=30).ok, 60, "the image")
+        (found,) = requests.get(study + "/instances", timeout=30).json()
+        url = found["00081190"]["Value"][0]
+        assert url.startswith(document["dicomweb"])
+        accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        image = requests.get(url, headers=accept, timeout=30)
+        assert (image.status_code, file[-1000:] in image.content) == (200, True)
+        # The gateway itself forbids less: these are nginx's words for what came from a site.
+        assert image.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        assert image.headers["Server"] == "nginx"
+        assert len(run.children()) == 2 + len(SITES) + len(PROGRAMS)
+        run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(60) == 0
 
 
 @real

@@ -69,6 +69,35 @@ def test_each_kind_of_value_is_a_text() -> None:
     assert found[5]["items"][0]["value"] == "inside"
 
 
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("ISO_IR 144", "ISO_IR 144"),
+        (["", "ISO 2022 IR 144"], None),
+        ("ISO_IR 144", "ISO_IR 100"),
+        ("ISO_IR 192", "ISO_IR 100"),
+    ],
+    ids=["ISO 8859-5", "with code extensions", "under a wrong name", "UTF-8 under a wrong name"],
+)
+def test_a_report_is_read_in_whatever_alphabet(written: str | list[str], named: str | None) -> None:
+    """H79"""
+    items = [an_item("TEXT", TextValue="Лёгкие без очагов")]
+    file = a_text_report(1, SpecificCharacterSet=written, ContentSequence=Sequence(items)).data
+    if named is not None:
+        file = file.replace(str(written).encode(), named.encode(), 1)
+    found = json.loads(read_document(read_file(file)))
+    assert found["facts"]["PatientName"] == "Иванов Пётр Ильич"
+    assert [item["value"] for item in found["items"]] == ["Лёгкие без очагов"]
+
+
+def test_a_part_of_a_report_may_name_its_own_alphabet() -> None:
+    """PS3.3 C.12.1.1.2: of the items inside it."""
+    item = an_item("TEXT", TextValue="Лёгкие без очагов", SpecificCharacterSet="ISO_IR 144")
+    file = a_text_report(1, ContentSequence=Sequence([item])).data
+    (read,) = json.loads(read_document(read_file(file)))["items"]
+    assert read["value"] == "Лёгкие без очагов"
+
+
 def test_a_reference_that_is_no_uid_leads_nowhere() -> None:
     report = read_file(a_text_report(1, a_study(1, (1,))).data)
     evidence = report.CurrentRequestedProcedureEvidenceSequence[0]

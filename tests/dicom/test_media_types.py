@@ -276,6 +276,25 @@ def test_what_orthanc_puts_inside_the_quotes_comes_out():
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "parameters"),
+    [
+        ("; boundary=4c-8c", {"boundary": "4c-8c"}),
+        (';boundary="4c-8c"; boundary=x', {"boundary": "4c-8c"}),
+        ('; x="; boundary=4c"', {"x": "; boundary=4c"}),
+        ('; boundary="4c', None),
+        (", c/d; boundary=4c", None),
+    ],
+    ids=["as a token", "the first counts", "inside quotes", "without its partner", "of two types"],
+)
+def test_a_boundary_at_the_end_is_read_like_any_other(value, parameters):
+    if parameters is not None:
+        assert parse_content_type(MULTI + value) == (MULTI, parameters)
+        return
+    with pytest.raises(BadRequest):
+        parse_content_type(MULTI + value)
+
+
 @pytest.mark.parametrize("value", ["", "a", "a/b, c/d", 'a/b; x="', "a/" + "b" * 9000])
 def test_a_broken_content_type_is_refused_by_name(value):
     with pytest.raises(BadRequest) as caught:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dicom.asked import HEADER_LIMIT, Asked
 from gateway.dicom.multipart import (
     Limits,
     MultipartReader,
@@ -16,6 +17,7 @@ from gateway.dicom.multipart import (
     part_head,
 )
 from gateway.errors import BadRequest, PayloadTooLarge
+from tests.dicom.test_part10 import file_of
 
 BOUNDARY = "b0undary"
 
@@ -129,13 +131,15 @@ def test_boundaries_differ() -> None:
     assert new_boundary() != new_boundary()
 
 
-def watched(stream: bytes, step: int, *, skipping: bool) -> PassingParts:
+def watched(
+    stream: bytes, step: int, *, skipping: bool, asked: Asked | None = None
+) -> PassingParts:
     """The stream has gone by in blocks of `step`; what need not be seen is skipped if wanted."""
-    watch, at = PassingParts(BOUNDARY.encode()), 0
+    watch, at = PassingParts(BOUNDARY.encode(), asked), 0
     while at < len(stream):
         watch.feed(stream[at : at + step])
         at += step
-        if skipping:
+        if skipping and not watch.must_see:
             unseen = max(0, min(watch.ahead, len(stream) - at))
             watch.skip(unseen)
             at += unseen
@@ -173,3 +177,45 @@ def test_a_part_that_says_more_than_it_has_hides_the_end() -> None:
 def test_what_follows_the_end_changes_nothing() -> None:
     watch = watched(body_of([b"abc"]) + b"\r\n\r\n", 1, skipping=False)
     assert (watch.parts, watch.closed) == (1, True)
+
+
+MINE = [file_of(SOPInstanceUID=f"1.2.3.{n}", TextValue="x" * 3000) for n in (4, 5)]
+ASKED = Asked("1.2.3", "1.2.3.1")
+
+
+@pytest.mark.parametrize("step", [1, 7, 300, 4096, 10**6])
+@pytest.mark.parametrize("skipping", [True, False], ids=["unseen bytes skipped", "all seen"])
+@pytest.mark.parametrize(
+    ("syntax", "changed"),
+    [
+        ("1.2.840.10008.1.2.1", {"StudyInstanceUID": "1.2.33"}),
+        ("1.2.840.10008.1.2", {"StudyInstanceUID": "1.2.33"}),
+        ("1.2.840.10008.1.2.2", {"SeriesInstanceUID": "1.2.3.11"}),
+    ],
+    ids=["study", "study, implicit", "series, big-endian"],
+)
+def test_a_part_of_something_else_is_seen_however_the_stream_is_cut(
+    step: int, skipping: bool, syntax: str, changed: dict[str, str]
+) -> None:
+    """H84"""
+    mine = [*MINE, file_of(syntax, TextValue="x" * 3000)]
+    foreign = file_of(syntax, TextValue="x" * 3000, **changed)
+    for files, expected in ((mine, False), ([*mine, foreign], True), ([foreign, *mine], True)):
+        body = b"".join(
+            part_head(BOUNDARY, [("Content-Length", str(len(file)))]) + file + b"\r\n"
+            for file in files
+        ) + closing(BOUNDARY)
+        watch = watched(body, step, skipping=skipping, asked=ASKED)
+        assert (watch.foreign, watch.closed, watch.parts) == (expected, True, len(files))
+
+
+def test_an_instance_is_told_from_its_neighbour_where_that_is_asked() -> None:
+    for asked, foreign in ((ASKED, False), (Asked("1.2.3", "1.2.3.1", "1.2.3.4"), True)):
+        assert watched(body_of(MINE[1:]), 64, skipping=False, asked=asked).foreign is foreign
+
+
+def test_what_cannot_be_told_from_the_beginning_of_a_part_is_let_pass() -> None:
+    far = file_of(StudyInstanceUID="1.2.33", LongCodeValue="x" * 2 * HEADER_LIMIT)
+    for part in (far, b"garbage" * 30_000, b""):
+        watch = watched(body_of([part]), 4096, skipping=False, asked=ASKED)
+        assert (watch.foreign, watch.must_see, watch.parts) == (False, False, 1)

@@ -104,6 +104,7 @@ def test_what_cannot_be_identified_is_refused(data: bytes) -> None:
 
 
 def test_a_deflated_file_is_refused_without_being_inflated() -> None:
+    """H74, E25"""
     with pytest.raises(NotUnderstood) as caught:
         fields(file_of(DeflatedExplicitVRLittleEndian))
     assert caught.value.identity is not None
@@ -111,6 +112,7 @@ def test_a_deflated_file_is_refused_without_being_inflated() -> None:
 
 
 def test_deep_nesting_is_refused() -> None:
+    """H75, E26"""
     start = file_of()
     at = start.index(struct.pack("<HH", 0x0008, 0x0016))
     head = struct.pack("<HH", 0x0008, 0x0006) + b"SQ\0\0" + b"\xff" * 4
@@ -170,6 +172,7 @@ def test_undefined_lengths_add_up_when_they_are_closed(syntax: str, step: int) -
 
 @pytest.mark.parametrize("missing", [1, 3999, 4003])
 def test_a_file_that_was_cut_does_not_add_up(missing: int) -> None:
+    """H76, E27"""
     assert not adds_up(file_of(BitsAllocated=8, PixelData=bytes(4000))[:-missing], 512)
 
 
@@ -209,8 +212,37 @@ def test_nothing_else_is_changed(data: bytes) -> None:
     assert with_preamble(data) == data
 
 
-def test_the_patient_is_told() -> None:
-    assert identify(file_of(PatientID="N-17 "), whole=True).patient_id == "N-17"
+def with_value(data: bytes, number: int, vr: bytes, value: bytes) -> bytes:
+    """The file with other bytes in the first element (gggg,number) of that VR."""
+    at = data.index(struct.pack("<H2s", number, vr)) + 4
+    (length,) = struct.unpack_from("<H", data, at)
+    value += b" " * (len(value) % 2)
+    return data[:at] + struct.pack("<H", len(value)) + value + data[at + 2 + length :]
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        ("ISO_IR 192", "utf-8"),
+        ("ISO_IR 144", "iso8859_5"),
+        ("\\ISO 2022 IR 144", "iso8859_5"),
+        ("ISO_IR 144", "cp1251"),
+        ("", "cp1251"),
+        ("ISO_IR 192", "cp1251"),
+        ("ISO_IR 100", "utf-8"),
+        ("NO_SUCH", "utf-8"),
+    ],
+)
+def test_the_patient_is_told_in_whatever_alphabet(charset: str, encoding: str) -> None:
+    """H79: a wrong character set is no reason not to know whose an image is."""
+    name = "Иванов^Пётр".encode(encoding)
+    if "2022" in charset:
+        name = b"^".join(b"\x1b-L" + word for word in name.split(b"^"))
+    raw = with_value(file_of(PatientBirthDate="19700101"), 0x0010, b"PN", name)
+    raw = with_value(raw, 0x0005, b"CS", charset.encode())
+    patient = identify(raw, whole=True).patient
+    assert patient["00100010"]["Value"] == [{"Alphabetic": "Иванов^Пётр"}]
+    assert patient["00100030"] == {"vr": "DA", "Value": ["19700101"]}
 
 
 def test_the_walk_ends_at_the_first_element_after_the_uids() -> None:
@@ -223,7 +255,3 @@ def test_the_walk_ends_at_the_first_element_after_the_uids() -> None:
 def test_the_data_set_begins_after_the_file_meta_information(data: bytes) -> None:
     assert data[dataset_start(data) :].startswith(struct.pack("<HH", 0x0008, 0x0005))
     assert dataset_start(data[:140]) == dataset_start(b"garbage" * 40) == 0
-
-
-def test_a_patient_id_that_is_not_ascii_is_not_compared() -> None:
-    assert identify(file_of(PatientID="К-17"), whole=True).patient_id == ""

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 import requests
 
+from gateway.clock import utc_now
 from gateway.demo.servers import OrthancServer, Program, answers, free_port
+from gateway.records.alarms import close_alarms, load_alarms
+from gateway.records.engine import Records, open_records
 from tests.chaosproxy import ChaosProxy
 from tests.faults.images import Study, make_study
 
@@ -129,6 +132,20 @@ class GatewayProcess(Program):
         pages = int(Path(f"/proc/{self.worker}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def alarms(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """(kind, subject, facts) of each open alarm."""
+        with closing(self._records()) as records:
+            return [
+                (alarm.kind, alarm.subject, dict(alarm.facts)) for alarm in load_alarms(records)
+            ]
+
+    def close_alarms(self, subject: str) -> None:
+        with closing(self._records()) as records:
+            close_alarms(records, subject, "tests", utc_now())
+
+    def _records(self) -> Records:
+        return open_records(f"sqlite:///{self.region_file.parent}/.gateway/gateway.db")
+
     def log_text(self) -> str:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
@@ -137,8 +154,10 @@ Region = dict[str, Hospital]
 StartGateway = Callable[..., GatewayProcess]
 
 
-def write_region(file: Path, hospitals: Region, sites: tuple[str, ...] = SITES) -> None:
-    """region.toml in one step, as a careful editor writes it."""
+def write_region(
+    file: Path, hospitals: Region, sites: tuple[str, ...] = SITES, cached: tuple[str, ...] = ()
+) -> None:
+    """region.toml in one step, as a careful editor writes it; images of `cached` are kept."""
     lines = ["[region]", 'name_ru = "Область"', 'name_en = "Region"', f'home_site = "{sites[-1]}"']
     for site_id in sites:
         hospital = hospitals[site_id]
@@ -146,6 +165,7 @@ def write_region(file: Path, hospitals: Region, sites: tuple[str, ...] = SITES) 
         lines += ["[[site]]", f'id = "{site_id}"', f'name_ru = "{site_id}"']
         lines += [f'name_en = "{site_id}"', f'url = "{hospital.proxy.url}"']
         lines += [f'username = "{hospital.server.username}"', f'password_file = "{site_id}"']
+        lines += ["cache = true"] if site_id in cached else []
         lines += ["[site.timeouts]", *(f"{name} = {value}" for name, value in TIMEOUTS.items())]
     draft = file.with_suffix(".new")
     draft.write_text("\n".join(lines), encoding="utf-8")

@@ -23,8 +23,13 @@ class Study:
         return f"/dicom-web/studies/{self.uid}"
 
     @property
+    def below(self) -> str:
+        """The path of the first instance, below that of the study."""
+        return f"/series/{self.series_uid}/instances/{self.sop_uids[0]}"
+
+    @property
     def instance_path(self) -> str:
-        return f"{self.path}/series/{self.series_uid}/instances/{self.sop_uids[0]}"
+        return self.path + self.below
 
 
 def make_study(name: str, *, instances: int, side: int = 512, frames: int = 1) -> Study:

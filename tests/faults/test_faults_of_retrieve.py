@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import requests
 
 from tests.chaosproxy import (
     HTML,
@@ -24,7 +25,7 @@ from tests.chaosproxy import (
     stalls,
 )
 from tests.faults.callers import raw_get
-from tests.faults.conftest import ALONE, COPIED, DEADLINE_S, TIMEOUTS
+from tests.faults.conftest import ALONE, BESIDE, COPIED, DEADLINE_S, TIMEOUTS
 from tests.faults.images import make_study
 from tests.waiting import wait_until
 
@@ -199,14 +200,68 @@ def test_downloads_go_on_after_broken_ones(shared, region):
 
 def lies(kept: int, *, with_length: bool) -> Fault:
     """The site's whole and well ended answer, but with fewer instances than it holds."""
+    return gives(*ALONE.files[:kept], with_length=with_length)
+
+
+def gives(*files: bytes, with_length: bool) -> Fault:
+    """These files, whatever was asked for."""
     body = b"".join(
-        b"--cut\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n"
-        for file in ALONE.files[:kept]
+        b"--cut\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n" for file in files
     )
     body += b"--cut--\r\n"
     kind = 'Content-Type: multipart/related; type="application/dicom"; boundary=cut'
     answer = http("200 OK", body, kind)
     return says(answer if with_length else re.sub(rb"Content-Length: \d+\r\n", b"", answer))
+
+
+@pytest.mark.parametrize("with_length", [False, True], ids=["no length", "with a length"])
+@pytest.mark.parametrize(
+    ("below", "line", "files"),
+    [
+        pytest.param("", ORIGINAL, [*ALONE.files[:2], *BESIDE.files], id="study"),
+        pytest.param("", ORIGINAL, [*ALONE.files, *BESIDE.files], id="more than the study"),
+        pytest.param("", "Accept: application/zip", BESIDE.files, id="zip"),
+        pytest.param(ALONE.below, ORIGINAL, BESIDE.files, id="instance"),
+        pytest.param(ALONE.below, ORIGINAL, ALONE.files[1:2], id="its neighbour"),
+        pytest.param(ALONE.below, SINGLE, BESIDE.files, id="single part"),
+    ],
+)
+def test_another_patients_images_are_never_given_for_those_that_were_asked_for(
+    shared, region, below, line, files, with_length
+):
+    """H84"""
+    shared.close_alarms("zlat")
+    word = "/instances/" if line.endswith("zip") else DOWNLOAD  # it lists them before
+    region["zlat"].proxy.fault = only(word, gives(*files, with_length=with_length))
+    answer = raw_get(shared.port, ALONE.path + below, line)
+    assert (
+        answer.status == 503
+        if line == SINGLE
+        else (answer.is_whole, answer.ended) == (False, "RST")
+    )
+    assert [uid for uid in BESIDE.sop_uids if uid.encode() in answer.body] == []
+    assert ("site_answers_other", "zlat", {"asked": ALONE.uid}) in shared.alarms()
+
+
+def test_metadata_and_pictures_of_another_patient_are_not_given(shared, region):
+    """H84: of several the right ones are given, and where none is right another holder is asked."""
+    said = (
+        shared.get(ALONE.path + "/metadata").json() + shared.get(BESIDE.path + "/metadata").json()
+    )
+    json_type = "Content-Type: application/dicom+json"
+    fault = says(http("200 OK", json.dumps(said).encode(), json_type))
+    region["zlat"].proxy.fault = only("/metadata", fault)
+    shared.close_alarms("zlat")
+    found = shared.get(ALONE.path + "/metadata?a=b").json()
+    assert {row["0020000D"]["Value"][0] for row in found} == {ALONE.uid}
+    assert [(kind, site) for kind, site, _ in shared.alarms()] == [("site_answers_other", "zlat")]
+
+    fault = says(http("200 OK", json.dumps(said[3:]).encode(), json_type))
+    region["zlat"].proxy.fault = only("/metadata", fault)
+    assert shared.get(ALONE.path + "/metadata?a=c").status_code == 503
+    region["zlat"].proxy.fault = only(DOWNLOAD, gives(*BESIDE.files, with_length=True))
+    assert shared.get(ALONE.instance_path + "/rendered").status_code == 503
+    assert raw_get(shared.port, ALONE.instance_path + "/frames/1").status == 200
 
 
 @pytest.mark.parametrize("below", ["", f"/series/{ALONE.series_uid}"], ids=["study", "series"])
@@ -228,6 +283,17 @@ def test_metadata_that_lack_instances_are_an_error(shared, region):
     lie = http("200 OK", json.dumps(said).encode(), "Content-Type: application/dicom+json")
     region["zlat"].proxy.fault = only("/metadata", says(lie))
     assert shared.get(ALONE.path + "/metadata").status_code == 503
+
+
+def test_a_zip_of_a_list_that_lacks_instances_is_an_error(shared, region):
+    """E23: nothing is sent that would look whole."""
+    server = region["zlat"].server
+    question = {"Level": "Instance", "Query": {"StudyInstanceUID": ALONE.uid}, "Expand": True}
+    said = requests.post(f"{server.url}/tools/find", json=question, auth=server.auth, timeout=10)
+    lie = http("200 OK", json.dumps(said.json()[:2]).encode(), "Content-Type: application/json")
+    region["zlat"].proxy.fault = only("/tools/find", says(lie))
+    answer = shared.get(ALONE.path, headers={"Accept": "application/zip"})
+    assert (answer.status_code, answer.json()["sites"]) == (503, {"zlat": "garbage"})
 
 
 @pytest.mark.parametrize("change", ["shrinks", "grows"])

@@ -10,7 +10,7 @@ from gateway.federation.shares import (
     is_lacking,
     plan_shares,
 )
-from gateway.model.answers import Holder, Location
+from gateway.model.answers import Holder, Location, SeriesHeld
 
 
 def listing(**series: str) -> Listing:
@@ -80,7 +80,30 @@ def test_only_shares_of_the_series_that_is_asked_for_are_planned() -> None:
 )
 def test_a_silent_site_lacks_if_it_is_known_to_hold_more(known, series, was_split, lacking) -> None:
     listings = {"north": listing(a="12")}
-    assert is_lacking(listings, series, known, was_split=was_split) is lacking
+    silent = [{uid: SeriesHeld(count) for uid, count in one.items()} for one in known]
+    assert is_lacking(listings, series, silent, [], was_split=was_split) is lacking
+
+
+@pytest.mark.parametrize(
+    ("silent", "answering", "lacking"),
+    [
+        (SeriesHeld(2, "x"), SeriesHeld(2, "x"), False),
+        (SeriesHeld(2, "x"), SeriesHeld(2, "y"), True),
+        (SeriesHeld(1, "x"), SeriesHeld(2, "y"), True),
+        (SeriesHeld(2, "x"), SeriesHeld(2, ""), False),
+        (SeriesHeld(2, ""), SeriesHeld(2, "y"), False),
+        (SeriesHeld(2, "x", "7"), SeriesHeld(2, "y", "8"), False),
+    ],
+    ids=["copies", "halves", "a smaller part", "unknown here", "unknown there", "other names"],
+)
+def test_a_silent_site_lacks_if_its_instances_are_known_to_be_others(
+    silent: SeriesHeld, answering: SeriesHeld, lacking: bool
+) -> None:
+    """F18: as many instances are not the same instances."""
+    listings = {"north": listing(a="12")}
+    for series, expected in ((None, lacking), ("a", lacking), ("b", False)):
+        found = is_lacking(listings, series, [{"a": silent}], [{"a": answering}], was_split=False)
+        assert found is expected
 
 
 def test_complete_holders_are_asked_first_and_silent_ones_not_at_all() -> None:

@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dicom.fingerprint import Fingerprint, fingerprint
 from gateway.dicom.multipart import MultipartReader, closing, part_head
-from gateway.dicom.part10 import identify
+from gateway.dicom.part10 import Identity, identify
 from gateway.dicom.store_response import (
     CANNOT_UNDERSTAND,
     DUPLICATE,
@@ -31,6 +31,7 @@ from gateway.errors import (
 from gateway.federation import store as module
 from gateway.federation.store import store
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
+from gateway.model.persons import identity_of
 from tests.dicom.test_part10 import file_of
 
 NORTH, SOUTH = "north", "south"
@@ -50,6 +51,7 @@ class FakeRegion:
         self.fails: dict[str, Exception] = {}
         self.said = SiteSaid()
         self.sent: list[str] = []
+        self.asked: list[int] = []
         self.requests = 0
         self.disk_full = False
 
@@ -57,13 +59,37 @@ class FakeRegion:
         self._fail("place")
         site_id = self.homes.get(study_uid, self.home)
         other = SOUTH if site_id == NORTH else NORTH
-        patients = {identify(f, whole=True).patient_id for f in self.files[site_id].values()}
+        held = {name: self._of_study(name, study_uid) for name in (site_id, other)}
+        patients = {
+            name: tuple({identity_of(found.patient): None for found in files.values()})
+            for name, files in held.items()
+        }
         return Place(
             site_id,
-            frozenset(patients),
-            {uid: [uid] for uid in self.files[site_id]},
-            {uid: [Copy(other, uid)] for uid in self.files[other]},
+            patients[site_id],
+            patients[other],
+            "",
+            {uid: [uid] for uid in held[site_id]},
+            {uid: [Copy(other, uid)] for uid in held[other]},
         )
+
+    def _of_study(self, site_id: str, study_uid: str) -> dict[str, Identity]:
+        found = {uid: identify(data, whole=True) for uid, data in self.files[site_id].items()}
+        return {uid: one for uid, one in found.items() if one.study_uid == study_uid}
+
+    def held_otherwise(
+        self, site_id: str, instances: Sequence[Identity]
+    ) -> Collection[tuple[str, str]]:
+        self._fail("held_otherwise")
+        self.asked.append(len(instances))
+        held = {
+            uid: identify(data, whole=True).study_uid for uid, data in self.files[site_id].items()
+        }
+        return {
+            (i.study_uid, i.sop_instance_uid)
+            for i in instances
+            if held.get(i.sop_instance_uid, i.study_uid) != i.study_uid
+        }
 
     def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
         self.requests += 1
@@ -108,7 +134,7 @@ def outcome(region: FakeRegion, *files: bytes, study: str | None = None) -> list
 
 GOOD = file_of()
 SECOND = file_of(SOPInstanceUID="1.2.3.5")
-CHANGED = file_of(PatientName="Петров^Иван")
+CHANGED = file_of(StudyDescription="Подмена")
 ELSEWHERE = file_of(StudyInstanceUID="1.2.9", SOPInstanceUID="1.2.9.1")
 
 
@@ -206,6 +232,74 @@ def test_images_of_another_patient_do_not_come_into_a_held_study() -> None:
     assert outcome(FakeRegion(), mine, other) == [None, OTHER_PATIENT]
 
 
+IVANOV = {"PatientID": "7", "PatientName": "Иванов^Пётр", "PatientBirthDate": "19700101"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "failure"),
+    [
+        pytest.param({"PatientID": ""}, None, id="no id"),
+        pytest.param({"PatientID": "", "PatientName": "Сидорова^Анна"}, OTHER_PATIENT, id="name"),
+        pytest.param({"PatientID": "", "PatientBirthDate": "19800101"}, OTHER_PATIENT, id="birth"),
+        pytest.param({"PatientID": "Ж-7"}, OTHER_PATIENT, id="an id that is not ASCII"),
+        pytest.param({"PatientID": "7", "PatientName": "IVANOV^PETR"}, None, id="in Latin"),
+        pytest.param(
+            {"PatientName": "Сидорова^Анна", "PatientBirthDate": "19800101"},
+            OTHER_PATIENT,
+            id="the id alone is the same",
+        ),
+    ],
+)
+def test_a_patient_is_told_by_more_than_the_identifier(
+    changed: dict[str, str], failure: int | None
+) -> None:
+    """F20"""
+    region = FakeRegion()
+    assert outcome(region, file_of(**IVANOV)) == [None]
+    other = file_of(SOPInstanceUID="1.2.3.5", **{**IVANOV, **changed})
+    assert outcome(region, other) == [failure]
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"), [("Иванов^Пётр^Ильич", None), ("Сидорова^Анна", OTHER_PATIENT)]
+)
+def test_a_new_study_of_a_site_may_not_be_another_patients_at_another(
+    name: str, failure: int | None
+) -> None:
+    """H83, F20: the identifiers of two hospitals differ anyhow."""
+    region = FakeRegion()
+    region.files[SOUTH]["1.2.3.9"] = file_of(SOPInstanceUID="1.2.3.9", **IVANOV)
+    other = file_of(**{**IVANOV, "PatientID": "A-1", "PatientName": name})
+    assert outcome(region, other) == [failure]
+
+
+def test_a_uid_that_is_held_in_another_study_is_a_conflict() -> None:
+    """H82"""
+    region = FakeRegion()
+    assert outcome(region, GOOD) == [None]
+    forged = file_of(StudyInstanceUID="1.2.9", SeriesInstanceUID="1.2.9.1")
+    results = store(parts_of(forged, ELSEWHERE), None, region)
+    assert [(r.failure, r.site_id) for r in results] == [(DUPLICATE, NORTH), (None, NORTH)]
+    assert region.sent == ["1.2.3.4", "1.2.9.1"]
+    assert outcome(FakeRegion(), GOOD, forged) == [None, DUPLICATE]
+
+
+def test_a_site_is_asked_once_for_many_instances() -> None:
+    region = FakeRegion()
+    files = [file_of(SOPInstanceUID=f"1.2.3.{n}") for n in range(10, 90)]
+    assert outcome(region, *files) == [None] * 80
+    assert region.asked == [module.GROUP_PARTS, 80 - module.GROUP_PARTS]
+
+
+def test_a_large_instance_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(module, "PREFIX_STEPS", (2000,))
+    region = FakeRegion()
+    large = file_of(SOPInstanceUID="1.2.3.5", TextValue="x" * 9000)
+    assert outcome(region, large, GOOD) == [None, None]
+    assert region.asked == [1, 1]
+
+
 def test_a_study_that_sites_hold_for_different_patients_goes_nowhere_and_the_rest_is_stored() -> (
     None
 ):
@@ -253,7 +347,7 @@ def test_a_site_that_stores_and_then_is_silent_has_stored() -> None:
     assert outcome(region, GOOD) == [None]
 
 
-@pytest.mark.parametrize("call", ["place", "send", "held"])
+@pytest.mark.parametrize("call", ["place", "held_otherwise", "send", "held"])
 def test_a_site_that_fails_before_anything_is_stored_makes_the_client_repeat(call: str) -> None:
     region = FakeRegion(keeps=False)
     region.fails[call] = SiteTimeout(NORTH, 60)

@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.index import totals
+from gateway.index.scope import find_scope
 from gateway.index.totals import count_studies
 from gateway.records.engine import Records, open_records
 from gateway.records.indexing import Cursor, IndexWriter
 from gateway.records.schema import migrate
-from gateway.records.studies import study
+from gateway.records.studies import site_cursor, study
 from tests.index.rows import START, element, study_row
 from tests.records.conftest import database_url, postgres_url
 from tests.waiting import wait_until
@@ -38,7 +39,13 @@ def index(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
 def add(index: Records, numbers: Iterable[int], seen: datetime, site_id: str = "north") -> None:
     records = {f"1.2.{number}": element("StudyInstanceUID", f"1.2.{number}") for number in numbers}
     rows = [study_row(site_id, uid, record, seen) for uid, record in records.items()]
+    state = {
+        "site_id": site_id, "seq": 1, "fingerprint": "", "phase": "following",
+        "filled": 1, "to_fill": 1, "fill_began_at": LONG_AGO,
+    }  # fmt: skip
     with index.write() as connection:
+        known = index.insert(site_cursor).on_conflict_do_nothing()
+        connection.execute(known, [state])
         connection.execute(sa.insert(study), rows)
 
 
@@ -51,7 +58,7 @@ def delete(index: Records, number: int, site_id: str = "north") -> None:
 
 def total(index: Records, as_of: datetime | None = None) -> int | None:
     with index.read() as connection:
-        return count_studies(index, connection, SITES, as_of)
+        return count_studies(index, connection, find_scope(connection, SITES), as_of)
 
 
 def counted(index: Records) -> int | None:

@@ -64,6 +64,7 @@ def test_an_instance_comes_alone_or_in_a_part(region: Region) -> None:
 
 
 def test_the_complete_copy_is_served_where_another_site_has_a_part(region: Region) -> None:
+    """F18"""
     assert len(parts(region, f"/studies/{ROOT}.50", AS_STORED)) == 3
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -16,7 +17,7 @@ from gateway.dicom.attributes import text
 from tests.conftest import StartOrthanc
 from tests.journeys.conftest import Region, start_region
 from tests.journeys.test_retrieve_journey import AS_STORED, parts, path_of
-from tests.running import load
+from tests.running import load, start_gateway
 from tests.studies import ROOT, Instance, a_study, an_instance
 from tests.waiting import wait_until
 
@@ -66,9 +67,15 @@ def split(
             keeper.stop()
 
 
-def all_read(region: Region) -> bool:
+def all_read(region: Region, *, sized: bool = False) -> bool:
     sites = requests.get(region.gateway.url + "/status/sites", timeout=30).json()["sites"]
-    return all(site["index"] and site["index"]["phase"] == "following" for site in sites)
+    found = [site["index"] for site in sites]
+    return all(
+        index
+        and index["phase"] == "following"
+        and (not sized or index["sized_studies"] >= len(WHOLE))
+        for index in found
+    )
 
 
 def stored(instances: list[Instance]) -> list[bytes]:
@@ -83,6 +90,7 @@ def uids_of(answer: requests.Response) -> list[str]:
 def test_a_study_of_two_sites_comes_whole_and_each_instance_once(
     split: Region, number: int
 ) -> None:
+    """F18"""
     found = parts(split, f"/studies/{ROOT}.{number}", AS_STORED)
     assert sorted(data for _, data in found) == stored(WHOLE[number])
 
@@ -140,6 +148,31 @@ def test_what_has_just_come_to_another_site_is_found(split: Region) -> None:
     assert [data for _, data in parts(split, series, AS_STORED)] == [there.data]
     found = parts(split, f"/studies/{ROOT}.74", AS_STORED)
     assert sorted(data for _, data in found) == stored([here, there])
+
+
+def test_a_gateway_that_has_just_started_knows_halves_from_copies(
+    split: Region, tmp_path: Path
+) -> None:
+    """Nothing that this needs is remembered by a process: two halves of as many images (71)."""
+    wait_until(lambda: all_read(split, sized=True), 60, "the sizes")
+    urls = {name: server.url for name, server in split.servers.items()}
+    state = {"GATEWAY_STATE_DIR": str(split.gateway.folder / "state")}
+    split.servers["magnit"].kill()
+    fresh = start_gateway(tmp_path, urls, split.servers, home="gkb1", settings=state)
+    try:
+        for below in ("", "/metadata", f"/series/{ROOT}.71.1"):
+            half = fresh.get(f"/studies/{ROOT}.71{below}")
+            assert (half.status_code, "magnit" in half.headers["Warning"]) == (206, True)
+        for accept in ("application/zip", AS_STORED):
+            half = fresh.get(f"/studies/{ROOT}.71", headers={"Accept": accept})
+            assert half.status_code == 206
+        assert fresh.get(f"/studies/{ROOT}.73").status_code == 200
+    finally:
+        fresh.program.stop()
+        split.servers["magnit"].start()
+    wait_until(
+        lambda: split.gateway.get(f"/studies/{ROOT}.71").status_code == 200, 60, "its return"
+    )
 
 
 def test_what_only_a_silent_site_holds_is_told_and_never_404(split: Region) -> None:

@@ -103,6 +103,7 @@ def test_a_damaged_part_fails_alone(empty_region: Region) -> None:
 
 
 def test_a_part_of_another_study_fails_alone(empty_region: Region) -> None:
+    """H19"""
     mine, foreign = an_instance(130), an_instance(131)
     answer = store(empty_region, mine.data, foreign.data, below=f"/{mine.study_uid}")
     reasons = [item["00081197"]["Value"] for item in answer.json()["00081198"]["Value"]]
@@ -115,6 +116,7 @@ def test_a_part_of_another_study_fails_alone(empty_region: Region) -> None:
 
 
 def test_nothing_but_parts_of_another_study_is_a_conflict(empty_region: Region) -> None:
+    """H19"""
     answer = store(empty_region, an_instance(132).data, below="/1.2.3")
     assert (answer.status_code, stored(answer)) == (409, [])
 
@@ -128,6 +130,7 @@ def test_storing_twice_is_no_error_and_doubles_nothing(empty_region: Region) -> 
 
 
 def test_a_body_without_its_closing_boundary_reports_nothing(empty_region: Region) -> None:
+    """H14, E14"""
     answer = requests.post(
         f"{empty_region.gateway.dicomweb}/studies",
         data=multipart(an_instance(150).data, end=False),

@@ -110,6 +110,53 @@ def test_images_of_another_patient_do_not_come_into_a_held_study(empty_region: R
     assert copies(empty_region, "archive", foreign) == []
 
 
+@pytest.mark.parametrize("site", ["", "/sites/archive"], ids=["where it is", "at another site"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"PatientID": "", "PatientName": "Сидорова^Анна"}, id="no id"),
+        pytest.param({"PatientID": "Ж-17", "PatientName": "Сидорова^Анна"}, id="a Russian id"),
+        pytest.param({"PatientName": "Чужой^Олег", "PatientBirthDate": "19990909"}, id="same id"),
+    ],
+)
+def test_another_patient_is_known_by_more_than_an_identifier(
+    empty_region: Region, site: str, changed: dict[str, str]
+) -> None:
+    """F20, H83"""
+    mine, foreign = an_instance(214), an_instance(214, number=2, **changed)
+    root = "/sites/zlat/dicom-web"
+    assert store(empty_region, mine.data, root=root).status_code == 200
+    answer = store(empty_region, foreign.data, root=f"{site}/dicom-web")
+    assert (answer.status_code, reasons(answer)) == (409, [OTHER_PATIENT])
+    assert [copies(empty_region, name, foreign) for name in ("zlat", "archive")] == [[], []]
+
+
+def test_one_patient_may_be_spelt_in_several_ways(empty_region: Region) -> None:
+    """F20: what does not disagree is no reason to refuse."""
+    spelt = [
+        an_instance(215, PatientID="Ж-17"),
+        an_instance(215, number=2, PatientID="Ж-17", charset="ISO_IR 144"),
+        an_instance(215, number=3, PatientID="", PatientName="IVANOV^PETR"),
+        an_instance(215, number=4, PatientID="Ж-17", PatientName="Иванов^П", PatientBirthDate=""),
+    ]
+    answers = [store(empty_region, instance.data).status_code for instance in spelt]
+    assert answers == [200] * 4
+
+
+def test_a_uid_that_the_site_holds_in_another_study_is_a_conflict(empty_region: Region) -> None:
+    """H82: an instance UID is of one study in the world."""
+    original, new = an_instance(216), an_instance(217, number=2)
+    forged = an_instance(217, SOPInstanceUID=original.instance_uid)
+    assert store(empty_region, original.data).status_code == 200
+    answer = store(empty_region, new.data, forged.data)
+    assert (answer.status_code, stored(answer), reasons(answer)) == (
+        202,
+        [new.instance_uid],
+        [DUPLICATE],
+    )
+    assert copies(empty_region, "archive", original) == [md5(original)]
+
+
 def test_two_clients_that_send_the_same_study_at_once_both_succeed(empty_region: Region) -> None:
     study = a_study(213, (12,))
     files = [instance.data for instance in study]

@@ -91,6 +91,7 @@ def test_any_json_is_an_answer_or_a_site_error(kind: str, answers: list[Any], qu
         page = dicomweb.search(wire, site, query, Deadline(5))
         dicomweb.find_study(wire, site, STUDY, Deadline(5))
         copies = dicomweb.list_copies(wire, site, STUDY, Deadline(5))
+        dicomweb.find_studies_of(wire, site, {STUDY, "1.2.4"}, Deadline(5))
         dicomweb.find_patients(wire, site, STUDY, Deadline(5))
         dicomweb.send_store(wire, site, "b", iter(()), 5)
     except SiteError:

@@ -159,7 +159,9 @@ def test_size_of_a_site_follows_its_studies(records, writer):
 
     writer.save(CURSOR, [a_row(1), a_row(2)], now=NOW)
     assert total() == (0, 0)
-    writer.save_sizes({"1.2.1": {"1.2.1.0": 5, "1.2.1.1": 7}, "1.2.2": {"1.2.2.0": 100}})
+    writer.save_sizes(
+        {"1.2.1": {"1.2.1.0": (5, "a"), "1.2.1.1": (7, "b")}, "1.2.2": {"1.2.2.0": (100, "")}}
+    )
     assert _sizes(records, study.c.study_uid) == {"1.2.1": 12, "1.2.2": 100}
     assert _sizes(records, series.c.series_uid) == {
         "1.2.1.0": 5, "1.2.1.1": 7, "1.2.2.0": 100, "1.2.2.1": None,
@@ -176,7 +178,7 @@ def test_who_leads_no_longer_writes_no_size(records, writer):
     writer.save(CURSOR, [a_row(1)], now=NOW)
     assert a_fence(records, "other", NOW + timedelta(seconds=61)).number
     with pytest.raises(LeaseLost):
-        writer.save_sizes({"1.2.1": {"1.2.1.0": 5}})
+        writer.save_sizes({"1.2.1": {"1.2.1.0": (5, "a")}})
     assert _sizes(records, study.c.study_uid) == {"1.2.1": None}
 
 
@@ -185,7 +187,7 @@ def test_studies_without_a_size_are_found_newest_first(records, writer):
         row = a_row(number)
         row = replace(row, study={**row.study, "arriving": number == 4})
         writer.save(CURSOR, [row], now=NOW + timedelta(minutes=minute))
-    writer.save_sizes({"1.2.1": {"1.2.1.0": 1}})
+    writer.save_sizes({"1.2.1": {"1.2.1.0": (1, "a")}})
 
     def unsized(since=None, without=(), limit=9):
         return [uid for uid, _ in load_unsized(records, "gkb1", since, without, limit)]

@@ -22,6 +22,23 @@ def test_migrations_lead_to_the_tables_of_the_models(records):
     assert names == {table.name for table in schema.TABLES} | {"alembic_version"}
 
 
+def test_migrations_lead_to_the_indexes_of_the_models(tmp_path):
+    """Letter by letter: SQLite uses a partial index only for a search in the same words."""
+
+    def written(records):
+        question = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql > ''")
+        with records.read() as connection:
+            return {row.name: row.sql for row in connection.execute(question)}
+
+    migrated = open_records(f"sqlite:///{tmp_path / 'migrated.db'}")
+    migrate(migrated)
+    created = open_records(f"sqlite:///{tmp_path / 'created.db'}")
+    metadata.create_all(created.engine)
+    assert written(migrated) == written(created)
+    migrated.close()
+    created.close()
+
+
 def test_second_migration_has_nothing_to_do(database_url):
     records = open_records(database_url)
     assert [migrate(records), migrate(records)] == [True, False]

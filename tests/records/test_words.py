@@ -17,6 +17,7 @@ from tests.waiting import wait_until
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 CURSOR = Cursor(5, "here", "filling", 1, 4, NOW)
 NAMES = ["Иванов^Пётр^Петрович", "Иванов^Иван", "NICOLAI^CAPLINA", "Петров^Пётр", "", "Ь", "Ли-Ли"]
+NAMES += ["Ivanov^Ivan=Иванов^Иван", "Иванов^Иван=Ли^Иван"]
 
 
 def a_row(number, name):
@@ -25,7 +26,8 @@ def a_row(number, name):
     )
     rest = {"name_latin": "", "odd": False, "record": b"{}", "changed_at": None, "mark": ""}
     counts = {"series_count": 0, "instance_count": 0, "orthanc_id": ""}
-    row = {"study_uid": f"1.2.{number}", "name_key": name_key(name), "modalities": "|CT|"}
+    folded = "=".join(map(name_key, name.split("=")))
+    row = {"study_uid": f"1.2.{number}", "name_key": folded, "modalities": "|CT|"}
     return IndexRow({**row, **columns, **rest, **counts}, [])
 
 
@@ -42,11 +44,12 @@ def rows_of(records, table):
 
 def wanted(names):
     """(patient_name, word_of_name, word_ending) of these names."""
-    words = {(word, at, name) for name in names for at, word in enumerate(name.split())}
+    groups = {(name, group) for name in names for group in name.split("=")}
+    words = {(word, at, name) for name, group in groups for at, word in enumerate(group.split())}
     forms = {(form, word) for word, _, _ in words for form in (word, *latin_readings(word))}
     endings = {(form[at:], form, word) for form, word in forms for at in range(len(form))}
     return (
-        {(name, latin) for name in names for latin in latin_readings(name)},
+        {(name, group, latin) for name, group in groups for latin in latin_readings(group)},
         words,
         endings | {(" " + form, form, word) for form, word in forms},
     )

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from gateway.clock import utc_now
 from gateway.demo.servers import OrthancServer
-from gateway.errors import NotFound, SiteError
+from gateway.errors import NotFound, SiteError, SiteSpeaksGarbage
 from gateway.model.routing.conditions import Outcome
 from gateway.model.routing.decide import UNREADABLE, Decision, decide, explain
 from gateway.model.routing.facts import Facts
@@ -84,8 +84,7 @@ def server(start_orthanc: Callable[..., OrthancServer], orthanc_generation: str)
 def wire() -> Iterator[Wire]:
     wire = Wire()
     yield wire
-    for post in wire._posts.values():
-        post.close_idle(0.0)
+    wire.close()
 
 
 Judge = Callable[..., tuple[Facts, Decision]]
@@ -202,3 +201,16 @@ def test_the_site_is_not_asked_for_what_the_index_decides(
 def test_what_came_at_a_moment_is_told_in_the_sites_own_time(judge: Judge) -> None:
     facts, _ = judge(1, rules({"field": "received_at.hour", "op": "≥", "value": 0}))
     assert abs((utc_now() - facts.arrival.received_at).total_seconds()) < 3600
+
+
+def test_a_site_that_speaks_garbage_of_its_images_holds_the_study(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def garbage(*_: object) -> Iterator[Dataset]:
+        raise SiteSpeaksGarbage("gkb1", "metadata")
+
+    monkeypatch.setattr("gateway.routing.gather.read_tags", garbage)
+    none_of = {"none": [{"field": "ImageComments", "op": "contains", "value": "фантом"}]}
+    facts, decision = judge(1, rules(none_of))
+    assert (decision.is_unsure, decision.reason, decision.sends) == (True, UNREADABLE, ())
+    assert facts.unread == {"00204000"}

@@ -14,6 +14,7 @@ from gateway.bootstrap import Gateway, build_gateway
 from gateway.clock import utc_now
 from gateway.errors import RecordsUnavailable
 from gateway.model import alarms
+from gateway.model.access import Actor, Duty, Reach, Role
 from gateway.model.deliveries import Event, State
 from gateway.records.alarms import load_alarms, write_alarm
 from gateway.records.deliveries import Report
@@ -345,3 +346,63 @@ def test_words_of_people_are_shown_as_words(client, gateway):
     data = {"act": "exclude", "reason": hostile}
     answer = client.post(f"/console/deliveries/{one.delivery_id}/act", data=data, headers=OURS)
     assert answer.status_code == 400, "a letter that turns the line around"
+
+
+def of_site(role: Role, site_id: str) -> Actor:
+    return Actor("a1", (Duty(role, Reach(frozenset({site_id}))),), kind="session")
+
+
+@pytest.fixture
+def as_actor(gateway: Gateway):
+    """A client for whoever it is told to be."""
+
+    def make(actor: Actor) -> FlaskClient:
+        return create_app(gateway, lambda: actor).test_client()
+
+    return make
+
+
+def test_what_another_hospital_has_does_not_exist(as_actor, gateway):
+    stranger = as_actor(of_site(Role.HOSPITAL_IT, "reserve"))
+    one = delivery_of(gateway)
+    raise_alarm(gateway, alarms.SOURCE_LOST, "gkb1", deliveries=1)
+    assert stranger.get(f"/console/studies/{UID}").status_code == 404
+    assert stranger.get("/console/arrivals?site=gkb1&state=planned").status_code == 404
+    data = {"act": "exclude", "reason": "нет", "subject": "gkb1", "site": "gkb1"}
+    for path in (f"/deliveries/{one.delivery_id}/act", f"/studies/{UID}/judge", "/alarms/close"):
+        assert stranger.post("/console" + path, data=data, headers=OURS).status_code == 404
+    assert (
+        "count=0"
+        in (stranger.post("/console/deliveries/act", data=data, headers=OURS).headers["Location"])
+    )
+    pages = [stranger.get("/console" + p).get_data(as_text=True) for p in ("/", "/deliveries")]
+    assert [page.count(UID) for page in pages] == [0, 0]
+    assert 'id="arrived-gkb1"' not in pages[0]
+    assert "alarm-source_lost" not in pages[0]
+    assert 'id="site-gkb1"' not in stranger.get("/console/sites").get_data(as_text=True)
+    assert delivery_of(gateway).state == State.PLANNED
+
+
+def test_an_act_is_recorded_with_the_account_that_did_it(as_actor, gateway):
+    own = as_actor(of_site(Role.HOSPITAL_IT, "gkb1"))
+    assert UID in own.get("/console/deliveries").get_data(as_text=True)
+    data = {"act": "exclude", "reason": "дубль"}
+    own.post("/console/deliveries/act", data=data, headers=OURS)
+    history = load_story(gateway.records, UID).deliveries[0].history
+    assert history[-1].by == "console:a1"
+
+
+@pytest.mark.parametrize("role", [Role.DOCTOR, Role.MINISTRY, Role.AUDITOR])
+def test_who_does_not_run_a_network_is_told_so(as_actor, role):
+    answer = as_actor(of_site(role, "gkb1")).get("/console/")
+    assert answer.status_code == 403
+    assert "Вам это не разрешено" in words(answer)
+
+
+def test_every_form_of_the_console_is_judged_by_its_origin(client, gateway):
+    app = create_app(gateway)
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/console")]
+    posts = [rule.rule for rule in rules if "POST" in (rule.methods or ())]
+    assert len(posts) >= 6
+    refused = [re.sub(r"<[^>]*>", "x", path) for path in posts]
+    assert [client.post(path).status_code for path in refused] == [403] * len(refused)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
@@ -11,6 +12,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 
 from gateway.bootstrap import Gateway
+from gateway.dicom.part10 import Identity
 from gateway.dicom.store_response import (
     DUPLICATE,
     OTHER_PATIENT,
@@ -56,7 +58,8 @@ def test_a_study_goes_to_its_best_holder_and_a_new_one_home(
 
 def test_a_named_site_wins_and_copies_of_others_are_known(gateway: Gateway) -> None:
     place = RegionStorage(gateway, "zlat").place(SMITH)
-    assert (place.site_id, place.patient_ids, place.here) == ("zlat", frozenset(), {})
+    assert (place.site_id, place.patients, place.here) == ("zlat", (), {})
+    assert [other.patient_id for other in place.others] == ["78"]
     assert place.elsewhere == {f"{U}.2.1.1": [copy("gkb1", 2)]}
 
 
@@ -64,7 +67,22 @@ def test_what_the_site_holds_itself_is_known(gateway: Gateway) -> None:
     place = RegionStorage(gateway, None).place(CHEST)
     mine = {f"{U}.1.1.{n}": (copy("gkb1", 1, n).path,) for n in (1, 2)}
     others = {f"{U}.1.1.{n}": [copy("archive", 1, n)] for n in (1, 2)}
-    assert (place.patient_ids, place.here, place.elsewhere) == (frozenset({"77"}), mine, others)
+    assert (place.here, place.elsewhere, place.others) == (mine, others, ())
+    (patient,) = place.patients
+    assert (patient.patient_id, patient.issuer, patient.name) == ("77", "GKB1", "иванов петр ильич")
+
+
+def test_a_series_that_another_hospital_holds_in_another_study_is_looked_at_there(
+    gateway: Gateway,
+) -> None:
+    """H82"""
+    known, unknown = (
+        Identity("1.2", f"{U}.2.1.{n}", NEW, f"{U}.2.1") for n in (1, 2)
+    )  # SMITH's series, which gkb1 holds
+    storage = RegionStorage(gateway, "zlat")
+    assert storage.held_otherwise("zlat", [known, unknown]) == {(NEW, known.sop_instance_uid)}
+    same_study = replace(known, study_uid=SMITH)
+    assert storage.held_otherwise("gkb1", [same_study]) == set()
 
 
 def test_a_site_that_does_not_answer_takes_nothing(tmp_path: Path) -> None:
@@ -104,8 +122,9 @@ def test_a_study_of_two_patients_is_stored_at_the_address_of_a_hospital_alone(
             storage.place(SHARED)
         assert storage.shared == {SHARED: ("gkb1", "zlat")}
         place = RegionStorage(gateway, "zlat").place(SHARED)
-        assert (place.site_id, place.patient_ids, list(place.elsewhere)) == (
-            "zlat", {"61"}, [f"{SHARED}.1.1"]
+        numbers = [patient.patient_id for patient in place.patients]
+        assert (place.site_id, numbers, list(place.elsewhere)) == (
+            "zlat", ["61"], [f"{SHARED}.1.1"]
         )  # fmt: skip
 
 

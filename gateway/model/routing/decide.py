@@ -58,6 +58,11 @@ class Decision:
     shadow: tuple[PlannedSend, ...] = ()
     unread: tuple[str, ...] = ()
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it is held because an active rule could not be judged."""
+        return self.ended == "held" and self.rule in self.unread
+
 
 @dataclass(frozen=True)
 class RuleTrace:
@@ -126,9 +131,10 @@ def _judged(rule: Rule, facts: Facts, now: datetime) -> tuple[Outcome, tuple[str
 def _act(
     decision: Decision, owner: str, rule: Rule, actions: tuple[Action, ...], taken: tuple[str, ...]
 ) -> Decision:
-    decision = replace(decision, sends=_joined(decision.sends, _sends(owner, rule, actions, taken)))
+    sends = _joined(decision.sends, _sends(owner, rule, actions, taken))
     lists = tuple(action.list_id for action in actions if isinstance(action, Notify))
-    decision = replace(decision, notices=tuple(dict.fromkeys(decision.notices + lists)))
+    notices = tuple(dict.fromkeys(decision.notices + lists))
+    decision = replace(decision, sends=sends, notices=notices)
     for action in actions:
         if isinstance(action, Hold | Drop):
             ended: Literal["held", "dropped"] = "held" if isinstance(action, Hold) else "dropped"

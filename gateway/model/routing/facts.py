@@ -18,6 +18,7 @@ Values = Mapping[str, tuple[Any, ...]]
 
 MOST_VALUES = 10_000
 """Different values of one field in a study: so many instances have so many numbers, not more."""
+_NUMBERS = frozenset({"DS", "IS"})
 _BULK = frozenset({"BulkDataURI", "InlineBinary"})
 
 
@@ -145,6 +146,10 @@ class _Group:
             self.unread.add(name)
             return
         found = element.get("Value")
+        if found == [] and element.get("vr") in _NUMBERS:
+            # An Orthanc says so of a number that is none; of an empty one it gives no "Value".
+            self.unread.add(name)
+            return
         place = self.values.setdefault(name, {})
         for value in found if isinstance(found, list) and len(place) <= MOST_VALUES else ():
             if value is not None and value != "":

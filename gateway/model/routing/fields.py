@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import holidays
 
-from gateway.dicom.attributes import tag_of, vr_of
+from gateway.dicom.attributes import tag_of, values, vr_of
 from gateway.dicom.names import fold
 from gateway.errors import Unreadable
 from gateway.model.routing.facts import Facts
@@ -81,7 +81,10 @@ def find_field(name: str, vr: str = "") -> Field | None:
         return Field(name, kind, needs=MADE_OF.get(name, frozenset({name})), _read=read)
     if name.startswith(ALREADY_AT) and len(name) > len(ALREADY_AT) and not vr:
         target = name.removeprefix(ALREADY_AT)
-        return Field(name, "flag", _read=lambda facts, now: (target in facts.arrival.already_at,))
+        needs = frozenset({name})
+        return Field(
+            name, "flag", "", needs, lambda facts, now: (target in facts.arrival.already_at,)
+        )
     tag = name if _PRIVATE.fullmatch(name) else tag_of(name)
     if tag is None:
         return None
@@ -129,7 +132,7 @@ def plain(value: str) -> str:
 
 def _text(value: Any) -> list[str] | None:
     # Longer than any text a person writes: to compare a part of it would be to guess.
-    if isinstance(value, dict) or len(str(value)) > _MAX_TEXT:
+    if isinstance(value, dict | list) or len(str(value)) > _MAX_TEXT:
         return None
     found = plain(str(value))
     return [found] if found else []
@@ -146,7 +149,7 @@ def _number(value: Any) -> list[float] | None:
     if isinstance(value, str) and not value.strip():
         return []
     try:
-        number = float(value) if not isinstance(value, dict | bool) else None
+        number = float(value) if not isinstance(value, dict | list | bool) else None
     except (TypeError, ValueError, OverflowError):
         return None
     return None if number is None or number != number or abs(number) == float("inf") else [number]
@@ -192,10 +195,10 @@ def _item_codes(item: Any) -> list[tuple[str, str]] | None:
         return None
     codes = [
         plain(str(value))
-        for tag in ("00080100", "00080119", "00080120")
-        for value in (item.get(tag) or {}).get("Value") or []
+        for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue")
+        for value in values(item, keyword)
     ]
-    schemes = [plain(str(v)) for v in (item.get("00080102") or {}).get("Value") or []]
+    schemes = [plain(str(value)) for value in values(item, "CodingSchemeDesignator")]
     return [(code, schemes[0] if schemes else "") for code in codes]
 
 

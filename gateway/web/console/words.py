@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.errors import (
     BadRequest,
     ForeignPage,
+    NotAllowed,
     NotFound,
     RecordsUnavailable,
     SiteError,
@@ -95,6 +96,14 @@ PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
             "задаёт GATEWAY_PUBLIC_URL:",
             "Nothing was done. Open the console at its own address, which GATEWAY_PUBLIC_URL "
             "sets, and repeat:",
+        ),
+    ),
+    NotAllowed: (
+        Words("Вам это не разрешено", "You may not do this"),
+        Words(
+            "Консоль открыта тем, кто отвечает за сети больниц и региона. Войдите под другим именем.",
+            "The console is for those who run a hospital's or the region's network. Sign in as "
+            "somebody else.",
         ),
     ),
     TooManyTries: (

@@ -10,6 +10,8 @@ const WAIT_MS = 4000;
 const HEAD_BYTES = 4096;
 const SHOWN_PROBLEMS = 500;
 const MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"; // a DICOMDIR is no image
+// Structured reports and encapsulated documents (PS3.4 B.5): the gateway shows them as a page.
+const IS_REPORT = /^1\.2\.840\.10008\.5\.1\.4\.1\.1\.(88|104)\./;
 const NO_CONNECTION = ["нет связи со шлюзом", "no connection to the gateway"];
 const STOPPED = ["остановлено", "stopped"];
 const UNREADABLE = ["файл не читается", "the file cannot be read"];
@@ -38,7 +40,7 @@ const number = (n) => n.toLocaleString("ru");
 const megabytes = (bytes) =>
   (bytes / 2 ** 20).toLocaleString("ru", { maximumFractionDigits: bytes < 10 * 2 ** 20 ? 1 : 0 });
 
-const state = { busy: false, stopped: false, request: null, items: [], sent: 0, studies: new Map() };
+const state = { busy: false, stopped: false, request: null, items: [], sent: 0, studies: new Map(), reports: new Set() };
 
 /* ---- reading ---- */
 
@@ -190,6 +192,7 @@ function judge(items, status, answer) {
     fates.set(first(item, "00081155"), "stored");
     const study = /\/studies\/([0-9.]+)\//.exec(first(item, "00081190") ?? "")?.[1];
     if (study) state.studies.set(study, (state.studies.get(study) ?? 0) + 1);
+    if (study && IS_REPORT.test(first(item, "00081150") ?? "")) state.reports.add(study);
   }
   const failures = [...values(answer, "00081198"), ...values(answer, "0008119A")];
   for (const item of failures) fates.set(first(item, "00081155"), reason(first(item, "00081197")));
@@ -256,6 +259,12 @@ function studyLine([uid, images]) {
   link.href = "/viewer/viewer?StudyInstanceUIDs=" + encodeURIComponent(uid);
   say(link, `Открыть исследование, снимков: ${number(images)}`, `Open the study, images: ${images}`);
   line.append(link);
+  if (state.reports.has(uid)) {
+    const report = document.createElement("a");
+    report.href = "/report/" + encodeURIComponent(uid);
+    say(report, "Протокол", "Report");
+    line.append(" · ", report);
+  }
   return line;
 }
 
@@ -309,6 +318,7 @@ function begin(files) {
   return run(async () => {
     stage("Читаю файлы", "Reading files");
     state.studies.clear();
+    state.reports.clear();
     state.items = [];
     show();
     state.items = await look(await files);

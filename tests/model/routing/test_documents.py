@@ -161,6 +161,17 @@ def test_hostile_yaml_is_refused_in_words(text: str) -> None:
         assert all(words.mistake_in_words(each.mistake, language) for each in mistakes)
 
 
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "1e400", "9" * 400, "true", "'5'"])
+def test_a_number_that_is_none_is_refused(number: str) -> None:
+    rule = f"{{id: r, name: r, when: {{all: [{{field: size_mb, op: '>', value: {number}}}]}}"
+    last = "otherwise: [{do: hold, reason: x}]"
+    send = "then: [{do: send, target: a}]}"
+    found, mistakes = parse_rule_set(f"site: x\nrules: [{rule}, {send}]\n{last}\n")
+    assert found is None
+    assert {each.mistake.code for each in mistakes} <= {"out_of_range", "not_a_number"}
+    assert len(mistakes) == 1
+
+
 @given(st.text(max_size=60))
 def test_any_text_gives_a_rule_set_or_mistakes(text: str) -> None:
     found, mistakes = parse_rule_set(text)
