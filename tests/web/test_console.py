@@ -113,7 +113,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(client, p
         ("/deliveries?state=lost", "state"),
         ("/deliveries?lane=slow", "lane"),
         ("/deliveries?destination=<b>", "destination"),
-        ("/deliveries?site=../x", "site"),
+        ("/deliveries?site=../x", "hospital"),
         ("/deliveries?study=Иванов", "study"),
         ("/deliveries?after=" + "0" * 32, "page"),
         ("/deliveries?after=%00", "page"),
