@@ -48,8 +48,7 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 BACK = re.compile(
-    r"/(?:viewer(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|console(?:/[A-Za-z0-9?=&._/-]*)?|report/[0-9.]+|account)?",
-    re.ASCII,
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account)?", re.ASCII
 )
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""
 PURPOSES = (

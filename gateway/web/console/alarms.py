@@ -131,7 +131,7 @@ def _link(alarm: Alarm) -> str:
         return url_for("console.deliveries", site=subject, state="source_lost")
     if kind in (kinds.DESTINATION_BLOCKED, kinds.DESTINATION_SILENT):
         return url_for("console.destinations", _anchor=f"to-{subject}")
-    if kind == kinds.ARRIVALS_WAIT:
+    if kind in (kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER):
         return url_for("console.sites", _anchor=f"site-{subject}")
     if kind in (kinds.STUDY_OF_TWO_PATIENTS, kinds.REFUSED_CONTENT, kinds.REFUSED_PATIENT):
         return url_for("console.study", study_uid=subject)
