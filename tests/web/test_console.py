@@ -114,7 +114,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(client, p
         ("/deliveries?lane=slow", "lane"),
         ("/deliveries?destination=<b>", "destination"),
         ("/deliveries?site=../x", "hospital"),
-        ("/deliveries?study=Иванов", "study"),
+        ("/deliveries?study=Иванов", "study (UID)"),
         ("/deliveries?after=" + "0" * 32, "page"),
         ("/deliveries?after=%00", "page"),
         ("/deliveries?done=all", "what was done"),
@@ -123,7 +123,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(client, p
         ("/deliveries/confirm?act=delete", "act"),
         ("/arrivals?site=gkb1", "state"),
         ("/arrivals?site=gkb1&state=seen&after=x", "page"),
-        ("/studies/..%5cetc", "study"),
+        ("/studies/..%5cetc", "study (UID)"),
         (f"/studies/{UID}/why", "hospital"),
     ],
 )
