@@ -221,7 +221,7 @@ def test_all_of_a_filter_are_counted_and_sent_elsewhere(client, gateway):
         touch(gateway.records, f"1.3.{n}", 1, NOW)
         plan(gateway.records, f"1.3.{n}", NOW, lane="bulk")
     asked = client.get("/console/deliveries/confirm?act=reroute&lane=bulk")
-    assert "3 доставок по этому фильтру" in words(asked)
+    assert "Доставок по этому фильтру: 3" in words(asked)
     data = {"act": "reroute", "to": "reserve", "lane": "bulk"}
     answer = client.post("/console/deliveries/act", data=data, headers=OURS)
     assert answer.status_code == 303
