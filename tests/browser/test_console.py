@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
 from gateway.clock import utc_now
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, RedisServer, free_port
+from gateway.model.alarms import REFUSED_CONTENT
 from gateway.model.deliveries import State
+from gateway.model.pace import Pace
 from gateway.model.routing.document import parse_rule_set
+from gateway.records.alarms import write_alarm
 from gateway.records.delivery_desk import Filter, list_deliveries, load_story
+from gateway.records.dispatch import destination_pace
 from gateway.records.engine import Records, open_records
 from gateway.records.rules import activate, save_version
 from gateway.records.schema import migrate
@@ -20,7 +25,7 @@ from tests.browser.conftest import DESKTOP, save
 from tests.chaosproxy import ChaosProxy, http, only, passes, says
 from tests.conftest import StartOrthanc
 from tests.running import RunningGateway, load, start_gateway
-from tests.studies import Instance, a_study
+from tests.studies import ROOT, Instance, a_study
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.browser]
@@ -103,6 +108,7 @@ def desk(start_orthanc: StartOrthanc, tmp_path_factory: pytest.TempPathFactory) 
         records = open_records(f"sqlite:///{folder / 'state' / 'gateway.db'}")
         migrate(records)
         activate_rules(records)
+        break_something(records)
         running = Desk(gateway, records, servers["gkb1"], proxy, [gateway.program])
         for part in ("keeper", "worker --queue routine", "worker --queue verify"):
             running.programs.append(start(folder, part, environ))
@@ -126,6 +132,16 @@ def activate_rules(records: Records) -> None:
     now = utc_now()
     number = save_version(records, rule_set, "tests", "first", 0, now)
     activate(records, "gkb1", number, now, "tests", now)
+
+
+def break_something(records: Records) -> None:
+    """An alarm that only a word closes, and a destination that refuses our password."""
+    now = utc_now()
+    pace = Pace(1.0, 3, None, True, "denied")
+    with records.write() as connection:
+        write_alarm(connection, REFUSED_CONTENT, f"{ROOT}.9100", {"instances": 2}, now)
+        row = {"destination": "broken", **vars(pace), "changed_at": now}
+        connection.execute(sa.insert(destination_pace).values(row))
 
 
 @pytest.fixture(scope="module")
