@@ -17,9 +17,10 @@ GatewayError
 ├── LinkRefused              a person's word on a link of identifiers that cannot be
 ├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
+├── ForeignPage              a page of another address sends a form to us
 ├── NotSignedIn              nobody, or credentials that are no good
 ├── NotAllowed               no role of the actor may do this
-├── TooManyTries             wrong passwords or codes: wait
+├── TooManyTries             of a password, a code or a test: wait
 ├── OAuthRefused             a program's request for a token; `code` as RFC 6749 5.2 has it
 ├── AccountRefused           an account or a client cannot be so; `why` is a code
 ├── RecordsUnavailable       the database does not answer; a later try may work
@@ -162,6 +163,10 @@ class BadSignature(GatewayError):
     """An event is not signed with its site's key, or its time is not now. Never says which key."""
 
 
+class ForeignPage(GatewayError):
+    """A browser sends a form of a page that is not ours (trust.md H60)."""
+
+
 class NotSignedIn(GatewayError):
     """Who asks has not said who it is, or not so that it can be believed. Never says why."""
 
@@ -171,12 +176,12 @@ class NotAllowed(GatewayError):
 
 
 class TooManyTries(GatewayError):
-    """Too many wrong passwords or codes; the next one is judged after `wait_s`."""
+    """Too many passwords, codes or tests; the next one is taken after `wait_s`."""
 
     transient = True
 
     def __init__(self, wait_s: float) -> None:
-        super().__init__("too many wrong tries")
+        super().__init__("too many tries")
         self.wait_s = wait_s
 
 

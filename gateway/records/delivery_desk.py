@@ -22,7 +22,6 @@ from gateway.records.deliveries import (
 )
 from gateway.records.dispatch import unblock
 from gateway.records.engine import Records
-from gateway.records.failovers import REROUTED, plan_elsewhere
 
 PORTION = 500
 
@@ -37,6 +36,7 @@ class Filter:
     lane: str = ""
     study_uid: str = ""
     delivery_ids: tuple[str, ...] = ()
+    within: frozenset[str] | None = None  # sites that may be seen at all; None: every one
 
     @property
     def where(self) -> sa.ColumnElement[bool]:
@@ -53,6 +53,8 @@ class Filter:
             parts.append(d.state.in_(sorted(self.states)))
         if self.delivery_ids:
             parts.append(d.delivery_id.in_(self.delivery_ids))
+        if self.within is not None:
+            parts.append(d.site_id.in_(sorted(self.within)))
         return sa.and_(*parts)
 
 
@@ -126,10 +128,11 @@ def list_deliveries(
     question = sa.select(delivery).where(chosen.where)
     question = question.order_by(delivery.c.changed_at.desc(), delivery.c.delivery_id)
     with records.read() as connection:
-        return _shown(connection, question.limit(most).offset(skip))
+        return read_shown(connection, question.limit(most).offset(skip))
 
 
-def _shown(connection: sa.Connection, question: sa.Select[Any]) -> list[Shown]:
+def read_shown(connection: sa.Connection, question: sa.Select[Any]) -> list[Shown]:
+    """The rows of a question for all columns of `delivery`."""
     names = tuple(Shown.__dataclass_fields__)
     return [
         Shown(
@@ -144,7 +147,7 @@ def load_story(records: Records, study_uid: str) -> Story:
     """One study's whole story, the oldest delivery first."""
     mine = sa.select(delivery).where(delivery.c.study_uid == study_uid)
     with records.read() as connection:
-        found = _shown(connection, mine.order_by(delivery.c.made_at, delivery.c.destination))
+        found = read_shown(connection, mine.order_by(delivery.c.made_at, delivery.c.destination))
         told = tuple(_told(connection, one) for one in found)
     return Story(tuple(load_arrivals(records, study_uid)), told)
 
@@ -181,38 +184,6 @@ def exclude(records: Records, chosen: Filter, reason: str, by: str, now: datetim
     reason  of the person; never patient data
     """
     return len(_act(records, chosen, Event.EXCLUDED, by, reason, now))
-
-
-def reroute(
-    records: Records, chosen: Filter, destination: str, by: str, now: datetime
-) -> tuple[int, int]:
-    """Send these to another destination instead, as the rule said otherwise.
-
-    The old delivery is excluded with the reason REROUTED, which holds for late images, too: they
-    follow to the other destination. What that has already, or gets anyway, is not planned twice; a
-    retry of the old delivery brings the study to both.
-
-    destination  checked by the caller; one that region.toml does not know waits with an alarm
-    returns      how many were excluded, and how many deliveries are new
-    """
-    excluded = made = 0
-    after = ""
-    while True:
-        question = _portion(sa.select(delivery), chosen, after)
-        question = question.where(delivery.c.destination != destination)
-        with records.write() as connection:
-            rows = connection.execute(question).all()
-            for row in rows:
-                reason = f"{REROUTED}: {destination}"
-                if change(connection, row, Event.EXCLUDED, now, reason=reason, by=by) is None:
-                    continue
-                excluded += 1
-                made += plan_elsewhere(
-                    connection, records, row, destination, f"{REROUTED}: {by}"[:96], now
-                )
-        if len(rows) < PORTION:
-            return excluded, made
-        after = rows[-1].delivery_id
 
 
 def reopen(

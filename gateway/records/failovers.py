@@ -1,5 +1,4 @@
-"""When a destination stays silent, its deliveries go to the one that their rule names instead; or a
-person sends them elsewhere (delivery_desk.py).
+"""When a destination stays silent, its deliveries go to the one that their rule names instead.
 
 A silent one is not given up: it is tried for ever, and gets the study as well when it answers.
 """
@@ -22,7 +21,6 @@ from gateway.records.leases import Fence
 PATIENCE = timedelta(minutes=10)
 PATIENCE_OF_EMERGENCIES = timedelta(minutes=1)
 PORTION = 500
-REROUTED = "rerouted"  # "rerouted: DESTINATION" is why a person excluded it
 WAITING = (State.PLANNED, State.RETRY_WAIT, State.BLOCKED)
 
 

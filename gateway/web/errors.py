@@ -6,13 +6,14 @@ The body names the field and says what to do; it never echoes what was sent.
 from math import ceil
 
 import orjson
-from flask import Flask, Response, redirect, request, url_for
+from flask import Flask, Response, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import (
     BadRequest,
     BadSignature,
+    ForeignPage,
     GatewayBusy,
     GatewayError,
     Gone,
@@ -48,6 +49,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
+    (ForeignPage, 403, "Sent by another page"),
     (NotSignedIn, 401, "Sign in first"),
     (NotAllowed, 403, "Not allowed"),
     (TooManyTries, 429, "Too many tries"),
@@ -143,16 +145,18 @@ def answer_of(error: GatewayError) -> Response:
     return problem(status, title)
 
 
+def lead_to_sign_in(error: NotSignedIn) -> ResponseReturnValue:
+    """A person is led to the sign-in, a program is told."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if wants_page and "sign_in.form" in current_app.view_functions:
+        return redirect(url_for("sign_in.form", back=request.full_path.rstrip("?")), 303)
+    return answer_of(error)
+
+
 def register(app: Flask) -> None:
     """Attach the handlers to the application."""
 
-    @app.errorhandler(NotSignedIn)
-    def on_nobody(error: NotSignedIn) -> ResponseReturnValue:
-        """A person is led to the sign-in, a program is told."""
-        wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
-        if wants_page and "sign_in.form" in app.view_functions:
-            return redirect(url_for("sign_in.form", back=request.full_path.rstrip("?")), 303)
-        return answer_of(error)
+    app.register_error_handler(NotSignedIn, lead_to_sign_in)
 
     @app.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:

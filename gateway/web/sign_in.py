@@ -47,7 +47,9 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-BACK = re.compile(r"/(?:viewer(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account)?", re.ASCII)
+BACK = re.compile(
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account)?", re.ASCII
+)
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""
 PURPOSES = (
     (Purpose.TREATMENT, "Лечение · Treatment"),

@@ -25,7 +25,6 @@ from gateway.records.delivery_desk import (
     list_deliveries,
     load_story,
     reopen,
-    reroute,
     retry,
 )
 from gateway.records.dispatch import claim, load_paces, save_report, sweep_leases
@@ -328,36 +327,3 @@ def test_in_any_order_nothing_is_lost_and_only_proof_delivers(records):
             walk.step()
         delivered += len(walk.proven)
     assert delivered > 3, "the walk must get there"
-
-
-def test_a_person_sends_it_elsewhere_and_late_images_follow(records):
-    planned(records)
-    assert reroute(records, Filter(study_uid=UID), "second", "ivanova", NOW) == (1, 1)
-    told = {one.shown.destination: one for one in load_story(records, UID).deliveries}
-    old, new = told["archive"], told["second"]
-    assert (old.shown.state, old.shown.reason) == (State.EXCLUDED, "rerouted: second")
-    assert (old.history[-1].by, new.history[0].by) == ("ivanova", "rerouted: ivanova")
-    assert (new.shown.state, new.shown.lane) == (State.PLANNED, "routine")
-    assert new.shown.plan == old.shown.plan | {"actions": [{"do": "send", "target": "second"}]}
-    assert reroute(records, Filter(study_uid=UID), "second", "ivanova", NOW) == (0, 0)
-    touch(records, UID, 5, NOW)
-    plan(records, UID, NOW)
-    newest = [row for row in list_deliveries(records, Filter(study_uid=UID)) if row.epoch == 2]
-    assert {row.destination: (row.state, row.instance_count) for row in newest} == {
-        "archive": (State.EXCLUDED, 5), "second": (State.PLANNED, 5),
-    }  # fmt: skip
-
-
-def test_who_sends_at_the_moment_of_a_reroute_is_not_heard_any_more(records):
-    planned(records)
-    one = take_one(records)
-    assert reroute(records, Filter(destination="archive"), "second", "ivanova", NOW) == (1, 1)
-    assert not say(records, one, Event.SENT)
-    assert take_work(records, one.delivery_id, one.fence, "w", NOW) is None
-
-
-def test_what_is_delivered_is_not_rerouted(records):
-    planned(records)
-    deliver(records)
-    assert reroute(records, Filter(study_uid=UID), "second", "ivanova", NOW) == (0, 0)
-    assert states(records) == [(1, State.DELIVERED)]
