@@ -34,6 +34,7 @@ from gateway.worker.audits import Audits
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
+from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 
 LEASE = "keeper"
@@ -96,6 +97,7 @@ class Keeper:
         self._followers = Followers(self._make_follower)
         self._dispatcher: Dispatcher | None = None
         self._audits: Audits | None = None
+        self._replays: Replays | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
 
@@ -188,6 +190,10 @@ class Keeper:
             regions = self._region_file
             self._audits = Audits(self._records, lambda: regions.region)
             self._audits.start()
+        if self._replays is None or not self._replays.is_alive():
+            regions = self._region_file
+            self._replays = Replays(self._records, lambda: regions.region)
+            self._replays.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
@@ -197,6 +203,9 @@ class Keeper:
         if self._audits is not None:
             self._audits.end()
             self._audits = None
+        if self._replays is not None:
+            self._replays.end()
+            self._replays = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
