@@ -17,6 +17,8 @@ GatewayError
 ├── LinkRefused              a person's word on a link of identifiers that cannot be
 ├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
+├── ForeignPage              a page of another address sends a form to us
+├── TooManyTries             somebody asks too often: wait
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
@@ -155,6 +157,20 @@ class NoRoom(GatewayError):
 
 class BadSignature(GatewayError):
     """An event is not signed with its site's key, or its time is not now. Never says which key."""
+
+
+class ForeignPage(GatewayError):
+    """A browser sends a form of a page that is not ours (trust.md H60)."""
+
+
+class TooManyTries(GatewayError):
+    """Too many tries; the next one is taken after `wait_s`."""
+
+    transient = True
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many tries")
+        self.wait_s = wait_s
 
 
 class RecordsUnavailable(GatewayError):

@@ -1,6 +1,6 @@
 """`gateway deliveries ...`: where studies stand on their way, one study's story, retry, exclude."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import orjson
 from gateway.clock import utc_now
 from gateway.commands.opening import json_option, open_quietly, region_option
 from gateway.model.deliveries import State
-from gateway.model.delivery_words import reason_in_words
+from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
 from gateway.model.routing.rule_sets import LANES
-from gateway.records.arrivals import Arrived, count_arrivals
+from gateway.model.wording import Words
+from gateway.records.arrivals import count_arrivals
 from gateway.records.delivery_desk import (
     Filter,
     Shown,
@@ -24,31 +25,6 @@ from gateway.records.delivery_desk import (
     load_story,
     retry,
 )
-
-STATES: Mapping[State, str] = {
-    State.PLANNED: "запланирована / planned",
-    State.SENDING: "отправляется / is being sent",
-    State.SENT: "отправлена, не проверена / sent, not proven",
-    State.VERIFYING: "проверяется / is being proven",
-    State.DELIVERED: "доставлена и проверена / delivered, proven",
-    State.RETRY_WAIT: "повторится / will be tried again",
-    State.BLOCKED: "получатель отказывает, ждём исправления / blocked by its destination",
-    State.CONFLICT: "у получателя другое содержимое / other content is there",
-    State.PARKED: "отложена, ждёт человека / parked, waits for a person",
-    State.SOURCE_LOST: "нет в больнице / lost at its hospital",
-    State.EXCLUDED: "исключена человеком / excluded by a person",
-    State.SUPERSEDED: "заменена: пришли ещё снимки / superseded by later images",
-}
-ARRIVED: Mapping[Arrived, str] = {
-    Arrived.SEEN: "ещё принимается / still arriving",
-    Arrived.PLANNED: "отправляется по правилам / sent by rules",
-    Arrived.HELD: "ждёт человека / held for a person",
-    Arrived.DROPPED: "никуда не едет по правилу / dropped by a rule",
-    Arrived.UNRULED: "нет действующих правил / no active rules",
-    Arrived.EXEMPT: "уже лежит там, куда едет / lies at its destination",
-    Arrived.FAILED: "не удаётся решить, пробуем снова / cannot be judged, tried again",
-    Arrived.GONE: "в больнице больше нет / gone from its hospital",
-}
 
 Command = Callable[..., Any]
 
@@ -73,9 +49,9 @@ def deliveries(context: click.Context, region: Path | None, as_json: bool) -> No
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
         return
     for (site_id, arrived), count in sorted(arrivals.items()):
-        click.echo(f"{site_id:<18}{count:>9}  {ARRIVED[arrived]}")
+        click.echo(f"{site_id:<18}{count:>9}  {_both(ARRIVED[arrived])}")
     for (destination, state), count in sorted(sent.items()):
-        click.echo(f"→ {destination:<16}{count:>9}  {STATES[state]}")
+        click.echo(f"→ {destination:<16}{count:>9}  {_both(STATES[state])}")
 
 
 def _filter_options(command: Command) -> Command:
@@ -121,13 +97,17 @@ def _line(one: Shown) -> str:
     reason = f": {_reason(one.reason)}" if one.reason else ""
     return (
         f"{one.delivery_id} {one.changed_at:%Y-%m-%d %H:%M} UTC {one.lane} "
-        f"{one.site_id} → {one.destination} {one.study_uid} {STATES[one.state]}{reason}"
+        f"{one.site_id} → {one.destination} {one.study_uid} {_both(STATES[one.state])}{reason}"
     )
 
 
 def _reason(code: str) -> str:
     words = reason_in_words(code)
-    return f"{words.ru} / {words.en}" if words.ru != words.en else code
+    return _both(words) if words.ru != words.en else code
+
+
+def _both(words: Words) -> str:
+    return f"{words.ru} / {words.en}"
 
 
 @deliveries.command()
@@ -146,7 +126,7 @@ def show(study_uid: str, region: Path | None, as_json: bool) -> None:
         return
     for seen in story.arrivals:
         why = f": {_reason(seen.reason)}" if seen.reason else ""
-        click.echo(f"{seen.site_id}: {ARRIVED[seen.state]}{why}")
+        click.echo(f"{seen.site_id}: {_both(ARRIVED[seen.state])}{why}")
         click.echo(f"  {'first_seen_at':<16}{seen.first_seen_at:%Y-%m-%d %H:%M:%S} UTC")
         click.echo(f"  {'instances':<16}{seen.instance_count}, epoch {seen.epoch}")
         if seen.rule or seen.versions:

@@ -1,6 +1,35 @@
-"""Why a delivery stands where it stands, and what to do: codes and their words, ru and en. Pure."""
+"""Where studies and deliveries stand, why, and what to do: codes and their words. Pure."""
 
+from gateway.model.deliveries import State
 from gateway.model.wording import Words
+
+STATES: dict[State, Words] = {
+    State.PLANNED: Words("запланирована", "planned"),
+    State.SENDING: Words("отправляется", "is being sent"),
+    State.SENT: Words("отправлена, не проверена", "sent, not proven"),
+    State.VERIFYING: Words("проверяется", "is being proven"),
+    State.DELIVERED: Words("доставлена и проверена", "delivered, proven"),
+    State.RETRY_WAIT: Words("повторится", "will be tried again"),
+    State.BLOCKED: Words("получатель отказывает, ждём исправления", "blocked by its destination"),
+    State.CONFLICT: Words("у получателя другое содержимое", "other content is there"),
+    State.PARKED: Words("отложена, ждёт человека", "parked, waits for a person"),
+    State.SOURCE_LOST: Words("нет в больнице", "lost at its hospital"),
+    State.EXCLUDED: Words("исключена человеком", "excluded by a person"),
+    State.SUPERSEDED: Words("заменена: пришли ещё снимки", "superseded by later images"),
+}
+"""Where a delivery stands."""
+
+ARRIVED: dict[str, Words] = {
+    "seen": Words("ещё принимается", "still arriving"),
+    "planned": Words("отправляется по правилам", "sent by rules"),
+    "held": Words("ждёт человека", "held for a person"),
+    "dropped": Words("никуда не едет по правилу", "dropped by a rule"),
+    "unruled": Words("нет действующих правил", "no active rules"),
+    "exempt": Words("уже лежит там, куда едет", "lies at its destination"),
+    "failed": Words("не удаётся решить, пробуем снова", "cannot be judged, tried again"),
+    "gone": Words("в больнице больше нет", "gone from its hospital"),
+}
+"""What was decided of a study that arrived, by the state of its arrival (records/arrivals.py)."""
 
 REASONS: dict[str, Words] = {
     "destination_full": Words(
@@ -92,6 +121,7 @@ REASONS: dict[str, Words] = {
         "процесс погиб на этом исследовании (память?)", "a process died over this study (memory?)"
     ),
     "worker_crashed": Words("ошибка шлюза на этом исследовании", "a fault of the gateway over it"),
+    "rerouted": Words("вместо этого отправляется сюда", "is sent here instead"),
     "late_images": Words("пришли ещё снимки", "more images came"),
     "source_unknown": Words("больницы нет в region.toml", "the hospital is not in region.toml"),
     "destination_unknown": Words(

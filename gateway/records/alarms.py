@@ -71,9 +71,10 @@ def write_clearance(
         connection.execute(ended.values(cleared_at=now), gone)
 
 
-def close_alarms(records: Records, subject: str, by: str, now: datetime) -> bool:
-    """A person says that the causes of this subject are settled; who, is kept with the facts.
+def close_alarms(records: Records, subject: str, by: str, now: datetime, reason: str = "") -> bool:
+    """A person says that the causes of this subject are settled; who and why is kept as facts.
 
+    reason   in the person's words; never patient data
     returns  whether there was an open alarm that a word can close
     """
     question = sa.select(alarm.c.id, alarm.c.facts).where(
@@ -82,7 +83,8 @@ def close_alarms(records: Records, subject: str, by: str, now: datetime) -> bool
     with records.write() as connection:
         found = connection.execute(question.with_for_update()).all()
         for row in found:
-            told = orjson.dumps({**orjson.loads(row.facts), "closed_by": by}).decode()
+            word = {"closed_by": by} | ({"closed_because": reason} if reason else {})
+            told = orjson.dumps({**orjson.loads(row.facts), **word}).decode()
             ended = sa.update(alarm).where(alarm.c.id == row.id)
             connection.execute(ended.values(facts=told, cleared_at=now))
     return bool(found)

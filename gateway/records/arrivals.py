@@ -205,14 +205,16 @@ def load_due(records: Records, site_id: str, now: datetime, most: int) -> list[A
     mine = sa.and_(arrival.c.site_id == site_id, arrival.c.due_at <= now)
     order = (arrival.c.backlog, arrival.c.due_at)
     with records.read() as connection:
-        return _arrivals(connection, sa.select(arrival).where(mine).order_by(*order).limit(most))
+        return read_arrivals(
+            connection, sa.select(arrival).where(mine).order_by(*order).limit(most)
+        )
 
 
 def load_arrival(records: Records, site_id: str, study_uid: str) -> Arrival | None:
     """What is known of one study of one site; None if it was never seen there."""
     mine = sa.and_(arrival.c.site_id == site_id, arrival.c.study_uid == study_uid)
     with records.read() as connection:
-        found = _arrivals(connection, sa.select(arrival).where(mine))
+        found = read_arrivals(connection, sa.select(arrival).where(mine))
     return found[0] if found else None
 
 
@@ -220,7 +222,7 @@ def load_arrivals(records: Records, study_uid: str) -> list[Arrival]:
     """What is known of one study, at every site that was seen to hold it."""
     mine = sa.select(arrival).where(arrival.c.study_uid == study_uid)
     with records.read() as connection:
-        return _arrivals(connection, mine.order_by(arrival.c.site_id))
+        return read_arrivals(connection, mine.order_by(arrival.c.site_id))
 
 
 def count_arrivals(records: Records) -> Mapping[tuple[str, Arrived], int]:
@@ -231,7 +233,8 @@ def count_arrivals(records: Records) -> Mapping[tuple[str, Arrived], int]:
     return {(site_id, Arrived(state)): count for site_id, state, count in rows}
 
 
-def _arrivals(connection: sa.Connection, question: sa.Select[Any]) -> list[Arrival]:
+def read_arrivals(connection: sa.Connection, question: sa.Select[Any]) -> list[Arrival]:
+    """The rows of a question for all columns of `arrival`."""
     names = tuple(Arrival.__dataclass_fields__)
     return [
         Arrival(**{name: row[name] for name in names} | {"state": Arrived(row["state"])})

@@ -125,10 +125,11 @@ def list_deliveries(
     question = sa.select(delivery).where(chosen.where)
     question = question.order_by(delivery.c.changed_at.desc(), delivery.c.delivery_id)
     with records.read() as connection:
-        return _shown(connection, question.limit(most).offset(skip))
+        return read_shown(connection, question.limit(most).offset(skip))
 
 
-def _shown(connection: sa.Connection, question: sa.Select[Any]) -> list[Shown]:
+def read_shown(connection: sa.Connection, question: sa.Select[Any]) -> list[Shown]:
+    """The rows of a question for all columns of `delivery`."""
     names = tuple(Shown.__dataclass_fields__)
     return [
         Shown(
@@ -143,7 +144,7 @@ def load_story(records: Records, study_uid: str) -> Story:
     """One study's whole story, the oldest delivery first."""
     mine = sa.select(delivery).where(delivery.c.study_uid == study_uid)
     with records.read() as connection:
-        found = _shown(connection, mine.order_by(delivery.c.made_at, delivery.c.destination))
+        found = read_shown(connection, mine.order_by(delivery.c.made_at, delivery.c.destination))
         told = tuple(_told(connection, one) for one in found)
     return Story(tuple(load_arrivals(records, study_uid)), told)
 

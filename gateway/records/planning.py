@@ -12,6 +12,7 @@ from gateway.records.arrivals import Arrival, Arrived, arrival, write_manifest
 from gateway.records.deliveries import DECIDING, Wanted, change, delivery, write_deliveries
 from gateway.records.engine import Records
 from gateway.records.leases import Fence
+from gateway.records.rerouting import REROUTED, send_elsewhere
 
 BUSY = timedelta(seconds=2)  # a new epoch waits so long before it looks whether it may begin
 
@@ -107,7 +108,7 @@ def _write_epoch(
         connection, records, seen.site_id, decided.manifest, epoch, decided.versions,
         decided.wanted, now,
     )  # fmt: skip
-    exclude_carried(connection, seen.site_id, seen.study_uid, epoch, excluded, now)
+    exclude_carried(connection, records, seen.site_id, seen.study_uid, epoch, excluded, now)
     return made
 
 
@@ -134,16 +135,22 @@ def supersede(
 
 
 def exclude_carried(
-    connection: sa.Connection, site_id: str, study_uid: str, epoch: int,
+    connection: sa.Connection, records: Records, site_id: str, study_uid: str, epoch: int,
     excluded: Mapping[str, str], now: datetime,
 ) -> None:  # fmt: skip
-    """A person's exclusion holds for the images that came later, too."""
+    """A person's word, excluded or sent elsewhere, holds for the images that came later, too."""
     for destination, reason in excluded.items():
-        question = sa.select(*DECIDING).where(
+        question = sa.select(delivery).where(
             delivery.c.site_id == site_id, delivery.c.study_uid == study_uid,
             delivery.c.epoch == epoch, delivery.c.destination == destination,
         )  # fmt: skip
-        if row := connection.execute(question).one_or_none():
+        row = connection.execute(question).one_or_none()
+        if row is None:
+            continue
+        if reason.startswith(REROUTED):
+            instead = reason.removeprefix(REROUTED)
+            send_elsewhere(connection, records, row, instead, "keeper", now)
+        else:
             change(connection, row, Event.EXCLUDED, now, reason=reason, by="keeper")
 
 

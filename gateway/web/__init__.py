@@ -19,6 +19,7 @@ from gateway.web import (
     wado_uri,
 )
 from gateway.web.application import Application
+from gateway.web.console import door as console
 from gateway.web.scope import check_path
 
 
@@ -39,6 +40,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.register_blueprint(upload.create_blueprint(gateway))
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
+    app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     capabilities.register(app, gateway)
     return app

@@ -3,6 +3,8 @@
 The body names the field and says what to do; it never echoes what was sent.
 """
 
+from math import ceil
+
 import orjson
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
@@ -10,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from gateway.errors import (
     BadRequest,
     BadSignature,
+    ForeignPage,
     GatewayBusy,
     GatewayError,
     Gone,
@@ -25,6 +28,7 @@ from gateway.errors import (
     SiteError,
     SiteTimeout,
     TooBroad,
+    TooManyTries,
     TooSlow,
     UnsupportedMediaType,
 )
@@ -41,6 +45,8 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
+    (ForeignPage, 403, "Sent by another page"),
+    (TooManyTries, 429, "Too many tries"),
     (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
     (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
@@ -84,6 +90,10 @@ def answer_of(error: GatewayError) -> Response:
         return answer
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
+    if isinstance(error, TooManyTries):
+        answer = problem(status, title)
+        answer.headers["Retry-After"] = str(ceil(error.wait_s))
+        return answer
     if isinstance(error, Gone):
         return problem(status, title, detail=f"The {error.what} was there; no site has it now.")
     if isinstance(error, NotFound):

@@ -1,0 +1,27 @@
+"""`/console`: where hospital IT sees what waits, runs and failed, and acts on it.
+
+One blueprint; each page brings its routes. Every act is recorded with who did it.
+"""
+
+from flask import Blueprint
+
+from gateway.bootstrap import Gateway
+from gateway.web.console import (
+    alarms,
+    deliveries,
+    destinations,
+    frame,
+    overview,
+    sites,
+    studies,
+    why,
+)
+
+
+def create_blueprint(gateway: Gateway) -> Blueprint:
+    """All pages of the console."""
+    door = Blueprint("console", __name__, url_prefix="/console")
+    frame.guard(door, gateway)
+    for page in (overview, deliveries, studies, why, destinations, sites, alarms):
+        page.add_routes(door, gateway)
+    return door

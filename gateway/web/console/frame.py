@@ -1,0 +1,157 @@
+"""The frame of the console: pages, mistakes told as pages, and who may send a form (trust.md H60).
+
+A form counts only if its page was ours: the browser names the page's origin, which no other page
+can forge. A page shows itself again every few seconds (static/console.js), so all of it is plain
+HTML that also works without a script.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from gateway.bootstrap import Gateway
+from gateway.clock import utc_now
+from gateway.errors import BadRequest, ForeignPage, GatewayError, NotFound
+from gateway.log import log
+from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
+from gateway.model.wording import Words, number, span, volume
+from gateway.web.console.words import LANE_WORDS, PROBLEMS, field_words
+from gateway.web.errors import answer_of
+
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+FORM_LIMIT = 64 * 1024
+MOST_LETTERS = 200
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+ACTOR = "console"
+"""Who is recorded beside an act, as long as nobody signs in."""
+
+
+def guard(door: Blueprint, gateway: Gateway) -> None:
+    """Judge every form, tell mistakes as pages, and send the headers of a page."""
+    origins = own_origins(gateway.settings.base_url)
+
+    @door.before_request
+    def take_own_forms_only() -> None:
+        request.max_content_length = FORM_LIMIT
+        if request.method == "POST" and request.headers.get("Origin") not in origins:
+            raise ForeignPage(f"a form of the console is sent from none of {sorted(origins)}")
+
+    @door.after_request
+    def finish(answer: Response) -> Response:
+        answer.headers["Content-Security-Policy"] = PAGE_POLICY
+        # With no-referrer a browser would send its forms as from nowhere.
+        answer.headers["Referrer-Policy"] = "same-origin"
+        return answer
+
+    @door.errorhandler(GatewayError)
+    def on_gateway_error(error: GatewayError) -> Response:
+        if not isinstance(error, BadRequest | NotFound):
+            log.warning("console refused", error=type(error).__name__, why=str(error))
+        return _problem(gateway, error)
+
+    @door.errorhandler(HTTPException)
+    def on_http_error(error: HTTPException) -> Response:
+        told = BadRequest("form", error.name.lower())
+        answer = _problem(gateway, told)
+        answer.status_code = error.code or answer.status_code
+        return answer
+
+
+def own_origins(base_url: str) -> frozenset[str]:
+    """Origins of our own pages; a machine has several names for itself."""
+    parts = urlsplit(base_url)
+    host, colon, port = parts.netloc.rpartition(":")
+    if not colon or not port.isdecimal():
+        host, colon, port = parts.netloc, "", ""
+    hosts = LOOPBACK if host in LOOPBACK else (host,)
+    return frozenset(f"{parts.scheme}://{name}{colon}{port}" for name in hosts)
+
+
+def _problem(gateway: Gateway, error: GatewayError) -> Response:
+    """A page that says what is wrong and what to do; the status is that of web/errors.py."""
+    plain = answer_of(error)
+    words = next(
+        (w for kind, w in PROBLEMS.items() if isinstance(error, kind)), PROBLEMS[Exception]
+    )
+    field = field_words(error.field) if isinstance(error, BadRequest) else None
+    answer = show(
+        gateway, "problem", status=plain.status_code, words=words, field=field,
+        problem=error.problem if isinstance(error, BadRequest) else "",
+        address=gateway.settings.base_url,
+    )  # fmt: skip
+    if "Retry-After" in plain.headers:
+        answer.headers["Retry-After"] = plain.headers["Retry-After"]
+    return answer
+
+
+def show(gateway: Gateway, name: str, *, status: int = 200, **facts: object) -> Response:
+    """A page of templates/console/, with the words that every page uses."""
+    region = gateway.region
+    home = region.site(region.home_site)
+    zone = ZoneInfo(home.time_zone if home else "UTC")
+    sites = {site.site_id: Words(site.name_ru, site.name_en) for site in region.sites}
+    places = {d.destination_id: Words(d.name_ru, d.name_en) for d in region.destinations}
+    page = render_template(
+        f"console/{name}.html",
+        region=region, now=utc_now(), clock=Clock(zone), site_names=sites, place_names=places,
+        number=number, span=span, volume=volume, reason_in_words=reason_in_words, STATES=STATES,
+        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, **facts,
+    )  # fmt: skip
+    return Response(page, status)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Moments as the region's people read them."""
+
+    zone: ZoneInfo
+
+    def __call__(self, moment: datetime) -> str:
+        return f"{moment.astimezone(self.zone):%d.%m.%Y %H:%M:%S}"
+
+    @property
+    def name(self) -> str:
+        return self.zone.key
+
+
+def back_to(endpoint: str, **values: object) -> Response:
+    """To another page of ours, after an act."""
+    answer = redirect(url_for(endpoint, **values), 303)  # type: ignore[arg-type]
+    assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
+    return answer
+
+
+def text_of(given: Mapping[str, str], name: str, *, required: bool = False) -> str:
+    """A field of a form or an address; raises BadRequest that names it."""
+    text = " ".join(given.get(name, "").split())
+    if len(text) > MOST_LETTERS:
+        raise BadRequest(name, f"is longer than {MOST_LETTERS} letters")
+    if not text.isprintable():
+        raise BadRequest(name, "has letters that cannot be shown")
+    if required and not text:
+        raise BadRequest(name, "is missing")
+    return text
+
+
+def choice_of(given: Mapping[str, str], name: str, choices: Mapping[str, object]) -> str:
+    """A field that has one of these values, or none; raises BadRequest that names it."""
+    text = text_of(given, name)
+    if text and text not in choices:
+        raise BadRequest(name, "is none of " + ", ".join(choices))
+    return text
+
+
+def count_of(given: Mapping[str, str], name: str) -> int:
+    """A whole number, 0 if it is absent; raises BadRequest that names it."""
+    text = given.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(10**9))):
+        raise BadRequest(name, "is no number")
+    return int(text)

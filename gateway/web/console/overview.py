@@ -1,0 +1,95 @@
+"""`/console`: what waits, runs, failed and is parked, of every destination and lane; what arrived
+and goes nowhere; how the sites stand; and what to do about the open alarms.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Blueprint, Response
+
+from gateway.bootstrap import Gateway, Reread
+from gateway.clock import utc_now
+from gateway.model.alarms import Alarm
+from gateway.model.deliveries import State
+from gateway.model.routing.rule_sets import LANES
+from gateway.records.alarms import load_alarms
+from gateway.records.arrivals import Arrived, count_arrivals
+from gateway.records.delivery_pages import count_delivered, count_open
+from gateway.web.console.alarms import tell
+from gateway.web.console.frame import show
+from gateway.web.console.sites import read_sites
+from gateway.web.console.words import GROUPS, STATES_OF_ARRIVALS
+
+COUNTS_AGE_S = 2.0
+DAY = timedelta(hours=24)
+COLUMNS = ("due", "running", "again", "people", "excluded")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One destination and lane; `counts` by group of states."""
+
+    destination: str
+    lane: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Everything that is counted; delivered: deliveries and bytes of the last day."""
+
+    rows: tuple[Row, ...]
+    delivered: Mapping[str, tuple[int, int]]
+    arrivals: Mapping[str, Mapping[str, int]]
+    alarms: tuple[Alarm, ...]
+
+    def total(self, group: str) -> int:
+        return sum(row.counts[group] for row in self.rows)
+
+    def arrived(self, state: str) -> int:
+        return sum(found.get(state, 0) for found in self.arrivals.values())
+
+
+def add_routes(door: Blueprint, gateway: Gateway) -> None:
+    """/console"""
+    counts_now = Reread(lambda: read_counts(gateway), COUNTS_AGE_S)
+    sites_now = read_sites(gateway)
+
+    @door.get("/")
+    def overview() -> Response:
+        counts = counts_now.get()
+        return show(
+            gateway, "overview", counts=counts, columns=COLUMNS, groups=GROUPS,
+            states_of_arrivals=STATES_OF_ARRIVALS, sites=sites_now.get(), tell=tell,
+        )  # fmt: skip
+
+
+def read_counts(gateway: Gateway) -> Counts:
+    """Of the whole region; a destination without an open delivery has one row of nothing."""
+    records = gateway.records
+    open_ones = count_open(records)
+    names = {destination for destination, _, _ in open_ones}
+    known = [one.destination_id for one in gateway.region.destinations]
+    names = [*known, *sorted(names - set(known))]
+    rows = []
+    for name in names:
+        lanes = [lane for lane in LANES if any(key[:2] == (name, lane) for key in open_ones)]
+        rows += [Row(name, lane, _grouped(open_ones, name, lane)) for lane in lanes or ("",)]
+    arrivals: dict[str, dict[str, int]] = defaultdict(dict)
+    for (site_id, arrived), count in count_arrivals(records).items():
+        arrivals[site_id][Arrived(arrived).value] = count
+    return Counts(
+        tuple(rows), count_delivered(records, names, utc_now() - DAY), dict(arrivals),
+        tuple(load_alarms(records)),
+    )  # fmt: skip
+
+
+def _grouped(
+    counts: Mapping[tuple[str, str, State], int], destination: str, lane: str
+) -> Mapping[str, int]:
+    return {
+        group: sum(counts.get((destination, lane, state), 0) for state in GROUPS[group].states)
+        for group in COLUMNS
+    }

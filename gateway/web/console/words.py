@@ -1,0 +1,224 @@
+"""What the console says in words: groups of states, kinds of alarms and what to do, mistakes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.errors import (
+    BadRequest,
+    ForeignPage,
+    NotFound,
+    RecordsUnavailable,
+    SiteError,
+    TooManyTries,
+)
+from gateway.model import alarms
+from gateway.model.deliveries import WAITING_FOR_A_PERSON, State
+from gateway.model.wording import Words
+
+LANE_WORDS: Mapping[str, Words] = {
+    "emergency": Words("экстренные", "emergency"),
+    "routine": Words("обычные", "routine"),
+    "bulk": Words("массовые", "bulk"),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """States that a person takes as one."""
+
+    words: Words
+    states: tuple[State, ...]
+    mark: str = ""
+
+
+PEOPLE = tuple(sorted(WAITING_FOR_A_PERSON - {State.EXCLUDED}))
+GROUPS: Mapping[str, Group] = {
+    "open": Group(
+        Words("незавершённые", "not ended"),
+        (State.PLANNED, State.SENDING, State.SENT, State.VERIFYING, State.RETRY_WAIT, *PEOPLE),
+    ),
+    "due": Group(Words("ждут очереди", "due"), (State.PLANNED, State.SENT), "○"),
+    "running": Group(Words("идут", "running"), (State.SENDING, State.VERIFYING), "►"),
+    "again": Group(Words("не вышло, повторятся", "failed, tried again"), (State.RETRY_WAIT,), "↻"),
+    "people": Group(Words("ждут человека", "wait for a person"), PEOPLE, "▲"),
+    "excluded": Group(Words("исключены", "excluded"), (State.EXCLUDED,), "–"),
+    "delivered": Group(Words("доставлены", "delivered"), (State.DELIVERED,), "●"),
+    "superseded": Group(Words("заменены", "superseded"), (State.SUPERSEDED,), "–"),
+    "all": Group(Words("все", "all"), ()),
+}
+MARKS: Mapping[State, str] = {
+    state: group.mark for group in GROUPS.values() if group.mark for state in group.states
+}
+STATES_OF_ARRIVALS = {
+    "seen": Words("принимаются", "arriving"),
+    "unruled": Words("ждут правил", "wait for rules"),
+    "held": Words("ждут человека", "held for a person"),
+    "dropped": Words("никуда по правилу", "dropped by a rule"),
+    "failed": Words("не удаётся решить", "cannot be judged"),
+    "gone": Words("удалены в больнице", "gone from the hospital"),
+    "planned": Words("отправлены", "sent by rules"),
+    "exempt": Words("уже на месте", "in place already"),
+}
+
+ACTS: Mapping[str, Words] = {
+    "retry": Words("Повторить", "Try again"),
+    "reroute": Words("Отправить в другое место", "Send elsewhere"),
+    "exclude": Words("Не отправлять", "Do not send"),
+}
+DONE: Mapping[str, Words] = {
+    "retry": Words("Повторяются", "Tried again"),
+    "reroute": Words("Отправляются в другое место", "Sent elsewhere"),
+    "exclude": Words("Исключены", "Excluded"),
+    "judge": Words("Решаются заново", "Judged again"),
+    "wake": Words("Приёмник пробуем снова, его доставок в очереди", "Tried again; its deliveries"),
+    "close": Words("Закрыто тревог", "Alarms closed"),
+}
+
+PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
+    RecordsUnavailable: (
+        Words("База данных не отвечает", "The database is away"),
+        Words(
+            "Показать нечего, но ничего не потеряно: доставки стоят в базе и продолжатся сами. "
+            "Проверьте, что PostgreSQL запущен, на его диске есть место и адрес в "
+            "GATEWAY_DATABASE_URL верен; для SQLite — что папка GATEWAY_STATE_DIR доступна и не "
+            "заполнена. Страница оживёт сама.",
+            "There is nothing to show, but nothing is lost: deliveries stand in the database and "
+            "go on by themselves. See that PostgreSQL runs, its disk has room, and "
+            "GATEWAY_DATABASE_URL is right; for SQLite, that GATEWAY_STATE_DIR is there and not "
+            "full. This page comes back by itself.",
+        ),
+    ),
+    ForeignPage: (
+        Words("Форма пришла не со страницы шлюза", "The form was sent by another page"),
+        Words(
+            "Ничего не сделано. Откройте консоль по её собственному адресу и повторите; адрес "
+            "задаёт GATEWAY_PUBLIC_URL:",
+            "Nothing was done. Open the console at its own address, which GATEWAY_PUBLIC_URL "
+            "sets, and repeat:",
+        ),
+    ),
+    TooManyTries: (
+        Words("Слишком часто", "Too often"),
+        Words(
+            "Проверять соединение можно пять раз в минуту: чужой сервер не надо осаждать. "
+            "Подождите минуту.",
+            "A connection may be tested five times a minute: a server is not to be besieged. "
+            "Wait a minute.",
+        ),
+    ),
+    NotFound: (
+        Words("Такого здесь нет", "There is no such thing here"),
+        Words(
+            "Шлюз этого не видел, или оно убрано из region.toml. Проверьте адрес.",
+            "The gateway has never seen it, or region.toml does not name it any more. Check the "
+            "address.",
+        ),
+    ),
+    SiteError: (
+        Words("Больница не отвечает", "The hospital does not answer"),
+        Words(
+            "На этот вопрос может ответить только её сервер. Повторите, когда он ответит; "
+            "доставки при этом не теряются.",
+            "Only its own server can answer this. Try again when it does; no delivery is lost.",
+        ),
+    ),
+    BadRequest: (
+        Words("Так нельзя", "This cannot be"),
+        Words("Ничего не сделано. Исправьте это поле:", "Nothing was done. Mend this field:"),
+    ),
+    Exception: (
+        Words("Не получилось", "It did not work"),
+        Words("Подробности в журнале шлюза.", "The gateway's log says more."),
+    ),
+}
+FIELDS: Mapping[str, Words] = {
+    "state": Words("состояние", "state"),
+    "destination": Words("приёмник", "destination"),
+    "site": Words("больница", "hospital"),
+    "lane": Words("очередь", "lane"),
+    "study": Words("исследование (UID)", "study (UID)"),
+    "after": Words("страница", "page"),
+    "act": Words("действие", "act"),
+    "to": Words("куда отправить", "where to"),
+    "reason": Words("причина", "reason"),
+    "delivery": Words("доставка", "delivery"),
+    "subject": Words("тревога", "alarm"),
+    "form": Words("форма", "form"),
+}
+
+
+def field_words(field: str) -> Words:
+    """A field as a person knows it."""
+    return FIELDS.get(field, Words(field, field))
+
+
+NEXT: Mapping[str, Words] = {
+    alarms.STUDY_OF_TWO_PATIENTS: Words(
+        "Сравните исследование в больницах и исправьте данные там, где ошибка; тревога уйдёт сама.",
+        "Compare the study at the hospitals and mend the data where they are wrong; the alarm goes "
+        "by itself.",
+    ),
+    alarms.TORN_LINK: Words(
+        "Посмотрите номера: gateway persons list; разведите их: gateway persons separate.",
+        "See the identifiers: gateway persons list; take them apart: gateway persons separate.",
+    ),
+    alarms.REFUSED_CONTENT: Words(
+        "Спросите отправителя, какая из двух версий верна, и закройте тревогу с причиной.",
+        "Ask the sender which of the two is right, then close the alarm with a reason.",
+    ),
+    alarms.REFUSED_PATIENT: Words(
+        "Спросите отправителя, чьё это исследование, и закройте тревогу с причиной.",
+        "Ask the sender whose study it is, then close the alarm with a reason.",
+    ),
+    alarms.ARRIVALS_WAIT: Words(
+        "Проверьте, что keeper работает и больница отвечает.",
+        "See that the keeper runs and the hospital answers.",
+    ),
+    alarms.STUDIES_WITHOUT_RULES: Words(
+        "Включите правила больницы; ждущие исследования поедут сами.",
+        "Activate rules of the hospital; what waits goes by itself.",
+    ),
+    alarms.STUDIES_NOT_JUDGED: Words(
+        "Откройте список: у каждого исследования названа причина; шлюз пробует снова.",
+        "Open the list: each study names its reason; the gateway tries again.",
+    ),
+    alarms.STUDIES_NOT_PLANNED: Words(
+        "Это ошибка шлюза: сохраните журнал keeper и сообщите разработчикам.",
+        "A fault of the gateway: keep the keeper's log and report it.",
+    ),
+    alarms.SOURCE_LOST: Words(
+        "Восстановите исследования в больнице и повторите, или исключите с причиной.",
+        "Restore the studies at the hospital and try again, or exclude them with a reason.",
+    ),
+    alarms.DELIVERIES_PARKED: Words(
+        "Откройте их: причина названа у каждой. Устраните её и повторите все разом.",
+        "Open them: each names its reason. Mend it, then try all of them again.",
+    ),
+    alarms.DELIVERIES_IN_CONFLICT: Words(
+        "Решите, какая версия верна: исправьте приёмник и повторите, или исключите.",
+        "Decide which is right: mend the destination and try again, or exclude.",
+    ),
+    alarms.DELIVERIES_STUCK: Words(
+        "Проверьте, что worker каждой очереди запущен и Redis отвечает.",
+        "See that a worker of each queue runs and Redis answers.",
+    ),
+    alarms.DESTINATION_SILENT: Words(
+        "Проверьте соединение; когда приёмник оживёт, отправка продолжится сама.",
+        "Test the connection; sending goes on by itself when it is back.",
+    ),
+    alarms.DESTINATION_BLOCKED: Words(
+        "Исправьте пароль или настройку в region.toml, проверьте соединение; "
+        "продолжится само или по кнопке «Пробовать снова».",
+        "Mend password or configuration in region.toml and test the connection; it goes on by "
+        "itself, or by the button.",
+    ),
+    alarms.DESTINATION_UNKNOWN: Words(
+        "Впишите получателя в region.toml или отправьте эти доставки в другое место.",
+        "Add it to region.toml, or send these deliveries elsewhere.",
+    ),
+    alarms.EMERGENCY_LATE: Words(
+        "Откройте экстренные: видно, на чём они стоят. Есть ли свободный worker emergency?",
+        "Open the emergencies and see where they stand. Is an emergency worker free?",
+    ),
+}
+"""What to do about an alarm."""
