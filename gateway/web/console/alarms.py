@@ -15,7 +15,7 @@ from gateway.model.alarms import CLOSED_BY_WORD, MEANING, Alarm
 from gateway.model.delivery_words import reason_in_words
 from gateway.model.wording import Words, number
 from gateway.records.alarms import close_alarms, load_alarms
-from gateway.web.console.frame import ACTOR, back_to, count_of, show, text_of
+from gateway.web.console.frame import ACTOR, back_to, did_of, show, text_of
 from gateway.web.console.words import NEXT
 
 MOST = 300
@@ -52,8 +52,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show(
             gateway, "alarms", is_open=[one for one in found if one.alarm.cleared_at is None],
             closed=[one for one in found if one.alarm.cleared_at is not None],
-            done="close" if "closed" in request.args else "",
-            count=count_of(request.args, "closed"),
+            did=did_of(request.args),
         )  # fmt: skip
 
     @door.post("/alarms/close")
@@ -63,7 +62,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         if not close_alarms(gateway.records, subject, ACTOR, utc_now(), reason):
             raise NotFound("alarm")
         log.info("alarm closed", subject=subject, by=ACTOR)
-        return back_to("console.alarms", closed=1)
+        return back_to("console.alarms", done="close", count=1)
 
 
 def tell(alarm: Alarm) -> Told:

@@ -28,8 +28,8 @@ from gateway.records.delivery_pages import (
     narrowed,
 )
 from gateway.records.rerouting import REROUTABLE, REROUTED, reroute
-from gateway.web.console.frame import ACTOR, back_to, choice_of, count_of, show, text_of
-from gateway.web.console.words import ACTS, DONE, GROUPS, MARKS, STATES_OF_ARRIVALS
+from gateway.web.console.frame import ACTOR, back_to, choice_of, did_of, show, text_of
+from gateway.web.console.words import ACTS, GROUPS, MARKS, STATES_OF_ARRIVALS
 
 ROWS = 50
 ABLE: Mapping[str, tuple[State, ...]] = {
@@ -98,7 +98,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show(
             gateway, "deliveries", asked=asked, rows=found[:ROWS], after=after,
             more=found[ROWS - 1].delivery_id if len(found) > ROWS else "",
-            groups=GROUPS, marks=MARKS, acts=ACTS, able=ABLE, lanes=LANES, **done_of(request.args),
+            groups=GROUPS, marks=MARKS, acts=ACTS, able=ABLE, lanes=LANES, did=did_of(request.args),
         )  # fmt: skip
 
     @door.get("/deliveries/confirm")
@@ -181,8 +181,3 @@ WORK: Mapping[str, Callable[[Gateway, Mapping[str, str]], Work]] = {
 
 def _missing(field: str) -> str:
     raise BadRequest(field, "is missing")
-
-
-def done_of(given: Mapping[str, str]) -> dict[str, object]:
-    """What has just been done, for the line on top of a page."""
-    return {"done": choice_of(given, "done", DONE), "count": count_of(given, "count")}

@@ -21,8 +21,7 @@ from gateway.records.delivery_pages import count_open
 from gateway.records.dispatch import load_paces, unblock
 from gateway.routing.try_destination import Check, try_destination
 from gateway.turns import Turns
-from gateway.web.console.deliveries import done_of
-from gateway.web.console.frame import ACTOR, back_to, show
+from gateway.web.console.frame import ACTOR, back_to, did_of, show
 from gateway.web.console.words import GROUPS
 
 TESTS_A_MINUTE = 5
@@ -85,7 +84,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def page(tested: str = "", answers: tuple[Answer, ...] = ()) -> Response:
         return show(
             gateway, "destinations", standings=read_standings(gateway), tested=tested,
-            answers=answers, groups=GROUPS, **done_of(request.args),
+            answers=answers, groups=GROUPS, did=did_of(request.args),
         )  # fmt: skip
 
     def find(destination_id: str) -> Destination:

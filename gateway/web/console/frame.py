@@ -20,7 +20,7 @@ from gateway.errors import BadRequest, ForeignPage, GatewayError, NotFound
 from gateway.log import log
 from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
 from gateway.model.wording import Words, number, span, volume
-from gateway.web.console.words import LANE_WORDS, PROBLEMS, field_words
+from gateway.web.console.words import DONE, LANE_WORDS, PROBLEMS, field_words
 from gateway.web.errors import answer_of
 
 PAGE_POLICY = (
@@ -92,7 +92,17 @@ def _problem(gateway: Gateway, error: GatewayError) -> Response:
     return answer
 
 
-def show(gateway: Gateway, name: str, *, status: int = 200, **facts: object) -> Response:
+@dataclass(frozen=True)
+class Did:
+    """What has just been done, for the line on top of a page; act: a key of words.DONE."""
+
+    act: str = ""
+    count: int = 0
+
+
+def show(
+    gateway: Gateway, name: str, *, status: int = 200, did: Did | None = None, **facts: object
+) -> Response:
     """A page of templates/console/, with the words that every page uses."""
     region = gateway.region
     home = region.site(region.home_site)
@@ -103,7 +113,7 @@ def show(gateway: Gateway, name: str, *, status: int = 200, **facts: object) -> 
         f"console/{name}.html",
         region=region, now=utc_now(), clock=Clock(zone), site_names=sites, place_names=places,
         number=number, span=span, volume=volume, reason_in_words=reason_in_words, STATES=STATES,
-        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, **facts,
+        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, DONE=DONE, did=did or Did(), **facts,
     )  # fmt: skip
     return Response(page, status)
 
@@ -155,3 +165,8 @@ def count_of(given: Mapping[str, str], name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(10**9))):
         raise BadRequest(name, "is no number")
     return int(text)
+
+
+def did_of(given: Mapping[str, str]) -> Did:
+    """As an address says it after an act."""
+    return Did(choice_of(given, "done", DONE), count_of(given, "count"))

@@ -70,9 +70,9 @@ def read_counts(gateway: Gateway) -> Counts:
     """Of the whole region; a destination without an open delivery has one row of nothing."""
     records = gateway.records
     open_ones = count_open(records)
-    names = {destination for destination, _, _ in open_ones}
     known = [one.destination_id for one in gateway.region.destinations]
-    names = [*known, *sorted(names - set(known))]
+    others = {destination for destination, _, _ in open_ones}.difference(known)
+    names = [*known, *sorted(others)]
     rows = []
     for name in names:
         lanes = [lane for lane in LANES if any(key[:2] == (name, lane) for key in open_ones)]

@@ -11,8 +11,8 @@ from gateway.errors import NotFound
 from gateway.log import log
 from gateway.records.arrivals import Arrived, look_again
 from gateway.records.delivery_desk import Story, load_story
-from gateway.web.console.deliveries import ABLE, done_of
-from gateway.web.console.frame import ACTOR, back_to, show, text_of
+from gateway.web.console.deliveries import ABLE
+from gateway.web.console.frame import ACTOR, back_to, did_of, show, text_of
 from gateway.web.console.words import ACTS, MARKS
 
 JUDGED_AGAIN = (Arrived.HELD, Arrived.DROPPED, Arrived.UNRULED, Arrived.FAILED, Arrived.EXEMPT)
@@ -26,7 +26,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def study(study_uid: str) -> Response:
         return show(
             gateway, "study", study_uid=study_uid, story=find_story(gateway, study_uid),
-            marks=MARKS, acts=ACTS, able=ABLE, judged_again=JUDGED_AGAIN, **done_of(request.args),
+            marks=MARKS, acts=ACTS, able=ABLE, judged_again=JUDGED_AGAIN, did=did_of(request.args),
         )  # fmt: skip
 
     @door.post("/studies/<study_uid>/judge")

@@ -70,7 +70,7 @@ DONE: Mapping[str, Words] = {
     "reroute": Words("Отправляются в другое место", "Sent elsewhere"),
     "exclude": Words("Исключены", "Excluded"),
     "judge": Words("Решаются заново", "Judged again"),
-    "wake": Words("Приёмник пробуем снова, его доставок в очереди", "Tried again; its deliveries"),
+    "wake": Words("Приёмник пробуем снова; его доставок", "Tried again; its deliveries"),
     "close": Words("Закрыто тревог", "Alarms closed"),
 }
 
@@ -141,6 +141,8 @@ FIELDS: Mapping[str, Words] = {
     "act": Words("действие", "act"),
     "to": Words("куда отправить", "where to"),
     "reason": Words("причина", "reason"),
+    "done": Words("что сделано", "what was done"),
+    "count": Words("сколько", "how many"),
     "delivery": Words("доставка", "delivery"),
     "subject": Words("тревога", "alarm"),
     "form": Words("форма", "form"),

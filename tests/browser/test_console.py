@@ -1,0 +1,165 @@
+"""The console in a browser, over a hospital, an archive that refuses at first, and real workers."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from gateway.clock import utc_now
+from gateway.demo.servers import REPOSITORY, OrthancServer, Program, RedisServer, free_port
+from gateway.model.deliveries import State
+from gateway.model.routing.document import parse_rule_set
+from gateway.records.delivery_desk import Filter, list_deliveries, load_story
+from gateway.records.engine import Records, open_records
+from gateway.records.rules import activate, save_version
+from gateway.records.schema import migrate
+from tests.browser.conftest import DESKTOP, PHONE, save
+from tests.chaosproxy import ChaosProxy, http, only, passes, says
+from tests.conftest import StartOrthanc
+from tests.running import RunningGateway, load, start_gateway
+from tests.studies import Instance, a_study
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.real, pytest.mark.browser]
+
+PATIENCE_MS = 60_000
+WAIT_S = 120
+REFUSED = only("POST /dicom-web/studies", says(http("415 Unsupported Media Type", b"")))
+RULES = """
+site: gkb1
+rules:
+  - id: ct
+    name: КТ в архив
+    state: active
+    trigger: {quiet_s: 1}
+    when:
+      all:
+        - {field: ModalitiesInStudy, op: any_of, value: [CT]}
+        - {field: PatientName, op: contains, value: иванов}
+    then: [{do: send, target: archive}]
+otherwise: [{do: hold, reason: нет правила}]
+"""
+PAGES = (
+    "", "/deliveries", "/deliveries?state=all", "/deliveries/confirm?act=exclude",
+    "/deliveries/confirm?act=reroute", "/destinations", "/sites", "/alarms",
+    "/arrivals?site=gkb1&state=planned", "/studies/{uid}", "/studies/{uid}/why?site=gkb1",
+    "/studies/1.2.3",
+)  # fmt: skip
+
+
+@dataclass
+class Desk:
+    """What runs, and a look into its records."""
+
+    gateway: RunningGateway
+    records: Records
+    hospital: OrthancServer
+    proxy: ChaosProxy
+    programs: list[Program]
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url + "/console"
+
+    def store(self, study: list[Instance], *states: State) -> str:
+        """Load it at the hospital and wait until its delivery stands so."""
+        uid = study[0].study_uid
+        load(self.hospital, study)
+        wait_until(lambda: self.states(uid) == list(states), WAIT_S, f"{states}")
+        return uid
+
+    def states(self, study_uid: str) -> list[State]:
+        return [one.state for one in list_deliveries(self.records, Filter(study_uid=study_uid))]
+
+
+@pytest.fixture(scope="module")
+def desk(start_orthanc: StartOrthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Nothing is sent that the archive does not refuse, until a test lets it."""
+    folder = tmp_path_factory.mktemp("desk")
+    servers = {name: start_orthanc(name) for name in ("gkb1", "archive")}
+    with (
+        ChaosProxy(servers["archive"].http_port) as proxy,
+        RedisServer(folder / "redis", free_port(), password="secret-of-redis") as redis,
+    ):
+        proxy.fault = REFUSED
+        environ = {
+            "GATEWAY_STATE_DIR": str(folder / "state"), "GATEWAY_REDIS_URL": redis.url,
+            "GATEWAY_FOLLOW_EVERY_S": "0.5",
+        }  # fmt: skip
+        urls = {"gkb1": servers["gkb1"].url, "archive": proxy.url}
+        gateway = start_gateway(folder, urls, servers, home="gkb1", settings=environ)
+        records = open_records(f"sqlite:///{folder / 'state' / 'gateway.db'}")
+        migrate(records)
+        activate_rules(records)
+        running = Desk(gateway, records, servers["gkb1"], proxy, [gateway.program])
+        for part in ("keeper", "worker --queue routine", "worker --queue verify"):
+            running.programs.append(start(folder, part, environ))
+        yield running
+        proxy.reset()
+        for program in reversed(running.programs):
+            program.kill()
+        records.close()
+
+
+def start(folder: Path, part: str, environ: dict[str, str]) -> Program:
+    region = str(folder / "region.toml")
+    command = [sys.executable, "-m", "gateway.cli", *part.split(), "--region", region]
+    log = folder / f"{part.split()[-1]}.log"
+    return Program(part, command, log, folder=REPOSITORY, environ=environ).start()
+
+
+def activate_rules(records: Records) -> None:
+    rule_set, mistakes = parse_rule_set(RULES)
+    assert rule_set is not None, mistakes
+    now = utc_now()
+    number = save_version(records, rule_set, "tests", "first", 0, now)
+    activate(records, "gkb1", number, now, "tests", now)
+
+
+@pytest.fixture(scope="module")
+def parked(desk: Desk) -> str:
+    """UID of a study that the archive has refused three times; nothing changes it."""
+    return desk.store(a_study(9100, (2,)), State.PARKED)
+
+
+@pytest.fixture
+def page(browser: Browser, desk: Desk) -> Iterator[Page]:
+    """A fresh page; nothing may go wrong in it, and nothing may come from elsewhere."""
+    context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda m: wrong.append(m.text) if "Policy" in m.text else None)
+    own = desk.gateway.url + "/"
+    page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(own) else None)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def test_a_failed_delivery_is_found_retried_and_seen_delivered_without_a_reload(
+    desk: Desk, page: Page, parked: str, tmp_path: Path
+) -> None:
+    uid = desk.store(a_study(9101, (3,)), State.PARKED)
+    page.goto(desk.url)
+    page.get_by_role("link", name="Очередь").click()
+    page.get_by_label("UID исследования").fill(uid)
+    page.get_by_label("Состояние").select_option("all")
+    page.get_by_role("button", name="Показать").click()
+    row = page.locator(".queue tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("отложена, ждёт человека")
+    expect(row).to_contain_text("приёмник не принимает такие файлы (415)")
+    page.evaluate("window.stayed = true")
+    desk.proxy.fault = passes
+    row.get_by_role("button", name="Повторить").click()
+    expect(page.locator("#notice")).to_contain_text("Повторяются: 1")
+    expect(row).to_contain_text("доставлена и проверена", timeout=PATIENCE_MS)
+    assert page.evaluate("window.stayed") is True
+    told = load_story(desk.records, uid).deliveries[0]
+    assert [line.by for line in told.history if line.event == "retried"] == ["console"]
+    save(page, tmp_path, "delivered")
+    desk.proxy.fault = REFUSED
