@@ -16,7 +16,7 @@ from gateway.records.delivery_desk import Filter, list_deliveries, load_story
 from gateway.records.engine import Records, open_records
 from gateway.records.rules import activate, save_version
 from gateway.records.schema import migrate
-from tests.browser.conftest import DESKTOP, PHONE, save
+from tests.browser.conftest import DESKTOP, save
 from tests.chaosproxy import ChaosProxy, http, only, passes, says
 from tests.conftest import StartOrthanc
 from tests.running import RunningGateway, load, start_gateway

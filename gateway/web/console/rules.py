@@ -7,6 +7,7 @@ copy along; a version that somebody else saved meanwhile is never overwritten (R
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, request, url_for
@@ -213,7 +214,7 @@ def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: objec
     active = active_version(records, work.owner, now)
     above = active_version(records, MINISTRY, now) if work.owner != MINISTRY else None
     activations = load_activations(records, work.owner)
-    defaults: dict[str, object] = {
+    defaults: dict[str, Any] = {
         "begun_from": None, "done": "", "tried": (), "trouble": {}, "typed": request.form,
     }  # fmt: skip
     answer = show(
