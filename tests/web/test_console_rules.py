@@ -91,10 +91,7 @@ def press(client: FlaskClient, page: TestResponse, act: str, **typed: object) ->
     inputs = form_to(page.text, ending)
     for name, value in typed.items():
         inputs.setlist(name.replace("__", "."), value if isinstance(value, list) else [value])
-    return client.post(
-        f"{GKB1}{'/rule' if ending == '/rule' else ''}",
-        data={**inputs.to_dict(flat=False), "act": act},
-    )
+    return client.post(address, data={**inputs.to_dict(flat=False), "act": act})
 
 
 def save(client: FlaskClient, page: TestResponse, **typed: str) -> TestResponse:
