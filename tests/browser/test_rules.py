@@ -1,5 +1,5 @@
-"""A person of hospital IT writes the first rule in a browser, tries it, saves and activates it; then
-a study that is stored at the hospital is delivered by it."""
+"""A person of hospital IT writes the first rule in a browser, tries it, saves and activates it;
+then a study that is stored at the hospital is delivered by it."""
 
 import re
 from collections.abc import Iterator
@@ -170,7 +170,8 @@ def test_a_dragged_rule_stays_where_it_is_dropped(page: Page, desk: Desk) -> Non
     name = last.locator("h3 bdi").inner_text()
     grip = last.locator(".grip").bounding_box()
     top = first.bounding_box()
-    assert grip and top
+    assert grip
+    assert top
     page.mouse.move(grip["x"] + 5, grip["y"] + 5)
     page.mouse.down()
     page.mouse.move(grip["x"] + 5, top["y"] + 2, steps=5)
