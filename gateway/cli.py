@@ -14,6 +14,8 @@ import orjson
 
 from gateway import log
 from gateway.clock import utc_now
+from gateway.commands.accounts import clients_group, init, keys, users
+from gateway.commands.audit import audit
 from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
@@ -38,6 +40,7 @@ from gateway.model.wording import number, span, volume
 from gateway.nginx import configuration
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
+from gateway.records.keyring import load_keyring
 from gateway.records.studies import IndexState, load_index_states
 from gateway.region_file import load_region
 from gateway.settings import PREFIX
@@ -64,6 +67,8 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     settings = load_settings_or_end(region=region, bind=bind, port=port)
     try:
         load_region(settings.region)
+        if settings.access == "login":
+            load_keyring(settings.keyring_file)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     # Web processes read the same variables; what stood on the command line joins them.
@@ -78,7 +83,7 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
 @main.command()
 @region_option
 def keeper(region: Path | None) -> None:
-    """Watch the sites: probe them and follow what they hold. One of several leads."""
+    """Follow what the sites hold, judge what arrives, dispatch deliveries. One of several leads."""
     settings = load_settings_or_end(region=region)
     log.configure(settings.log_level, settings.log_form)
     bench = open_bench(settings)
@@ -247,6 +252,11 @@ def nginx_config(
         raise click.ClickException(str(error)) from error
 
 
+main.add_command(init)
+main.add_command(audit)
+main.add_command(users)
+main.add_command(clients_group)
+main.add_command(keys)
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)

@@ -18,7 +18,11 @@ GatewayError
 ├── NoRoom                   our own disk is full
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── ForeignPage              a page of another address sends a form to us
-├── TooManyTries             somebody asks too often: wait
+├── NotSignedIn              nobody, or credentials that are no good
+├── NotAllowed               no role of the actor may do this
+├── TooManyTries             of a password, a code or a test: wait
+├── OAuthRefused             a program's request for a token; `code` as RFC 6749 5.2 has it
+├── AccountRefused           an account or a client cannot be so; `why` is a code
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
@@ -163,14 +167,45 @@ class ForeignPage(GatewayError):
     """A browser sends a form of a page that is not ours (trust.md H60)."""
 
 
+class NotSignedIn(GatewayError):
+    """Who asks has not said who it is, or not so that it can be believed. Never says why."""
+
+
+class NotAllowed(GatewayError):
+    """Who asks is known, and no role of theirs may do this anywhere."""
+
+
 class TooManyTries(GatewayError):
-    """Too many tries; the next one is taken after `wait_s`."""
+    """Too many passwords, codes or tests; the next one is taken after `wait_s`."""
 
     transient = True
 
     def __init__(self, wait_s: float) -> None:
         super().__init__("too many tries")
         self.wait_s = wait_s
+
+
+class OAuthRefused(GatewayError):
+    """A program asks for a token and cannot have it.
+
+    code  of RFC 6749 5.2: "invalid_client", "invalid_request", "unsupported_grant_type", ...
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AccountRefused(GatewayError):
+    """What an administrator asks of an account or a client cannot be.
+
+    why  "unknown": there is none; "login": the login is taken or no login; "posts": no role, or
+         one that it cannot have; "ministry": a person of the ministry has no other role
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class RecordsUnavailable(GatewayError):

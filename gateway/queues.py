@@ -66,6 +66,8 @@ class Doorbell:
         within_s    after that the bell is forgotten; the row is not
         returns     whether a worker is there to hear it
         """
+        if not self.count_workers().get(queue):
+            return False
         name = job_id(job, row_id, ordered_at)
         return self._enqueue(queue, job, (row_id,), name, within_s, within_s)
 
@@ -76,7 +78,7 @@ class Doorbell:
 
         within_s   the lease: after that the bell means nothing
         timeout_s  longest time for the job
-        returns    whether a worker is there to hear it
+        returns    whether Redis took it; a worker that Redis has forgotten hears it all the same
         """
         name = f"{delivery_id}-{fence}"
         return self._enqueue(queue, job, (delivery_id, fence), name, within_s, timeout_s)
@@ -88,8 +90,6 @@ class Doorbell:
         if self._away and not self._away.passed:
             return False
         try:
-            if not self._redis.scard(WORKERS_BY_QUEUE_KEY % queue):
-                return False
             Queue(queue, connection=self._redis, serializer=JSONSerializer).enqueue(
                 job,
                 args=words,
@@ -106,12 +106,13 @@ class Doorbell:
         return True
 
     def count_workers(self) -> Mapping[str, int]:
-        """How many workers each queue has, by queue; none at all when Redis is away.
+        """How many workers Redis knows of each queue; {} when it is away.
 
-        One that was killed is counted until Redis forgets it, some minutes later.
+        One that was killed is counted until Redis forgets it, some minutes later; after a wipe one
+        that waits is not counted until its next job.
         """
         if self._away and not self._away.passed:
-            return dict.fromkeys(QUEUES, 0)
+            return {}
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for queue in QUEUES:
@@ -119,7 +120,7 @@ class Doorbell:
                 return dict(zip(QUEUES, map(int, pipeline.execute()), strict=True))
         except RedisError:
             self._away = Deadline(AWAY_S)
-            return dict.fromkeys(QUEUES, 0)
+            return {}
 
     def close(self) -> None:
         self._redis.close()

@@ -17,6 +17,7 @@ from gateway.errors import SettingsError
 PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
 LEAST_CACHE_BYTES = 64 * 2**20
+MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
 LOOPBACK_ONLY = (
     "{name}={value}: the gateway has no login yet, so it listens on loopback only. "
     "Use 127.0.0.1 or ::1 and let a proxy on the same host stand in front."
@@ -39,6 +40,13 @@ class Settings:
     database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in STATE_DIR")
     redis_url: str = _setting("redis://127.0.0.1:6379/0", "Redis of the work queues")
     viewer_dir: Path = _setting(Path(".viewer"), "folder with the built OHIF viewer")
+    access: str = _setting(
+        "open", "`open`: whoever reaches it is the operator; `login`: people and programs sign in"
+    )
+    doctors_read: str = _setting(
+        "own", "whose images doctors read for a patient's care: of their `own` hospital, `region`"
+    )
+    key_file: str = _setting("", "the gateway's key; empty: `gateway.key` in STATE_DIR")
     web_workers: int = _setting(2, "web processes; one per core")
     proxy_decision_s: int = _setting(
         0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
@@ -71,6 +79,11 @@ class Settings:
     def database(self) -> str:
         """SQLAlchemy URL that is really used."""
         return self.database_url or f"sqlite:///{(self.state_dir / 'gateway.db').absolute()}"
+
+    @property
+    def keyring_file(self) -> Path:
+        """Made by `gateway init`, read by every process that judges who somebody is."""
+        return Path(self.key_file) if self.key_file else self.state_dir / "gateway.key"
 
     @property
     def allowed_origins(self) -> frozenset[str]:
@@ -139,6 +152,15 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append(f"GATEWAY_PROXY_DECISION_S: must be from 0 to {MOST_DECISION_S}")
     if settings.cache_bytes < LEAST_CACHE_BYTES:
         mistakes.append(f"GATEWAY_CACHE_BYTES: must be at least {LEAST_CACHE_BYTES}")
+    if settings.access not in ("open", "login"):
+        mistakes.append("GATEWAY_ACCESS: must be open or login")
+    if settings.doctors_read not in ("own", "region"):
+        mistakes.append("GATEWAY_DOCTORS_READ: must be own or region")
+    if settings.access == "login" and settings.proxy_decision_s > MOST_DECISION_OF_LOGINS_S:
+        mistakes.append(
+            f"GATEWAY_PROXY_DECISION_S: must be at most {MOST_DECISION_OF_LOGINS_S} with logins: "
+            "a right that is withdrawn may not last longer"
+        )
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):

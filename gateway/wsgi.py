@@ -8,13 +8,17 @@ from gateway import log
 from gateway.bootstrap import build_gateway
 from gateway.settings import load_settings
 from gateway.web import create_app
+from gateway.web.auditing import drain_forever
 
 
 def create() -> Flask:
     """The application of this process, by GATEWAY_* settings."""
     settings = load_settings()
     log.configure(settings.log_level, settings.log_form)
-    app = create_app(build_gateway(settings))
+    gateway = build_gateway(settings)
+    app = create_app(gateway)
+    if "journal" in app.extensions:
+        drain_forever(app.extensions["journal"], gateway.records)
     _settle_garbage_collection()
     return app
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model.access import describe_table
 from gateway.model.destinations import KEYS, Limits
 from gateway.model.routing.document import parse_rule_set
 from gateway.model.routing.fields import COMPUTED, KIND_OF_VR, Kind
@@ -53,6 +54,11 @@ def commands(language: str = "sh") -> list[str]:
 def test_every_setting_is_listed_as_it_is() -> None:
     between = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     assert between.strip() == settings_table()
+
+
+def test_what_each_role_may_do_is_listed_as_it_is() -> None:
+    between = README.split("<!-- access -->")[1].split("<!-- /access -->")[0]
+    assert between.strip() == describe_table()
 
 
 def test_the_operators_and_computed_fields_of_rules_are_listed() -> None:

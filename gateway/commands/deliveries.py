@@ -69,7 +69,7 @@ def _filter_options(command: Command) -> Command:
 
     @wraps(command)
     def with_filter(**given: Any) -> Any:
-        fields = {name: given.pop(name) for name in Filter.__dataclass_fields__}
+        fields = {name: given.pop(name) for name in Filter.__dataclass_fields__ if name in given}
         fields["states"] = tuple(map(State, fields["states"]))
         return command(chosen=Filter(**fields), **given)
 

@@ -61,6 +61,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "web": ("web",),
     "keeper": ("keeper",),
     **{f"worker-{queue}": ("worker", "--queue", queue) for queue in QUEUES},
+    # One may be at a large study when the next emergency comes.
+    "worker-emergency-2": ("worker", "--queue", "emergency"),
 }
 # For as long nginx may keep a decision of the gateway (GATEWAY_PROXY_DECISION_S).
 DECISION_S = 10

@@ -38,6 +38,11 @@ class Pace:
     blocked: bool = False
     reason: str = ""
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing goes there as it should: it failed again and again, or refuses us."""
+        return self.blocked or self.rests_until is not None
+
     def room(self, limits: Limits, now: datetime) -> int:
         """How many deliveries it may have at once now, emergencies aside."""
         if self.blocked or not limits.is_open(now):

@@ -63,6 +63,7 @@ sa.Index(
 )
 sa.Index("delivery_next", delivery.c.next_at, sqlite_where=_IS_DUE, postgresql_where=_IS_DUE)
 sa.Index("delivery_by_study", delivery.c.study_uid)
+sa.Index("delivery_made", delivery.c.made_at, delivery.c.delivery_id)
 sa.Index("delivery_by_state", delivery.c.state, delivery.c.destination, delivery.c.changed_at)
 
 delivery_event = sa.Table(

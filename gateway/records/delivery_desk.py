@@ -36,6 +36,7 @@ class Filter:
     lane: str = ""
     study_uid: str = ""
     delivery_ids: tuple[str, ...] = ()
+    within: frozenset[str] | None = None  # sites that may be seen at all; None: every one
 
     @property
     def where(self) -> sa.ColumnElement[bool]:
@@ -52,6 +53,8 @@ class Filter:
             parts.append(d.state.in_(sorted(self.states)))
         if self.delivery_ids:
             parts.append(d.delivery_id.in_(self.delivery_ids))
+        if self.within is not None:
+            parts.append(d.site_id.in_(sorted(self.within)))
         return sa.and_(*parts)
 
 

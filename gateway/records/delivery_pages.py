@@ -20,27 +20,37 @@ from gateway.records.engine import Records
 UNENDED = tuple(state for state in State if state not in FINAL)
 
 
-def count_open(records: Records) -> Mapping[tuple[str, str, State], int]:
-    """How many deliveries have not ended, by destination, lane and state."""
+def count_open(
+    records: Records, within: frozenset[str] | None = None
+) -> Mapping[tuple[str, str, State], int]:
+    """How many deliveries have not ended, by destination, lane and state.
+
+    within  only those of these sites
+    """
     d = delivery.c
     keys = (d.destination, d.lane, d.state)
-    question = sa.select(*keys, sa.func.count()).where(d.state.in_(UNENDED)).group_by(*keys)
+    open_ones = Filter(UNENDED, within=within).where
+    question = sa.select(*keys, sa.func.count()).where(open_ones).group_by(*keys)
     with records.read() as connection:
         rows = connection.execute(question).all()
     return {(destination, lane, State(state)): n for destination, lane, state, n in rows}
 
 
 def count_delivered(
-    records: Records, destinations: Collection[str], since: datetime
+    records: Records,
+    destinations: Collection[str],
+    since: datetime,
+    within: frozenset[str] | None = None,
 ) -> Mapping[str, tuple[int, int]]:
     """Deliveries proven since then and their bytes, of each of these destinations."""
     d = delivery.c
     found: dict[str, tuple[int, int]] = {}
     with records.read() as connection:
         for name in destinations:  # each is one stretch of an index
+            proven = Filter((State.DELIVERED,), name, within=within).where
             question = sa.select(
                 sa.func.count(), sa.func.coalesce(sa.func.sum(d.size_bytes), 0)
-            ).where(d.state == State.DELIVERED, d.destination == name, d.changed_at >= since)
+            ).where(proven, d.changed_at >= since)
             count, size = connection.execute(question).one()
             found[name] = (count, int(size))
     return found

@@ -11,8 +11,11 @@ from alembic.script import ScriptDirectory
 
 from gateway.errors import RecordsRefused
 from gateway.records import (
+    accounts,
     alarms,
     arrivals,
+    audit,
+    clients,
     deliveries,
     dispatch,
     events,
@@ -22,6 +25,7 @@ from gateway.records import (
     reconciling,
     replays,
     rules,
+    sessions,
     studies,
 )
 from gateway.records.engine import Records
@@ -45,6 +49,14 @@ TABLES = (
     persons.person_decision,
     rules.rule_version,
     rules.rule_activation,
+    accounts.account,
+    accounts.account_post,
+    accounts.wrong_try,
+    sessions.login_session,
+    clients.oauth_client,
+    clients.signing_key,
+    clients.withdrawn_token,
+    audit.audit_entry,
     arrivals.arrival,
     arrivals.manifest,
     deliveries.delivery,

@@ -51,9 +51,17 @@ def sort_due(
 
     raises  RecordsUnavailable, LeaseLost
     """
-    due = load_due(intake.records, site.site_id, now, PORTION)
-    if not due:
-        return [], ()
+    while due := load_due(intake.records, site.site_id, now, PORTION):
+        ready, versions = _sort(intake, site, due, now)
+        if ready:
+            return ready, versions
+    return [], ()
+
+
+def _sort(
+    intake: Intake, site: Site, due: Sequence[Arrival], now: datetime
+) -> tuple[list[Arrival], tuple[Version, ...]]:
+    """After it those that are not ready are not due any more."""
     try:
         versions = active_versions(intake.records, site.site_id, now)
     except RuleSetRefused as error:

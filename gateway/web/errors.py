@@ -6,7 +6,8 @@ The body names the field and says what to do; it never echoes what was sent.
 from math import ceil
 
 import orjson
-from flask import Flask, Response
+from flask import Flask, Response, current_app, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import (
@@ -19,7 +20,10 @@ from gateway.errors import (
     NoRoom,
     NoSiteAnswered,
     NotAcceptable,
+    NotAllowed,
     NotFound,
+    NotSignedIn,
+    OAuthRefused,
     PatientsDiffer,
     PayloadTooLarge,
     RangeNotSatisfiable,
@@ -48,7 +52,10 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
     (ForeignPage, 403, "Sent by another page"),
+    (NotSignedIn, 401, "Sign in first"),
+    (NotAllowed, 403, "Not allowed"),
     (TooManyTries, 429, "Too many tries"),
+    (OAuthRefused, 400, "No token"),
     (PatientsDiffer, 409, "Different patients under one StudyInstanceUID"),
     (RuleSetChanged, 412, "Somebody saved another version of these rules"),
     (RuleSetRefused, 409, "These rules cannot be used so"),
@@ -94,6 +101,17 @@ def answer_of(error: GatewayError) -> Response:
         return answer
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
+    if isinstance(error, NotSignedIn):
+        answer = problem(status, title)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway"'
+        return answer
+    if isinstance(error, OAuthRefused):  # in the words of RFC 6749 5.2, which clients understand
+        refused = error.code == "invalid_client"
+        answer = problem(401 if refused else status, title, error=error.code)
+        answer.content_type = "application/json"
+        if refused:
+            answer.headers["WWW-Authenticate"] = 'Basic realm="gateway"'
+        return answer
     if isinstance(error, TooManyTries):
         answer = problem(status, title)
         answer.headers["Retry-After"] = str(ceil(error.wait_s))
@@ -131,12 +149,22 @@ def answer_of(error: GatewayError) -> Response:
     return problem(status, title)
 
 
+def lead_to_sign_in(error: NotSignedIn) -> ResponseReturnValue:
+    """A person is led to the sign-in, a program is told."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if wants_page and "sign_in.form" in current_app.view_functions:
+        return redirect(url_for("sign_in.form", back=request.full_path.rstrip("?")), 303)
+    return answer_of(error)
+
+
 def register(app: Flask) -> None:
     """Attach the handlers to the application."""
 
+    app.register_error_handler(NotSignedIn, lead_to_sign_in)
+
     @app.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:
-        if not isinstance(error, BadRequest | NotFound):
+        if not isinstance(error, BadRequest | NotFound | NotAllowed | OAuthRefused):
             log.warning("request failed", error=type(error).__name__, why=str(error))
         return answer_of(error)
 

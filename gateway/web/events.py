@@ -9,8 +9,10 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import PayloadTooLarge
 from gateway.log import log
+from gateway.model.access import Action
 from gateway.model.events import BODY_LIMIT, read_event
 from gateway.records.events import save_event
+from gateway.web.permissions import needs
 
 
 def create_blueprint(gateway: Gateway) -> Blueprint:
@@ -18,6 +20,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("events", __name__)
 
     @door.post("/events")
+    @needs(Action.OPEN)
     def ring() -> tuple[Response, int]:
         if (request.content_length or 0) > BODY_LIMIT:
             raise PayloadTooLarge("body", f"is longer than {BODY_LIMIT} bytes")

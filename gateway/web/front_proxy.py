@@ -17,9 +17,12 @@ from gateway.dicom.media_types import DICOM, EXPLICIT_LE, MULTIPART, OCTETS, par
 from gateway.dicom.transcode import Plan, plan_transcoding
 from gateway.dicom.uids import check_uid
 from gateway.errors import GatewayError
+from gateway.model.access import Action, at
 from gateway.model.sites import Site
 from gateway.nginx import DECISION_PATH, OBJECT
 from gateway.web.errors import problem
+from gateway.web.permissions import decide as decide_access
+from gateway.web.permissions import needs
 from gateway.web.scope import scope_of
 
 PATH = re.compile(
@@ -41,6 +44,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     seconds = gateway.settings.proxy_decision_s
 
     @door.get(DECISION_PATH)
+    @needs(Action.RETRIEVE)
     def decide() -> Response:
         try:
             grant = _grant(gateway) if seconds else None
@@ -75,6 +79,7 @@ def _grant(gateway: Gateway) -> Grant | None:
         return None  # a range, an entity tag, another origin: the answer depends on them
     for level in ("study", "series", "instance"):
         check_uid(asked[level], level)
+    decide_access(Action.RETRIEVE, at(asked["site_id"], asked["study"]))
     scope = scope_of(gateway, asked["site_id"])
     location = gateway.locator.locate(
         asked["study"], scope.sites, gateway.settings.search_deadline_s

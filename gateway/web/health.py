@@ -8,9 +8,11 @@ from gateway.bootstrap import Gateway
 from gateway.clock import Deadline, monotonic_s, utc_now
 from gateway.errors import GatewayError
 from gateway.federation.fanout import ask_all
+from gateway.model.access import Action
 from gateway.model.sites import Site
 from gateway.orthanc.dicomweb import ping
 from gateway.queues import ask_redis
+from gateway.web.permissions import needs
 
 FRESH_S = 5.0
 PING_DEADLINE_S = 2.0
@@ -21,10 +23,12 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("health", __name__)
 
     @door.get("/healthz")
+    @needs(Action.OPEN)
     def alive() -> Response:
         return jsonify(status="alive", means="this process answers; it has asked nobody else")
 
     @door.get("/readyz")
+    @needs(Action.OPEN)
     def ready() -> tuple[Response, int]:
         sites = describe_sites(gateway)
         found = {
@@ -38,6 +42,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         return jsonify(status=status, checks=found), 200 if able else 503
 
     @door.get("/status/sites")
+    @needs(Action.SEE_STATUS)
     def sites() -> Response:
         known = {site.site_id for site in gateway.region.sites}
         # Sites that region.toml no longer names: their rows are kept, and found by nobody.

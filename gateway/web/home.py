@@ -3,8 +3,10 @@
 from flask import Blueprint, Response, render_template
 
 from gateway.bootstrap import Gateway
+from gateway.model.access import Action
 from gateway.model.wording import number, span
 from gateway.web.health import describe_sites
+from gateway.web.permissions import needs
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -26,6 +28,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("home", __name__, static_folder="static", static_url_path="/static")
 
     @door.get("/")
+    @needs(Action.SEE_STATUS)
     def home() -> Response:
         region = gateway.region
         page = render_template(
@@ -33,6 +36,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             region=region,
             sites=describe_sites(gateway),
             trouble=TROUBLE,
+            open=gateway.settings.access == "open",
             number=number,
             span=span,
             dicomweb=f"{gateway.settings.base_url}/dicom-web",

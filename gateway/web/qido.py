@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from gateway.bootstrap import Gateway
-from gateway.dicom.attributes import Dataset, Level
+from gateway.dicom.attributes import Dataset, Level, text
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.media_types import (
     DICOM_JSON,
@@ -18,11 +19,13 @@ from gateway.dicom.media_types import (
 )
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
-from gateway.dicom.query import Query, parse_query
+from gateway.dicom.query import Condition, Query, parse_query
 from gateway.dicom.soundness import keep_sound
 from gateway.dicom.uids import check_uid
-from gateway.errors import PayloadTooLarge
+from gateway.errors import NotFound, PayloadTooLarge
+from gateway.model.access import Action
 from gateway.model.answers import SearchResult
+from gateway.web.permissions import needs
 from gateway.web.scope import Scope, accepted, scope_of
 from gateway.web.searching import search
 
@@ -52,29 +55,65 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
             series_uid=series,
             max_results=gateway.settings.max_results,
         )
+        reaches = g.decision.scope.for_search(_named(query))
+        query = _narrowed(query, reaches.studies)
         _refuse_broad(query)
-        scope = scope_of(gateway, site_id)
+        scope = scope_of(gateway, site_id, reaches)
         result = search(gateway, query, scope.sites, scope.service_url)
+        # Asked for nothing else already; what a site gives all the same is not passed on.
+        rows = [row for row in result.rows if reaches.shows(text(row, "StudyInstanceUID"))]
+        if len(rows) < len(result.rows):
+            result = replace(result, rows=tuple(rows), total=None)
         return _answer(result, scope, choice.media_type)
 
     @door.get("/studies")
+    @needs(Action.SEARCH)
     def studies(site_id: str | None = None) -> Response:
         return find(Level.STUDY, site_id, None, None)
 
     @door.get("/studies/<study>/series")
     @door.get("/series")
+    @needs(Action.SEARCH)
     def series(site_id: str | None = None, study: str | None = None) -> Response:
         return find(Level.SERIES, site_id, study, None)
 
     @door.get("/studies/<study>/series/<series>/instances")
     @door.get("/studies/<study>/instances")
     @door.get("/instances")
+    @needs(Action.SEARCH)
     def instances(
         site_id: str | None = None, study: str | None = None, series: str | None = None
     ) -> Response:
         return find(Level.INSTANCE, site_id, study, series)
 
     return door
+
+
+def _named(query: Query) -> frozenset[str] | None:
+    """The studies that a search is confined to by its own words."""
+    if query.study_uid is not None:
+        return frozenset({query.study_uid})
+    found = next((c for c in query.conditions if _is_study_uid(c)), None)
+    return None if found is None or not found.values else frozenset(found.values)
+
+
+def _is_study_uid(condition: Condition) -> bool:
+    return condition.keyword == "StudyInstanceUID" and not condition.path
+
+
+def _narrowed(query: Query, studies: frozenset[str] | None) -> Query:
+    """The search confined to the studies that its actor may see.
+
+    raises  NotFound if it names others only
+    """
+    if studies is None or query.study_uid is not None:
+        return query
+    seen = studies & (_named(query) or studies)
+    if not seen:
+        raise NotFound("study")
+    only = Condition("0020000D", "StudyInstanceUID", "UI", tuple(sorted(seen)))
+    others = tuple(c for c in query.conditions if not _is_study_uid(c))
+    return replace(query, conditions=(*others, only))
 
 
 def _refuse_broad(query: Query) -> None:

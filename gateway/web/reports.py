@@ -19,8 +19,10 @@ from gateway.dicom.media_types import HTML, PDF
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NoSiteAnswered, NotFound, SiteError
 from gateway.federation.retrieve import Opened
+from gateway.model.access import Action
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
+from gateway.web.permissions import needs
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance
@@ -114,6 +116,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     opener = Opener(gateway, Versions(gateway))
 
     @door.get("/report/<study>")
+    @needs(Action.RETRIEVE)
     def report(study: str) -> Response:
         target = target_of({"study": study})
         scope = opener.scope(None)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import unquote
 
-from flask import request
+from flask import g, request
 
 from gateway.bootstrap import Gateway
 from gateway.dicom.media_types import MediaRange, parse_accept
 from gateway.dicom.uids import check_uid
 from gateway.errors import NotFound
-from gateway.model.sites import Site
+from gateway.model.access import Scope as Reaches
+from gateway.model.sites import Region, Site
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,30 @@ class Scope:
     service_url: str
     by_id: Mapping[str, Site]
 
+    def home_site(self, region: Region) -> str:
+        """Where a new study of this actor goes that names no site."""
+        return region.home_site if region.home_site in self.by_id else self.sites[0].site_id
 
-def scope_of(gateway: Gateway, site_id: str | None) -> Scope:
-    """raises NotFound for a site that region.toml does not name."""
-    base = gateway.settings.base_url
-    if site_id is None:
-        region = gateway.region
+
+def scope_of(gateway: Gateway, site_id: str | None, reaches: Reaches | None = None) -> Scope:
+    """The sites of a request, as far as its actor reaches; no other is ever asked for it.
+
+    reaches  of the actor; None: all that the decision on this request lets through
+    raises   NotFound for a site that region.toml does not name, or that lies outside
+    """
+    base, region = gateway.settings.base_url, gateway.region
+    visible = (g.decision.scope if reaches is None else reaches).sites
+    if site_id is not None:
+        site = region.site(site_id)
+        if site is None or (visible is not None and site_id not in visible):
+            raise NotFound("site")
+        return Scope((site,), f"{base}/sites/{site_id}/dicom-web", {site_id: site})
+    if visible is None:
         return Scope(region.sites, f"{base}/dicom-web", region.by_id)
-    site = gateway.region.site(site_id)
-    if site is None:
+    sites = {site.site_id: site for site in region.sites if site.site_id in visible}
+    if not sites:
         raise NotFound("site")
-    return Scope((site,), f"{base}/sites/{site_id}/dicom-web", {site_id: site})
+    return Scope(tuple(sites.values()), f"{base}/dicom-web", sites)
 
 
 def accepted() -> tuple[MediaRange, ...]:

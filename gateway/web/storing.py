@@ -1,7 +1,8 @@
 """The region as a store request sees it: the site that each study goes to, and what it holds.
 
 Without a site in the path a study goes to the site that holds it already, so that a report lies
-beside its images; a new one goes to the region's home site (until logins know the caller's own).
+beside its images; a new one goes to the region's home site, or to the first of the caller's own
+sites where the caller may not store there.
 One that sites hold for different patients goes nowhere: only the sender knows whose it is, and
 says so by the address of a hospital (trust.md F20, H83).
 """
@@ -38,6 +39,7 @@ from gateway.orthanc import dicomweb
 from gateway.orthanc.copies import has_content
 from gateway.records.alarms import write_alarm
 from gateway.records.engine import Records
+from gateway.web.scope import Scope
 
 LONGEST_S = 6 * 3600.0
 READ_S = 600.0
@@ -63,15 +65,19 @@ class RegionStorage:
     """What federation/store.py needs, over real sites; one for each request.
 
     site_id  the site that the path names; None: see above
+    scope    the sites that the caller may store at; None: all
     shared   study UID -> the sites that hold it for different patients, of each study that went
              nowhere for that
     """
 
-    def __init__(self, gateway: Gateway, site_id: str | None) -> None:
+    def __init__(self, gateway: Gateway, site_id: str | None, scope: Scope | None = None) -> None:
         self._gateway = gateway
         self._wire = gateway.wire
         self._region = gateway.region
         self._site_id = site_id
+        scope = scope or Scope(gateway.region.sites, "", gateway.region.by_id)
+        self._own = scope.by_id
+        self._home = scope.home_site(gateway.region)
         self.shared: dict[str, Sequence[str]] = {}
 
     def place(self, study_uid: str) -> Place:
@@ -82,10 +88,11 @@ class RegionStorage:
             holders: Sequence[str] = [holder.site_id for holder in self._holders(study_uid)]
         except PatientsDiffer as error:
             if self._site_id is None:
-                self.shared[study_uid] = error.sites
+                self.shared[study_uid] = tuple(one for one in error.sites if one in self._own)
                 raise
             holders = error.sites
-        site_id = self._site_id or (holders[0] if holders else self._region.home_site)
+        own_holders = [holder for holder in holders if holder in self._own]
+        site_id = self._site_id or (own_holders[0] if own_holders else self._home)
         site = self._site(site_id)
         deadline = Deadline(site.timeouts.store_s)
         patients = dicomweb.find_patients(self._wire, site, study_uid, deadline)

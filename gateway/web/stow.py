@@ -36,9 +36,11 @@ from gateway.errors import BadRequest, PayloadTooLarge, TooSlow, UnsupportedMedi
 from gateway.federation.assemble import assemble
 from gateway.federation.store import store
 from gateway.log import log
+from gateway.model.access import Action
 from gateway.model.answers import Refused
 from gateway.settings import Settings
 from gateway.web.capabilities import TAKES
+from gateway.web.permissions import needs
 from gateway.web.scope import accepted, scope_of
 from gateway.web.storing import RegionStorage, raise_alarms
 
@@ -58,13 +60,15 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
 
     @door.post("/studies")
     @door.post("/studies/<study>")
+    @needs(Action.STORE)
     def instances(site_id: str | None = None, study: str | None = None) -> Response:
         if study is not None:
             check_uid(study, "study", lenient=False)
         choice = negotiate(accepted(), ANSWERS)
-        storage = RegionStorage(gateway, site_id)
+        scope = scope_of(gateway, site_id)
+        storage = RegionStorage(gateway, site_id, scope)
         parts = _parts(gateway.settings, storage)
-        service_url = scope_of(gateway, site_id).service_url
+        service_url = scope.service_url
         results = store(parts, study, storage)
         if not results:
             raise BadRequest("body", "holds no part")

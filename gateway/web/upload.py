@@ -4,6 +4,9 @@ viewer's images (static/upload.js makes the requests and tells each file's fate 
 from flask import Blueprint, Response, render_template
 
 from gateway.bootstrap import Gateway
+from gateway.model.access import Action
+from gateway.web.permissions import needs
+from gateway.web.scope import scope_of
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -16,8 +19,12 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("upload", __name__)
 
     @door.get("/upload")
+    @needs(Action.STORE)
     def upload() -> Response:
-        answer = Response(render_template("upload.html", region=gateway.region))
+        scope = scope_of(gateway, None)
+        home = scope.by_id[scope.home_site(gateway.region)]
+        page = render_template("upload.html", region=gateway.region, sites=scope.sites, home=home)
+        answer = Response(page)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
         return answer
 

@@ -9,6 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from flask import Blueprint, Response, render_template, request, send_from_directory
 
+from gateway.model.access import Action
+from gateway.web.permissions import needs
+
 PREFIX = "/viewer"
 YEAR_S = 365 * 24 * 3600
 
@@ -60,6 +63,7 @@ def create_blueprint(viewer_dir: Path, dicomweb_root: str = "/dicom-web") -> Blu
     config = f"window.config = {json.dumps(configuration(dicomweb_root), indent=2)};\n"
 
     @viewer.get("/app-config.js")
+    @needs(Action.OPEN)
     def app_config() -> Response:
         answer = Response(config, mimetype=MEDIA_TYPES[".js"])
         answer.cache_control.no_cache = True
@@ -68,11 +72,13 @@ def create_blueprint(viewer_dir: Path, dicomweb_root: str = "/dicom-web") -> Blu
         return answer
 
     @viewer.get("/app/<path:name>")
+    @needs(Action.OPEN)
     def asset(name: str) -> Response:
         return _asset(folder / "app", name)
 
     @viewer.get("/")
     @viewer.get("/<path:page>")
+    @needs(Action.VIEW)
     def page(page: str = "") -> Response:
         if not (folder / "index.html").is_file():
             return Response(render_template("viewer_missing.html"), status=503)

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 
 from gateway.bootstrap import Gateway
+from gateway.model.access import Action
 from gateway.web.images import Images
 from gateway.web.metadata import Metadata
 from gateway.web.opening import Opener
+from gateway.web.permissions import needs
 from gateway.web.rendered import Renderer
 from gateway.web.versions import Versions
 
@@ -27,7 +29,7 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
 
     def add(rules: list[str], endpoint: str, view: Callable[..., Response]) -> None:
         for n, rule in enumerate(rules):
-            door.add_url_rule(rule, f"{endpoint}{n}", view, methods=["GET"])
+            door.add_url_rule(rule, f"{endpoint}{n}", needs(Action.RETRIEVE)(view), methods=["GET"])
 
     versions = Versions(gateway)
     opener = Opener(gateway, versions)

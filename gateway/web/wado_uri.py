@@ -30,8 +30,10 @@ from gateway.dicom.view_query import (
     parse_window,
 )
 from gateway.errors import BadRequest
+from gateway.model.access import Action, at
 from gateway.web.images import Images
 from gateway.web.opening import Opener, target_of
+from gateway.web.permissions import decide, needs
 from gateway.web.rendered import Renderer, Wish
 from gateway.web.versions import Versions
 
@@ -52,6 +54,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
 
     @door.get("/wado")
     @door.get("/sites/<site_id>/wado")
+    @needs(Action.RETRIEVE)
     def wado(site_id: str | None = None) -> Response:
         asked = request.args
         if asked.get("requestType") != "WADO":
@@ -59,6 +62,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         if asked.get("anonymize"):
             raise BadRequest("anonymize", "is not done here")
         uids = _uids(asked)
+        decide(Action.RETRIEVE, at(site_id, uids["study"]))
         given = asked.getlist("contentType") or request.headers.getlist("Accept")
         ranges = parse_accept(given)
         if negotiate(ranges, OFFERS).media_type == DICOM:

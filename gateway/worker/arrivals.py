@@ -1,6 +1,6 @@
 """Threads that judge what arrives, one site at a time in each: a hung site delays no other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.clock import Deadline, utc_now
@@ -27,10 +27,14 @@ MOST_TROUBLE = 3
 
 
 class Arrivals:
-    """Judges due studies of the sites as long as its keeper leads."""
+    """Judges due studies of the sites as long as its keeper leads.
 
-    def __init__(self, intake: Intake) -> None:
+    judged  is called when deliveries may have been planned
+    """
+
+    def __init__(self, intake: Intake, judged: Callable[[], None]) -> None:
         self._intake = intake
+        self._judged = judged
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="arrivals")
         self._busy: set[str] = set()
         self._rests: dict[str, Deadline] = {}
@@ -56,7 +60,7 @@ class Arrivals:
     def _work(self, site: Site) -> None:
         try:
             while not self._ended and judge_portion(self._intake, site):
-                pass
+                self._judged()
         except LeaseLost:
             self._ended = True
         except GatewayError as error:

@@ -7,10 +7,11 @@ that it was given, so whatever it does late or twice changes nothing.
 import os
 import socket
 import threading
+import time
 from dataclasses import dataclass
 
 from gateway.clock import Deadline, utc_now
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, RecordsUnavailable
 from gateway.log import log
 from gateway.model.deliveries import LEASE_S, Event, State
 from gateway.model.destinations import Destination
@@ -24,6 +25,7 @@ from gateway.routing.deliver import deliver
 from gateway.routing.prove import verify
 
 HEARTBEAT_S = 5.0
+AGAIN_S = 0.5
 NO_TROUBLE = frozenset({"there", "sent", "proven"})
 CRASHED, KILLED = "worker_crashed", "worker_killed"
 
@@ -43,10 +45,26 @@ def carry_out(records: Records, region: Region, delivery_id: str, fence: int) ->
         if report is None:
             log.info("delivery is somebody else's by now", delivery=delivery_id)
             return
-        counts = save_report(records, delivery_id, fence, report, utc_now(), me, destination)
+        counts = _tell(heartbeat, records, work, report, me, destination)
     if counts and report.event not in (Event.SENT, Event.PROVEN):
-        facts = {"destination": work.destination, "event": report.event, "reason": report.reason}
+        facts = {"destination": work.destination, "said": report.event, "reason": report.reason}
         log.warning("delivery goes not on", delivery=delivery_id, **facts)
+
+
+def _tell(
+    heartbeat: "_Heartbeat", records: Records, work: Work, report: Report, me: str,
+    destination: Destination | None,
+) -> bool:  # fmt: skip
+    """What was done is worth some patience with the database: else all of it is done again."""
+    while True:
+        try:
+            return save_report(
+                records, work.delivery_id, work.fence, report, utc_now(), me, destination
+            )
+        except RecordsUnavailable:
+            if not heartbeat.alive():
+                raise
+            time.sleep(AGAIN_S)
 
 
 def report_killed(records: Records, delivery_id: str, fence: int) -> None:

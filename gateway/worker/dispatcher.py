@@ -28,6 +28,7 @@ from gateway.records.dispatch import (
     unblock,
 )
 from gateway.records.engine import Records
+from gateway.records.failovers import write_failovers
 from gateway.records.leases import Fence
 from gateway.routing.intake import Intake
 from gateway.routing.invariants import check_invariants
@@ -36,7 +37,8 @@ from gateway.worker.deliveries import carry_out
 from gateway.worker.jobs import ROUTE, VERIFY
 
 TURN_S = 1.0
-BUSY_TURN_S = 0.2  # while there is something to claim: a worker waits no longer for his next one
+BUSY_TURN_S = 0.2  # for BUSY_S after a claim: a worker waits no longer for his next one
+BUSY_S = 5.0
 CHECK_S = 60.0
 DEPTH = 2
 """Claims for each worker: one that he works on, and one that waits, so that he need not."""
@@ -55,43 +57,46 @@ class Dispatcher(threading.Thread):
         self._fence: Fence | None = intake.fence
         self._doorbell = doorbell
         self._region = region
-        self._arrivals = Arrivals(intake)
+        self._bell = threading.Event()
+        self._arrivals = Arrivals(intake, self._bell.set)
         self._direct = ThreadPoolExecutor(DIRECT, thread_name_prefix="direct")
         self._destinations: Mapping[str, Destination] | None = None
-        self._check = Deadline(0.0)
+        self._check, self._busy = Deadline(0.0), Deadline(0.0)
         self._ended = threading.Event()
         self._silent = ""
+        self._workers: Mapping[str, int] = {}
 
     def end(self) -> None:
         """Nothing is claimed or planned any more."""
         self._ended.set()
+        self._bell.set()
         self._arrivals.close()
         self._direct.shutdown(wait=False, cancel_futures=True)
 
     def run(self) -> None:
         while not self._ended.is_set():
-            self._ended.wait(BUSY_TURN_S if self._turn() else TURN_S)
+            self._bell.clear()
+            self._turn()
+            self._bell.wait(TURN_S if self._busy.passed else BUSY_TURN_S)
 
-    def _turn(self) -> bool:
+    def _turn(self) -> None:
         try:
-            busy = self.step()
+            self.step()
         except LeaseLost:
             self._ended.set()
-            return False
+            return
         except GatewayError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - the thread's door: what is due stays due
             problem = f"{type(error).__name__}: {error}"
         else:
-            self._silent = ""
-            return busy
-        if problem != self._silent:
+            problem = ""
+        if problem and problem != self._silent:
             log.error("deliveries stand still", problem=problem)
         self._silent = problem
-        return False
 
-    def step(self) -> bool:
-        """One round; whether deliveries were claimed. Raises LeaseLost, RecordsUnavailable."""
+    def step(self) -> None:
+        """One round. Raises LeaseLost, RecordsUnavailable."""
         region = self._region()
         self._unblock(region)
         self._arrivals.tick(region.sites)
@@ -101,12 +106,13 @@ class Dispatcher(threading.Thread):
                 sweep_leases(self._records, now)
         if self._check.passed:
             self._check = Deadline(CHECK_S)
+            silent = {name for name, p in load_paces(self._records).items() if p.is_silent}
             with self._intake.turn:
                 check_invariants(self._records, region, now, self._fence)
-        claims = self._claim(region)
-        for one in claims:
+                write_failovers(self._records, silent, now, self._fence)
+        for one in self._claim(region):
+            self._busy = Deadline(BUSY_S)
             self._hand_out(one)
-        return bool(claims)
 
     def _unblock(self, region: Region) -> None:
         """What a destination refused is tried again with another entry, and after a start."""
@@ -127,18 +133,23 @@ class Dispatcher(threading.Thread):
         if not has_due(self._records, now):
             return []
         paces = load_paces(self._records)
-        capacity = _capacity(region, paces, self._doorbell.count_workers())
+        self._workers = self._doorbell.count_workers()
+        capacity = _capacity(region, paces, self._workers)
         with self._intake.turn:
             return claim(self._records, capacity, now, self._fence)
 
     def _hand_out(self, one: Claim) -> None:
         job = VERIFY if one.state is State.VERIFYING else ROUTE
-        lane = "emergency" if one.queue == "emergency" else "routine"
+        urgent = one.queue == "emergency"
+        if urgent and (one.unheard or not self._workers.get(one.queue)):
+            self._direct.submit(self._carry_out, one)
+            return
+        lease_s = LEASE_S["emergency" if urgent else "routine"]
         timeout_s = JOB_S + one.size_bytes // JOB_BYTES_PER_S
-        heard = not (one.unheard and lane == "emergency") and self._doorbell.ring_for(
-            one.queue, job, one.delivery_id, one.fence, LEASE_S[lane], timeout_s
+        heard = self._doorbell.ring_for(
+            one.queue, job, one.delivery_id, one.fence, lease_s, timeout_s
         )
-        if not heard and lane == "emergency":
+        if not heard and urgent:
             self._direct.submit(self._carry_out, one)
 
     def _carry_out(self, one: Claim) -> None:
@@ -153,7 +164,8 @@ class Dispatcher(threading.Thread):
 
 def _capacity(region: Region, paces: Mapping[str, Pace], workers: Mapping[str, int]) -> Capacity:
     now = utc_now()
-    queues = {queue: DEPTH * count for queue, count in workers.items()}
+    # A worker that Redis has forgotten still listens, and is known again with its first job.
+    queues = {queue: DEPTH * max(count, 1) for queue, count in workers.items()}
     rooms: dict[str, int] = {}
     emergencies: list[str] = []
     for each in region.destinations:
@@ -162,7 +174,7 @@ def _capacity(region: Region, paces: Mapping[str, Pace], workers: Mapping[str, i
         if pace.room_for_emergencies():
             emergencies.append(each.destination_id)
     return Capacity(
-        queues={**queues, "emergency": queues.get("emergency", 0) or DIRECT},
+        queues={"emergency": DIRECT, **queues},
         destinations=rooms,
         emergencies=emergencies,
         sites=[site.site_id for site in region.sites],

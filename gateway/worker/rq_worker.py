@@ -6,6 +6,7 @@ One queue, because RQ loses a job when a worker of several queues dies right aft
 
 import ctypes
 import os
+import resource
 import signal
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ from types import FrameType
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -27,6 +28,7 @@ MAINTENANCE_S = 15
 AGAIN_S = 2.0
 TIMEOUT_S = 5.0
 PR_SET_PDEATHSIG = 1
+MOST_MEMORY_BYTES = 2**30  # of the data of one job; maps of files do not count
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -139,6 +141,8 @@ class OneQueueWorker(Worker):
             super().set_shutdown_requested_date()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
+        # A Redis that was wiped does not know us any more: the dispatcher counts workers there.
+        worker_registration.register(self)
         super().execute_job(job, queue)
         if not is_known(job):
             log.error("a job in redis is none of ours: who else writes there?", job=job.id)
@@ -164,4 +168,6 @@ class OneQueueWorker(Worker):
         if os.getppid() != self._worker_pid:
             os._exit(1)  # the worker died before we had asked to die with it
         self.bench.records.leave_to_parent()
+        # What one study may take of the machine: beyond it a job fails instead of its neighbours.
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
         super().main_work_horse(job, queue)

@@ -25,6 +25,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.browser]
 
+FAULTS = Path(__file__).with_name("faults_of_page.js").read_text(encoding="utf-8")
 PATIENCE_MS = 60_000
 WAIT_S = 120
 REFUSED = only("POST /dicom-web/studies", says(http("415 Unsupported Media Type", b"")))
@@ -41,6 +42,14 @@ rules:
         - {field: PatientName, op: contains, value: иванов}
     then: [{do: send, target: archive}]
 otherwise: [{do: hold, reason: нет правила}]
+"""
+BROKEN = """
+[[destination]]
+id = "broken"
+name_ru = "Неисправный приёмник"
+name_en = "Broken destination"
+site = "gkb1"
+kind = "orthanc"
 """
 PAGES = (
     "", "/deliveries", "/deliveries?state=all", "/deliveries/confirm?act=exclude",
@@ -90,7 +99,7 @@ def desk(start_orthanc: StartOrthanc, tmp_path_factory: pytest.TempPathFactory) 
             "GATEWAY_FOLLOW_EVERY_S": "0.5",
         }  # fmt: skip
         urls = {"gkb1": servers["gkb1"].url, "archive": proxy.url}
-        gateway = start_gateway(folder, urls, servers, home="gkb1", settings=environ)
+        gateway = start_gateway(folder, urls, servers, home="gkb1", settings=environ, more=BROKEN)
         records = open_records(f"sqlite:///{folder / 'state' / 'gateway.db'}")
         migrate(records)
         activate_rules(records)
@@ -163,3 +172,80 @@ def test_a_failed_delivery_is_found_retried_and_seen_delivered_without_a_reload(
     assert [line.by for line in told.history if line.event == "retried"] == ["console"]
     save(page, tmp_path, "delivered")
     desk.proxy.fault = REFUSED
+
+
+@pytest.fixture(scope="module")
+def held(desk: Desk) -> str:
+    """UID of a study that no rule takes."""
+    study = a_study(9102, (1,), Modality="MG")
+    load(desk.hospital, study)
+    uid = study[0].study_uid
+    wait_until(
+        lambda: [
+            1 for one in load_story(desk.records, uid).arrivals
+            if one.site_id == "gkb1" and one.state == "held"
+        ], WAIT_S, "the study to be held",
+    )  # fmt: skip
+    return uid
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(390, 844), (1440, 900)], ids=["phone", "desktop"])
+def test_nobody_stumbles_over_a_page(
+    desk: Desk, browser: Browser, parked: str, held: str, size: tuple[int, int], scheme: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
+    )
+    page = context.new_page()
+    faults: dict[str, list[str]] = {}
+    paths = [*PAGES, f"/studies/{held}", f"/studies/{held}/why?site=gkb1"]
+    for n, path in enumerate(paths):
+        page.goto(desk.url + path.format(uid=parked))
+        for details in page.locator("details").all():
+            details.locator("summary").click()
+        if found := page.evaluate(FAULTS):
+            faults[path] = found
+        page.screenshot(path=tmp_path / f"{n:02}.png", full_page=True)
+    context.close()
+    assert faults == {}
+
+
+def test_a_destination_is_tested_and_the_answer_stays(desk: Desk, page: Page) -> None:
+    page.goto(desk.url + "/destinations")
+    page.get_by_role("button", name="Проверить соединение").first.click()
+    answers = page.locator("#tested-archive li")
+    expect(answers.first).to_contain_text("отвечает", timeout=PATIENCE_MS)
+    with page.expect_response(lambda r: r.url.endswith("/destinations") and r.status == 200):
+        pass  # the page has shown itself again
+    expect(answers.first).to_contain_text("отвечает")
+
+
+def test_a_page_lives_through_a_restart_and_says_that_it_waits(
+    desk: Desk, page: Page, parked: str
+) -> None:
+    page.goto(desk.url + "/deliveries?study=" + parked)
+    page.get_by_label("UID исследования").fill("1.2")
+    web = desk.gateway.program
+    web.stop()
+    expect(page.locator("#lost")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".queue")).to_contain_text("отложена")
+    web.start()
+    expect(page.locator("#lost")).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.get_by_label("UID исследования")).to_have_value("1.2")
+
+
+def test_all_of_a_filter_are_excluded_by_keyboard_alone(desk: Desk, page: Page) -> None:
+    uid = desk.store(a_study(9103, (1,)), State.PARKED)
+    page.goto(desk.url + "/deliveries?study=" + uid)
+    page.get_by_role("link", name="Не отправлять").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#meant")).to_have_text("1")
+    page.get_by_label("Причина").focus()
+    page.keyboard.type("проверка аппарата")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("Исключены: 1")
+    assert desk.states(uid) == [State.EXCLUDED]
+    history = load_story(desk.records, uid).deliveries[0].history[-1]
+    assert (history.by, history.reason) == ("console", "проверка аппарата")

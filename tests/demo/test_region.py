@@ -119,9 +119,9 @@ def test_sites_are_those_of_orthanc_config():
     assert titles == {site.site_id: site.ae_title for site in SITES}
 
 
-def test_every_queue_has_a_worker_of_its_own():
+def test_every_queue_has_a_worker_of_its_own_and_emergencies_two():
     queues = [words[2] for words in PROGRAMS.values() if words[0] == "worker"]
-    assert queues == ["emergency", "routine", "bulk", "verify"]
+    assert queues == ["emergency", "routine", "bulk", "verify", "emergency"]
 
 
 def test_every_port_is_wanted_by_one_program(tmp_path):
@@ -286,7 +286,7 @@ def test_region_starts_answers_and_ends_by_ctrl_c(tmp_path):
         assert send(CT_SMALL, "STRANGER", layout.dicom_port(SITES[0])) != 0
         children = run.children()
         assert len(children) == 1 + len(SITES) + len(PROGRAMS)
-        run.wait_for("worker-bulk      │ started: worker --queue bulk --region")
+        run.wait_for("worker-bulk        │ started: worker --queue bulk --region")
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(60) == 0
         assert "Everything has stopped." in run.text

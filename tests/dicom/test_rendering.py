@@ -189,6 +189,7 @@ def test_what_cannot_be_drawn_is_refused(change: dict[str, object]) -> None:
         render(image, "image/png", View())
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom says what is damaged
 @given(st.integers(200, 900), st.binary(min_size=1, max_size=20))
 def test_a_damaged_image_is_refused_or_drawn_but_never_a_fault(at: int, damage: bytes) -> None:
     data = bytearray(an_instance(1).data)

@@ -40,6 +40,7 @@ UNSOUND = {
     "beyond 32 bits as text": {"vr": "IS", "Value": ["1", "-2147483649"]},
     "400 digits": {"vr": "IS", "Value": ["9" * 400]},
     "beyond 64 bits": {"vr": "UN", "Value": [10**30]},
+    "bytes that are a number": {"vr": "UI", "Value": ["1.2"], "InlineBinary": 10**30},
     "64 KB": {"vr": "LO", "Value": ["x" * 65_536]},
     "half a pair": {"vr": "PN", "Value": [{"Alphabetic": "I\ud800"}]},
     "no list": {"vr": "CS", "Value": "CT"},

@@ -19,7 +19,6 @@ from gateway.clock import utc_now
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, RedisServer, free_port
 from gateway.model.deliveries import State
 from gateway.model.routing.document import parse_rule_set
-from gateway.records.alarms import load_alarms
 from gateway.records.arrivals import Arrived
 from gateway.records.delivery_desk import Story, load_story
 from gateway.records.engine import Records, open_records
@@ -249,10 +248,6 @@ def test_a_redis_that_forgets_everything_costs_no_study(ruled):
             uid = study[0].study_uid
             wait_until(lambda uid=uid: ruled.states(uid), WAIT_S, "the delivery")
         client.flushall()
-        # A worker makes itself known again only when it starts.
-        for program in [p for p in ruled.programs if "worker" in p.name and p.alive]:
-            program.stop()
-            ruled.start(program.name.rpartition("-")[0].replace("-", " ", 1).replace("- ", " --"))
         for study in studies:
             ruled.wait_for(study[0].study_uid, State.DELIVERED)
             assert ruled.archived(study[0].study_uid) == {one.instance_uid for one in study}
@@ -272,19 +267,3 @@ def test_an_emergency_arrives_while_redis_is_away(ruled):
         "the emergency",
     )
     ruled.redis.start()
-
-
-def test_a_silent_archive_raises_one_alarm_that_goes_by_itself(ruled):
-    ruled.proxy.refuse()
-    study = a_study(ruled.first + 6, (1,), StudyDescription="травма")
-    uid = study[0].study_uid
-    load(ruled.hospital, study)
-    kinds = {"destination_silent", "emergency_late"}
-
-    def alarms() -> set[str]:
-        return {one.kind for one in load_alarms(ruled.records)} & kinds
-
-    wait_until(alarms, 2 * WAIT_S, "the alarm")
-    ruled.proxy.reset()
-    ruled.wait_for(uid, State.DELIVERED)
-    wait_until(lambda: not alarms(), 2 * WAIT_S, "the alarm to go")

@@ -1,5 +1,6 @@
 """Deliveries as rows: claims, fences, epochs, limits, and random orders of all that can happen."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from random import Random
 
@@ -15,7 +16,8 @@ from gateway.model.deliveries import (
     State,
 )
 from gateway.model.destinations import Destination, Limits
-from gateway.records.deliveries import Report, load_delivered, prolong, take_work
+from gateway.records.arrivals import Arrived
+from gateway.records.deliveries import Report, Wanted, load_delivered, prolong, take_work
 from gateway.records.delivery_desk import (
     Filter,
     count_deliveries,
@@ -26,7 +28,9 @@ from gateway.records.delivery_desk import (
     retry,
 )
 from gateway.records.dispatch import claim, load_paces, save_report, sweep_leases
+from gateway.records.failovers import write_failovers
 from gateway.records.leases import Fence, take_lease
+from gateway.records.planning import Decided, save_decided
 from tests.arrived import NOW, SITE, a_manifest, arrival_of, plan, room, touch
 
 ARCHIVE = Destination("archive", "Архив", "Archive", "dicomweb")
@@ -204,6 +208,15 @@ def test_a_destination_that_refuses_our_password_is_left_alone_until_a_person_re
     assert load_paces(records) == {}
 
 
+def test_two_who_claim_at_once_never_get_the_same(records):
+    for n in range(20):
+        planned(records, f"1.2.{n}")
+    with ThreadPoolExecutor(4) as pool:
+        tries = [pool.submit(claim, records, room(), NOW, None) for _ in range(8)]
+        claimed = [one.delivery_id for each in tries for one in each.result()]
+    assert len(claimed) == len(set(claimed)) >= 4
+
+
 def test_who_leads_no_longer_claims_nothing(records):
     planned(records)
     old = Fence("keeper", take_lease(records, "keeper", "a", NOW, 1))
@@ -211,6 +224,23 @@ def test_who_leads_no_longer_claims_nothing(records):
     with pytest.raises(Exception, match="keeper"):
         claim(records, room(), NOW, old)
     assert states(records) == [(1, State.PLANNED)]
+
+
+@pytest.mark.parametrize(("lane", "minutes"), [("emergency", 1), ("routine", 10)])
+def test_what_a_silent_destination_does_not_take_goes_to_the_failover_as_well(
+    records, lane, minutes
+):
+    touch(records, UID, 3, NOW)
+    one = Wanted("archive", lane, "gkb1/all", NOW, failover="second")
+    decided = Decided(Arrived.PLANNED, manifest=a_manifest(UID, 3), wanted=(one,))
+    save_decided(records, arrival_of(records, UID), decided, NOW, None)
+    late = NOW + timedelta(minutes=minutes)
+    assert write_failovers(records, {"archive"}, late - timedelta(seconds=1), None) == 0
+    assert write_failovers(records, {"other"}, late, None) == 0
+    assert write_failovers(records, {"archive"}, late, None) == 1
+    assert write_failovers(records, {"archive", "second"}, late, None) == 0
+    found = {row.destination: row.instance_count for row in list_deliveries(records, Filter())}
+    assert found == {"archive": 3, "second": 3}
 
 
 class Walk:

@@ -11,12 +11,14 @@ from gateway.clock import utc_now
 from gateway.errors import NotFound
 from gateway.log import log
 from gateway.model import alarms as kinds
+from gateway.model.access import Action
 from gateway.model.alarms import CLOSED_BY_WORD, MEANING, Alarm
 from gateway.model.delivery_words import reason_in_words
 from gateway.model.wording import Words, number
 from gateway.records.alarms import close_alarms, load_alarms
-from gateway.web.console.frame import ACTOR, back_to, did_of, show, text_of
+from gateway.web.console.frame import actor, back_to, did_of, own_form, reach, show, text_of
 from gateway.web.console.words import NEXT
+from gateway.web.permissions import needs
 
 MOST = 300
 COUNTED: Mapping[str, Words] = {
@@ -45,10 +47,12 @@ class Told:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/alarms"""
+    own = own_form(gateway)
 
     @door.get("/alarms")
+    @needs(Action.READ_DELIVERIES)
     def alarms() -> Response:
-        found = [tell(one) for one in load_alarms(gateway.records, cleared=True, limit=MOST)]
+        found = [tell(one) for one in visible(gateway, cleared=True)]
         return show(
             gateway, "alarms", is_open=[one for one in found if one.alarm.cleared_at is None],
             closed=[one for one in found if one.alarm.cleared_at is not None],
@@ -56,13 +60,26 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         )  # fmt: skip
 
     @door.post("/alarms/close")
+    @needs(Action.RESEND)
+    @own
     def close_alarm() -> Response:
         subject = text_of(request.form, "subject", required=True)
         reason = text_of(request.form, "reason", required=True)
-        if not close_alarms(gateway.records, subject, ACTOR, utc_now(), reason):
+        if subject not in {one.subject for one in visible(gateway)} or not close_alarms(
+            gateway.records, subject, actor(), utc_now(), reason
+        ):
             raise NotFound("alarm")
-        log.info("alarm closed", subject=subject, by=ACTOR)
+        log.info("alarm closed", subject=subject, by=actor())
         return back_to("console.alarms", done="close", count=1)
+
+
+def visible(gateway: Gateway, *, cleared: bool = False) -> list[Alarm]:
+    """Alarms of every destination, and of the sites within reach."""
+    found, within = load_alarms(gateway.records, cleared=cleared, limit=MOST), reach()
+    if within is None:
+        return found
+    known = within.union(one.destination_id for one in gateway.region.destinations)
+    return [one for one in found if known & {one.subject, *one.facts.get("sites", ())}]
 
 
 def tell(alarm: Alarm) -> Told:
@@ -114,7 +131,7 @@ def _link(alarm: Alarm) -> str:
         return url_for("console.deliveries", site=subject, state="source_lost")
     if kind in (kinds.DESTINATION_BLOCKED, kinds.DESTINATION_SILENT):
         return url_for("console.destinations", _anchor=f"to-{subject}")
-    if kind == kinds.ARRIVALS_WAIT:
+    if kind in (kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER):
         return url_for("console.sites", _anchor=f"site-{subject}")
     if kind in (kinds.STUDY_OF_TWO_PATIENTS, kinds.REFUSED_CONTENT, kinds.REFUSED_PATIENT):
         return url_for("console.study", study_uid=subject)

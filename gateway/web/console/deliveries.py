@@ -15,6 +15,7 @@ from gateway.clock import utc_now
 from gateway.dicom.uids import check_uid
 from gateway.errors import BadRequest, NotFound
 from gateway.log import log
+from gateway.model.access import Action
 from gateway.model.deliveries import WAITING_FOR_A_PERSON, State
 from gateway.model.routing.rule_sets import LANES
 from gateway.model.sites import SITE_ID
@@ -28,8 +29,19 @@ from gateway.records.delivery_pages import (
     narrowed,
 )
 from gateway.records.rerouting import REROUTABLE, REROUTED, reroute
-from gateway.web.console.frame import ACTOR, back_to, choice_of, did_of, show, text_of
+from gateway.web.console.frame import (
+    actor,
+    back_to,
+    check_site,
+    choice_of,
+    did_of,
+    own_form,
+    reach,
+    show,
+    text_of,
+)
 from gateway.web.console.words import ACTS, GROUPS, MARKS, STATES_OF_ARRIVALS
+from gateway.web.permissions import needs
 
 ROWS = 50
 ABLE: Mapping[str, tuple[State, ...]] = {
@@ -57,7 +69,7 @@ class Asked:
     def chosen(self) -> Filter:
         group = GROUPS.get(self.state)
         states = group.states if group else (State(self.state),)
-        return Filter(states, self.destination, self.site, self.lane, self.study)
+        return Filter(states, self.destination, self.site, self.lane, self.study, within=reach())
 
     @property
     def as_args(self) -> dict[str, str]:
@@ -87,8 +99,10 @@ def _name_of(given: Mapping[str, str], field: str) -> str:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/deliveries, its acts, and /console/arrivals"""
+    own = own_form(gateway)
 
     @door.get("/deliveries")
+    @needs(Action.READ_DELIVERIES)
     def deliveries() -> Response:
         asked = read_asked(request.args)
         after = text_of(request.args, "after")
@@ -102,6 +116,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         )  # fmt: skip
 
     @door.get("/deliveries/confirm")
+    @needs(Action.READ_DELIVERIES)
     def confirm() -> Response:
         act = choice_of(request.args, "act", ACTS) or _missing("act")
         asked = read_asked(request.args)
@@ -110,14 +125,18 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show(gateway, "confirm", act=act, acts=ACTS, asked=asked, count=count, groups=GROUPS)
 
     @door.post("/deliveries/act")
+    @needs(Action.RESEND)
+    @own
     def act_on_all() -> Response:
         asked = read_asked(request.form)
         act, count = perform(gateway, asked.chosen, request.form)
         return back_to("console.deliveries", done=act, count=count, **asked.as_args)
 
     @door.post("/deliveries/<delivery_id>/act")
+    @needs(Action.RESEND)
+    @own
     def act_on_one(delivery_id: str) -> Response:
-        asked, one = read_asked(request.form), Filter(delivery_ids=(delivery_id,))
+        asked, one = read_asked(request.form), Filter(delivery_ids=(delivery_id,), within=reach())
         if not count_chosen(gateway.records, one):
             raise NotFound("delivery")
         act, count = perform(gateway, one, request.form)
@@ -126,11 +145,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return back_to("console.deliveries", done=act, count=count, **asked.as_args)
 
     @door.get("/arrivals")
+    @needs(Action.READ_DELIVERIES)
     def arrivals() -> Response:
         state = choice_of(request.args, "state", STATES_OF_ARRIVALS) or _missing("state")
         site_id, after = _name_of(request.args, "site"), text_of(request.args, "after")
-        if gateway.region.site(site_id) is None:
-            raise NotFound("site")
+        check_site(gateway, site_id)
         if after:
             check_uid(after, "after")
         found = list_arrivals(gateway.records, Arrived(state), site_id, ROWS + 1, after)
@@ -150,26 +169,26 @@ def perform(gateway: Gateway, chosen: Filter, form: Mapping[str, str]) -> tuple[
     work = WORK[act](gateway, form)  # judges the form even if nothing is meant
     meant = narrowed(chosen, ABLE[act])
     count = work(meant, utc_now()) if meant else 0
-    log.info("deliveries changed by hand", act=act, count=count, by=ACTOR)
+    log.info("deliveries changed by hand", act=act, count=count, by=actor())
     return act, count
 
 
 def _retry(gateway: Gateway, form: Mapping[str, str]) -> Work:
-    return lambda meant, now: retry(gateway.records, meant, ACTOR, now)
+    return lambda meant, now: retry(gateway.records, meant, actor(), now)
 
 
 def _reroute(gateway: Gateway, form: Mapping[str, str]) -> Work:
     to = text_of(form, "to", required=True)
     if gateway.region.destination(to) is None:
         raise BadRequest("to", "is no destination of region.toml")
-    return lambda meant, now: reroute(gateway.records, meant, to, ACTOR, now)
+    return lambda meant, now: reroute(gateway.records, meant, to, actor(), now)
 
 
 def _exclude(gateway: Gateway, form: Mapping[str, str]) -> Work:
     reason = text_of(form, "reason", required=True)
     if reason.startswith(REROUTED.strip()):
         raise BadRequest("reason", "begins with a word that means something else here")
-    return lambda meant, now: exclude(gateway.records, meant, reason, ACTOR, now)
+    return lambda meant, now: exclude(gateway.records, meant, reason, actor(), now)
 
 
 WORK: Mapping[str, Callable[[Gateway, Mapping[str, str]], Work]] = {

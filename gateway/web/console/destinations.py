@@ -13,6 +13,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import NotFound, TooManyTries
 from gateway.log import log
+from gateway.model.access import Action
 from gateway.model.delivery_words import reason_in_words
 from gateway.model.destinations import Destination
 from gateway.model.pace import Pace
@@ -21,8 +22,9 @@ from gateway.records.delivery_pages import count_open
 from gateway.records.dispatch import load_paces, unblock
 from gateway.routing.try_destination import Check, try_destination
 from gateway.turns import Turns
-from gateway.web.console.frame import ACTOR, back_to, did_of, show
+from gateway.web.console.frame import actor, back_to, did_of, own_form, reach, show
 from gateway.web.console.words import GROUPS
+from gateway.web.permissions import needs
 
 TESTS_A_MINUTE = 5
 CHECKED: Mapping[str, Words] = {
@@ -79,6 +81,7 @@ class Answer:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/destinations"""
+    own = own_form(gateway)
     turns = Turns(gateway.settings.redis_url, "destination-tests", TESTS_A_MINUTE)
 
     def page(tested: str = "", answers: tuple[Answer, ...] = ()) -> Response:
@@ -94,30 +97,39 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return found
 
     @door.get("/destinations")
+    @needs(Action.READ_DELIVERIES)
     def destinations() -> Response:
         return page()
 
     @door.post("/destinations/<destination_id>/test")
+    @needs(Action.RESEND)
+    @own
     def test_connection(destination_id: str) -> Response:
         destination = find(destination_id)
         wait_s = turns.take()
         if wait_s:
             raise TooManyTries(wait_s)
         found = try_destination(gateway.wire, destination, gateway.region.sites)
-        log.info("destination tested", destination=destination_id, by=ACTOR)
+        log.info("destination tested", destination=destination_id, by=actor())
         return page(destination_id, tuple(map(in_words, found)))
 
     @door.post("/destinations/<destination_id>/wake")
+    @needs(Action.RESEND)
+    @own
     def wake(destination_id: str) -> Response:
         find(destination_id)
-        count = unblock(gateway.records, destination_id, utc_now(), ACTOR)
-        log.info("destination tried again", destination=destination_id, count=count, by=ACTOR)
+        count = unblock(gateway.records, destination_id, utc_now(), actor())
+        log.info("destination tried again", destination=destination_id, count=count, by=actor())
         return back_to("console.destinations", done="wake", count=count)
 
 
 def read_standings(gateway: Gateway) -> list[Standing]:
     """Every destination of region.toml, in its order."""
-    paces, counts, now = load_paces(gateway.records), count_open(gateway.records), utc_now()
+    paces, counts, now = (
+        load_paces(gateway.records),
+        count_open(gateway.records, reach()),
+        utc_now(),
+    )
     found = []
     for one in gateway.region.destinations:
         mine = {

@@ -5,23 +5,27 @@ can forge. A page shows itself again every few seconds (static/console.js), so a
 HTML that also works without a script.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
+from typing import ParamSpec
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
-from gateway.errors import BadRequest, ForeignPage, GatewayError, NotFound
+from gateway.errors import BadRequest, ForeignPage, GatewayError, NotAllowed, NotFound, NotSignedIn
 from gateway.log import log
+from gateway.model.access import LOCAL_OPERATOR
 from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
+from gateway.model.sites import Site
 from gateway.model.wording import Words, number, span, volume
 from gateway.web.console.words import DONE, LANE_WORDS, PROBLEMS, field_words
-from gateway.web.errors import answer_of
+from gateway.web.errors import answer_of, lead_to_sign_in
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -30,19 +34,18 @@ PAGE_POLICY = (
 FORM_LIMIT = 64 * 1024
 MOST_LETTERS = 200
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-ACTOR = "console"
-"""Who is recorded beside an act, as long as nobody signs in."""
+DOOR = "console"
+P = ParamSpec("P")
 
 
 def guard(door: Blueprint, gateway: Gateway) -> None:
-    """Judge every form, tell mistakes as pages, and send the headers of a page."""
-    origins = own_origins(gateway.settings.base_url)
+    """Tell mistakes as pages, and send the headers of a page."""
+
+    door.register_error_handler(NotSignedIn, lead_to_sign_in)
 
     @door.before_request
-    def take_own_forms_only() -> None:
+    def keep_small() -> None:
         request.max_content_length = FORM_LIMIT
-        if request.method == "POST" and request.headers.get("Origin") not in origins:
-            raise ForeignPage(f"a form of the console is sent from none of {sorted(origins)}")
 
     @door.after_request
     def finish(answer: Response) -> Response:
@@ -53,7 +56,7 @@ def guard(door: Blueprint, gateway: Gateway) -> None:
 
     @door.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:
-        if not isinstance(error, BadRequest | NotFound):
+        if not isinstance(error, BadRequest | NotFound | NotAllowed):
             log.warning("console refused", error=type(error).__name__, why=str(error))
         return _problem(gateway, error)
 
@@ -63,6 +66,41 @@ def guard(door: Blueprint, gateway: Gateway) -> None:
         answer = _problem(gateway, told)
         answer.status_code = error.code or answer.status_code
         return answer
+
+
+def own_form(gateway: Gateway) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Marks a view that changes something: it takes forms of our own pages alone."""
+    origins = own_origins(gateway.settings.base_url)
+
+    def mark(view: Callable[P, Response]) -> Callable[P, Response]:
+        @wraps(view)
+        def judged(*args: P.args, **kwargs: P.kwargs) -> Response:
+            if request.headers.get("Origin") not in origins:
+                raise ForeignPage(f"a form of the console is sent from none of {sorted(origins)}")
+            return view(*args, **kwargs)
+
+        return judged
+
+    return mark
+
+
+def reach() -> frozenset[str] | None:
+    """Sites whose studies the actor of this request may see here; None: of every site."""
+    found: frozenset[str] | None = g.decision.scope.sites
+    return found
+
+
+def check_site(gateway: Gateway, site_id: str) -> Site:
+    """raises NotFound for a site that region.toml does not name, or that lies out of reach"""
+    site, within = gateway.region.site(site_id), reach()
+    if site is None or (within is not None and site_id not in within):
+        raise NotFound("site")
+    return site
+
+
+def actor() -> str:
+    """Who is recorded beside an act: an id of ours, never a name."""
+    return DOOR if g.actor == LOCAL_OPERATOR else f"{DOOR}:{g.actor.subject}"
 
 
 def own_origins(base_url: str) -> frozenset[str]:

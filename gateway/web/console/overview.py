@@ -11,16 +11,16 @@ from flask import Blueprint, Response
 
 from gateway.bootstrap import Gateway, Reread
 from gateway.clock import utc_now
-from gateway.model.alarms import Alarm
+from gateway.model.access import Action
 from gateway.model.deliveries import State
 from gateway.model.routing.rule_sets import LANES
-from gateway.records.alarms import load_alarms
-from gateway.records.arrivals import Arrived, count_arrivals
+from gateway.records.arrivals import count_arrivals
 from gateway.records.delivery_pages import count_delivered, count_open
-from gateway.web.console.alarms import tell
-from gateway.web.console.frame import show
-from gateway.web.console.sites import read_sites
+from gateway.web.console.alarms import tell, visible
+from gateway.web.console.frame import reach, show
+from gateway.web.console.sites import read_sites, within_reach
 from gateway.web.console.words import GROUPS, STATES_OF_ARRIVALS
+from gateway.web.permissions import needs
 
 COUNTS_AGE_S = 2.0
 DAY = timedelta(hours=24)
@@ -43,33 +43,32 @@ class Counts:
     rows: tuple[Row, ...]
     delivered: Mapping[str, tuple[int, int]]
     arrivals: Mapping[str, Mapping[str, int]]
-    alarms: tuple[Alarm, ...]
 
     def total(self, group: str) -> int:
         return sum(row.counts[group] for row in self.rows)
 
-    def arrived(self, state: str) -> int:
-        return sum(found.get(state, 0) for found in self.arrivals.values())
-
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console"""
-    counts_now = Reread(lambda: read_counts(gateway), COUNTS_AGE_S)
+    counts_now = Reread(lambda: read_counts(gateway, None), COUNTS_AGE_S)
     sites_now = read_sites(gateway)
 
     @door.get("/")
+    @needs(Action.READ_DELIVERIES)
     def overview() -> Response:
-        counts = counts_now.get()
+        within = reach()
+        counts = counts_now.get() if within is None else read_counts(gateway, within)
         return show(
             gateway, "overview", counts=counts, columns=COLUMNS, groups=GROUPS,
-            states_of_arrivals=STATES_OF_ARRIVALS, sites=sites_now.get(), tell=tell,
+            states_of_arrivals=STATES_OF_ARRIVALS, alarms=visible(gateway), tell=tell,
+            sites=within_reach(sites_now.get()),
         )  # fmt: skip
 
 
-def read_counts(gateway: Gateway) -> Counts:
-    """Of the whole region; a destination without an open delivery has one row of nothing."""
+def read_counts(gateway: Gateway, within: frozenset[str] | None) -> Counts:
+    """Of these sites or of all; a destination without an open delivery has one row of nothing."""
     records = gateway.records
-    open_ones = count_open(records)
+    open_ones = count_open(records, within)
     known = [one.destination_id for one in gateway.region.destinations]
     others = {destination for destination, _, _ in open_ones}.difference(known)
     names = [*known, *sorted(others)]
@@ -79,10 +78,10 @@ def read_counts(gateway: Gateway) -> Counts:
         rows += [Row(name, lane, _grouped(open_ones, name, lane)) for lane in lanes or ("",)]
     arrivals: dict[str, dict[str, int]] = defaultdict(dict)
     for (site_id, arrived), count in count_arrivals(records).items():
-        arrivals[site_id][Arrived(arrived).value] = count
+        if within is None or site_id in within:
+            arrivals[site_id][arrived] = count
     return Counts(
-        tuple(rows), count_delivered(records, names, utc_now() - DAY), dict(arrivals),
-        tuple(load_alarms(records)),
+        tuple(rows), count_delivered(records, names, utc_now() - DAY, within), dict(arrivals)
     )  # fmt: skip
 
 

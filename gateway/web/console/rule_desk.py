@@ -10,10 +10,11 @@ from flask import Blueprint, Response, request
 
 from gateway.bootstrap import Gateway
 from gateway.errors import BadRequest
-from gateway.model.routing.actions import Action
+from gateway.model.access import Action
+from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.mistakes import Mistake
 from gateway.model.routing.rule_sets import MINISTRY, OTHERWISE, Rule
-from gateway.web.console.frame import back_to, show, text_of
+from gateway.web.console.frame import back_to, own_form, show, text_of
 from gateway.web.console.rule_form import (
     NEW_COMPARISON,
     Document,
@@ -38,18 +39,23 @@ from gateway.web.console.rule_words import (
 )
 from gateway.web.console.rule_work import FILES_BYTES, Work, go_on, owner_words
 from gateway.web.console.rules import action_words, rule_words, show_work, status_of, zone_of
+from gateway.web.permissions import needs
 
 OF_LAST_RULE = ("send", "hold")
 
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """POST /console/rules/{owner} and /console/rules/{owner}/rule"""
+    own = own_form(gateway)
 
     @door.get("/rules/<owner>/rule")
+    @needs(Action.READ_RULES)
     def no_rule(owner: str) -> Response:
         return back_to("console.rule_set", owner=owner)
 
     @door.post("/rules/<owner>")
+    @needs(Action.WRITE_RULES)
+    @own
     def work_on_rules(owner: str) -> Response:
         work = go_on(gateway, owner, request, FILES_BYTES)
         act, _, rule_id = request.form.get("act", "look").partition(":")
@@ -70,6 +76,8 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show_work(gateway, work)
 
     @door.post("/rules/<owner>/rule")
+    @needs(Action.WRITE_RULES)
+    @own
     def rule_form(owner: str) -> Response:
         work = go_on(gateway, owner, request)
         name = request.form.get("rule", "")
@@ -112,7 +120,7 @@ def _show_first(gateway: Gateway, work: Work, act: str, rule_id: str) -> Respons
 
 def _judge(
     gateway: Gateway, work: Work, document: Document, name: str, *, last: bool
-) -> tuple[Rule | tuple[Action, ...], Sequence[Mistake]]:
+) -> tuple[Rule | tuple[RuleAction, ...], Sequence[Mistake]]:
     targets = [one.destination_id for one in gateway.region.destinations]
     if last:
         return judge_otherwise(document["then"], targets)
@@ -123,7 +131,7 @@ def _judge(
     return rule, mistakes
 
 
-def _taken(work: Work, judged: Rule | tuple[Action, ...], name: str) -> Work:
+def _taken(work: Work, judged: Rule | tuple[RuleAction, ...], name: str) -> Work:
     """The working copy with what the form says."""
     if isinstance(judged, Rule):
         return work.with_rule(judged, name)
@@ -132,7 +140,7 @@ def _taken(work: Work, judged: Rule | tuple[Action, ...], name: str) -> Work:
 
 def show_rule(
     gateway: Gateway, work: Work, document: Document, name: str,
-    judged: Rule | tuple[Action, ...] | None, mistakes: Sequence[Mistake], *, status: int = 200,
+    judged: Rule | tuple[RuleAction, ...] | None, mistakes: Sequence[Mistake], *, status: int = 200,
 ) -> Response:  # fmt: skip
     """The form; a rule without mistakes is told in words too."""
     last = "when" not in document

@@ -15,6 +15,7 @@ from gateway.dicom.attributes import Dataset, text
 from gateway.dicom.part10 import NotUnderstood
 from gateway.errors import BadRequest, GatewayBusy, GatewayError, NotFound, SiteError
 from gateway.log import log
+from gateway.model.access import Action
 from gateway.model.routing.decide import Decision
 from gateway.model.routing.facts import Facts
 from gateway.model.routing.rule_sets import MINISTRY
@@ -36,10 +37,11 @@ from gateway.routing.trying import (
     read_head,
     with_tried,
 )
-from gateway.web.console.frame import back_to, count_of, show, text_of
-from gateway.web.console.rule_work import Work, owner_words
+from gateway.web.console.frame import actor, back_to, count_of, own_form, show
+from gateway.web.console.rule_work import Work, check_owner, owner_words
 from gateway.web.console.rules import show_work, status_of
 from gateway.web.console.why import WORDS_OF_TRACES, with_lines
+from gateway.web.permissions import needs
 
 MOST_FILES = 50
 MOST_STUDIES = 3
@@ -60,20 +62,25 @@ class Shown:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/rules/{owner}/replays/{id}"""
+    own = own_form(gateway)
 
     def find(owner: str, replay_id: str) -> ReplayRow:
+        check_owner(gateway.region, owner)
         found = load_replay(gateway.records, replay_id)
         if found is None or found.owner != owner:
             raise NotFound("replay")
         return found
 
     @door.get("/rules/<owner>/replays/<replay_id>")
+    @needs(Action.READ_RULES)
     def rule_replay(owner: str, replay_id: str) -> Response:
         row = find(owner, replay_id)
         words = owner_words(gateway.region, owner)
         return show(gateway, "rule_replay", row=row, owner_words=words, work=Work(row.rule_set, 0))
 
     @door.post("/rules/<owner>/replays/<replay_id>/cancel")
+    @needs(Action.WRITE_RULES)
+    @own
     def stop_replay(owner: str, replay_id: str) -> Response:
         find(owner, replay_id)
         cancel_replay(gateway.records, replay_id)
@@ -90,7 +97,7 @@ def order(gateway: Gateway, work: Work, form: Mapping[str, str]) -> Response:
         raise BadRequest("days", f"must be within 1-{MOST_DAYS}")
     if count_open_replays(gateway.records) >= MOST_REPLAYS:
         raise GatewayBusy(f"{MOST_REPLAYS} replays wait or run already; wait or cancel one")
-    by, now = text_of(form, "by") or "console", utc_now()
+    by, now = actor(), utc_now()
     made = order_replay(gateway.records, work.rule_set, now.date(), days, by, now)
     log.info("replay asked for", owner=work.owner, days=days, replay=made)
     return back_to("console.rule_replay", owner=work.owner, replay_id=made)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import orjson
-from flask import Request
+from flask import Request, g, request
 
 from gateway.bootstrap import Gateway
 from gateway.errors import BadRequest, NotFound
+from gateway.model.access import LOCAL_OPERATOR
 from gateway.model.routing.actions import Action, Hold
 from gateway.model.routing.mistakes import Reader
 from gateway.model.routing.rule_sets import (
@@ -24,6 +25,7 @@ from gateway.model.routing.rule_sets import (
 from gateway.model.sites import Region
 from gateway.model.wording import Words
 from gateway.records.rules import Version, load_version
+from gateway.web.console.frame import actor, reach, text_of
 
 MINISTRY_WORDS = Words("Министерство: правила для всех больниц", "Ministry: rules for all")
 FORM_BYTES = 4_000_000
@@ -100,15 +102,15 @@ def begin(gateway: Gateway, owner: str, number: int | None = None) -> tuple[Work
     return Work(rule_set, newest.number if newest else 0), version
 
 
-def go_on(gateway: Gateway, owner: str, request: Request, most_bytes: int = FORM_BYTES) -> Work:
+def go_on(gateway: Gateway, owner: str, asked: Request, most_bytes: int = FORM_BYTES) -> Work:
     """The working copy that a page brings back, with what its inputs change in it.
 
     raises  NotFound, BadRequest that names the input
     """
     check_owner(gateway.region, owner)
-    request.max_content_length = most_bytes
-    request.max_form_memory_size = FORM_BYTES
-    form = request.form
+    asked.max_content_length = most_bytes
+    asked.max_form_memory_size = FORM_BYTES
+    form = asked.form
     try:
         document = orjson.loads(form.get("document", ""))
     except orjson.JSONDecodeError as error:
@@ -144,9 +146,23 @@ def _ordered(work: Work, order: str) -> Work:
 
 
 def check_owner(region: Region, owner: str) -> None:
-    """raises NotFound unless it is the ministry or a site"""
-    if owner != MINISTRY and region.site(owner) is None:
+    """raises NotFound unless it is the ministry, or a site within the actor's reach
+
+    Everybody may read the ministry's rules; who writes them must reach every site.
+    """
+    within = reach()
+    if owner == MINISTRY:
+        found = within is None or request.method == "GET"
+    else:
+        found = region.site(owner) is not None and (within is None or owner in within)
+    if not found:
         raise NotFound("owner of rules")
+
+
+def author_of(form: Mapping[str, str]) -> str:
+    """Who is recorded: the actor who signed in; on a gateway without accounts the name that was
+    typed. raises BadRequest if there is neither"""
+    return text_of(form, "by", required=True) if g.actor == LOCAL_OPERATOR else actor()
 
 
 def owner_words(region: Region, owner: str) -> Words:

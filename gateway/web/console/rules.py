@@ -17,7 +17,8 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, GatewayError, NotFound, RuleSetChanged, RuleSetRefused
 from gateway.log import log
-from gateway.model.routing.actions import Action
+from gateway.model.access import Action
+from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.document import MAX_SIZE, Located, format_rule_set, parse_rule_set
 from gateway.model.routing.rule_sets import MINISTRY, Rule, RuleSet
 from gateway.model.routing.words import (
@@ -38,18 +39,20 @@ from gateway.records.rules import (
     load_versions,
     save_version,
 )
-from gateway.web.console.frame import back_to, count_of, show, text_of
+from gateway.web.console.frame import back_to, count_of, own_form, reach, show, text_of
 from gateway.web.console.rule_words import STATE_WORDS, located_words
 from gateway.web.console.rule_work import (
     FILES_BYTES,
     FORM_BYTES,
     Work,
+    author_of,
     begin,
     check_owner,
     go_on,
     owner_words,
 )
 from gateway.web.errors import answer_of
+from gateway.web.permissions import needs
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,27 @@ class Owner:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/rules"""
+    own = own_form(gateway)
     records = gateway.records
 
     @door.get("/rules")
+    @needs(Action.READ_RULES)
     def rules() -> Response:
         region = gateway.region
-        owners = [MINISTRY, *(site.site_id for site in region.sites if site.role == "hospital")]
+        within = reach()
+        owners = [MINISTRY, *(site.site_id for site in region.sites if site.role == "hospital"
+                  and (within is None or site.site_id in within))]  # fmt: skip
         return show(gateway, "rules", owners=[read_owner(gateway, owner) for owner in owners])
 
     @door.get("/rules/<owner>")
+    @needs(Action.READ_RULES)
     def rule_set(owner: str) -> Response:
         number = count_of(request.args, "version") if "version" in request.args else None
         work, version = begin(gateway, owner, number)
         return show_work(gateway, work, begun_from=version, done=request.args.get("done", ""))
 
     @door.get("/rules/<owner>/versions")
+    @needs(Action.READ_RULES)
     def rule_versions(owner: str) -> Response:
         check_owner(gateway.region, owner)
         versions = load_versions(records, owner)
@@ -99,6 +108,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         )  # fmt: skip
 
     @door.get("/rules/<owner>/<int:number>.yaml")
+    @needs(Action.READ_RULES)
     def rule_yaml(owner: str, number: int) -> Response:
         check_owner(gateway.region, owner)
         version = load_version(records, owner, number)
@@ -111,6 +121,8 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return answer
 
     @door.post("/rules/<owner>/upload")
+    @needs(Action.WRITE_RULES)
+    @own
     def upload_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
         request.max_content_length = FORM_BYTES
@@ -126,9 +138,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show_work(gateway, work, begun_from=newest, done="read")
 
     @door.post("/rules/<owner>/save")
+    @needs(Action.WRITE_RULES)
+    @own
     def save_rules(owner: str) -> Response:
         work = go_on(gateway, owner, request, FILES_BYTES)
-        by = text_of(request.form, "by", required=True)
+        by = author_of(request.form)
         comment = text_of(request.form, "comment", required=True)
         try:
             number = save(gateway, work, by, comment)
@@ -137,10 +151,12 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return back_to("console.rule_set", owner=owner, done="saved", version=number)
 
     @door.post("/rules/<owner>/activate")
+    @needs(Action.WRITE_RULES)
+    @own
     def activate_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
         number, now = count_of(request.form, "version"), utc_now()
-        by = text_of(request.form, "by", required=True)
+        by = author_of(request.form)
         start = _start(gateway, owner, text_of(request.form, "starts_at")) or now
         second = request.form.get("second_person") == "yes"
         try:
@@ -152,12 +168,14 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return back_to("console.rule_versions", owner=owner, done=done)
 
     @door.post("/rules/<owner>/approve")
+    @needs(Action.APPROVE_RULES)
+    @own
     def approve_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
         activation = count_of(request.form, "activation")
         if activation not in {one.activation_id for one in load_activations(records, owner)}:
             raise NotFound("activation")
-        by = text_of(request.form, "by", required=True)
+        by = author_of(request.form)
         try:
             approve(records, activation, by, utc_now())
         except RuleSetRefused as error:
@@ -240,7 +258,7 @@ def rule_words(rule: Rule) -> Words:
     return Words(rule_in_words(rule, "ru"), rule_in_words(rule, "en"))
 
 
-def action_words(actions: Sequence[Action]) -> list[Words]:
+def action_words(actions: Sequence[RuleAction]) -> list[Words]:
     return [Words(action_in_words(a, "ru"), action_in_words(a, "en")) for a in actions]
 
 

@@ -7,11 +7,13 @@ from typing import Any
 from flask import Blueprint, Response
 
 from gateway.bootstrap import Gateway, Reread
+from gateway.model.access import Action
 from gateway.model.sites import QuirkProfile, Site
 from gateway.model.wording import Words
-from gateway.web.console.frame import show
+from gateway.web.console.frame import reach, show
 from gateway.web.health import describe_sites
 from gateway.web.home import TROUBLE
+from gateway.web.permissions import needs
 
 SITES_AGE_S = 5.0
 SILENT = ("не отвечает", "does not answer")
@@ -49,8 +51,15 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     sites_now = read_sites(gateway)
 
     @door.get("/sites")
+    @needs(Action.READ_DELIVERIES)
     def sites() -> Response:
-        return show(gateway, "sites", sites=sites_now.get())
+        return show(gateway, "sites", sites=within_reach(sites_now.get()))
+
+
+def within_reach(sites: Sequence[Standing]) -> list[Standing]:
+    """Those that the actor of this request may see."""
+    within = reach()
+    return [one for one in sites if within is None or one.site.site_id in within]
 
 
 def read_sites(gateway: Gateway) -> Reread[list[Standing]]:

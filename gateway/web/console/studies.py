@@ -9,11 +9,22 @@ from gateway.clock import utc_now
 from gateway.dicom.uids import check_uid
 from gateway.errors import NotFound
 from gateway.log import log
+from gateway.model.access import Action
 from gateway.records.arrivals import Arrived, look_again
 from gateway.records.delivery_desk import Story, load_story
 from gateway.web.console.deliveries import ABLE
-from gateway.web.console.frame import ACTOR, back_to, did_of, show, text_of
+from gateway.web.console.frame import (
+    actor,
+    back_to,
+    check_site,
+    did_of,
+    own_form,
+    reach,
+    show,
+    text_of,
+)
 from gateway.web.console.words import ACTS, MARKS
+from gateway.web.permissions import needs
 
 JUDGED_AGAIN = (Arrived.HELD, Arrived.DROPPED, Arrived.UNRULED, Arrived.FAILED, Arrived.EXEMPT)
 """What a person may have judged again; what is sent is judged again when its site says so."""
@@ -21,8 +32,10 @@ JUDGED_AGAIN = (Arrived.HELD, Arrived.DROPPED, Arrived.UNRULED, Arrived.FAILED, 
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/studies/{uid}"""
+    own = own_form(gateway)
 
     @door.get("/studies/<study_uid>")
+    @needs(Action.READ_DELIVERIES)
     def study(study_uid: str) -> Response:
         return show(
             gateway, "study", study_uid=study_uid, story=find_story(gateway, study_uid),
@@ -30,20 +43,26 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         )  # fmt: skip
 
     @door.post("/studies/<study_uid>/judge")
+    @needs(Action.RESEND)
+    @own
     def judge(study_uid: str) -> Response:
         find_story(gateway, study_uid)
         site_id = text_of(request.form, "site", required=True)
-        if gateway.region.site(site_id) is None:
-            raise NotFound("site")
+        check_site(gateway, site_id)
         now, records = utc_now(), gateway.records
         count = look_again(records, site_id, now, *JUDGED_AGAIN, study_uid=study_uid)
-        log.info("study judged again", study=study_uid, site=site_id, count=count, by=ACTOR)
+        log.info("study judged again", study=study_uid, site=site_id, count=count, by=actor())
         return back_to("console.study", study_uid=study_uid, done="judge", count=count)
 
 
 def find_story(gateway: Gateway, study_uid: str) -> Story:
-    """raises BadRequest for what is no UID; NotFound if the gateway never saw it"""
-    story = load_story(gateway.records, check_uid(study_uid, "study"))
+    """raises BadRequest for what is no UID; NotFound if it was never seen within reach"""
+    story, within = load_story(gateway.records, check_uid(study_uid, "study")), reach()
+    if within is not None:
+        story = Story(
+            tuple(one for one in story.arrivals if one.site_id in within),
+            tuple(one for one in story.deliveries if one.shown.site_id in within),
+        )
     if not story.arrivals and not story.deliveries:
         raise NotFound("study")
     return story

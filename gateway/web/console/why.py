@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import NotFound
+from gateway.model.access import Action
 from gateway.model.routing.conditions import Comparison, Group, Trace
 from gateway.model.routing.decide import RuleTrace, decide, explain
 from gateway.model.routing.fields import Field
@@ -26,8 +27,9 @@ from gateway.model.wording import Words
 from gateway.records.deliveries import load_delivered
 from gateway.records.rules import active_versions
 from gateway.routing.gather import gather
-from gateway.web.console.frame import show, text_of
+from gateway.web.console.frame import check_site, show, text_of
 from gateway.web.console.studies import find_story
+from gateway.web.permissions import needs
 
 MOST_VALUES = 5
 MOST_LETTERS = 60
@@ -54,10 +56,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/studies/{uid}/why"""
 
     @door.get("/studies/<study_uid>/why")
+    @needs(Action.READ_DELIVERIES)
     def why(study_uid: str) -> Response:
         story = find_story(gateway, study_uid)
-        site = gateway.region.site(text_of(request.args, "site", required=True))
-        if site is None or site.site_id not in {one.site_id for one in story.arrivals}:
+        site = check_site(gateway, text_of(request.args, "site", required=True))
+        if site.site_id not in {one.site_id for one in story.arrivals}:
             raise NotFound("site")
         now, records = utc_now(), gateway.records
         versions = active_versions(records, site.site_id, now)

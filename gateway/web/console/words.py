@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.errors import (
     BadRequest,
     ForeignPage,
+    NotAllowed,
     NotFound,
     RecordsUnavailable,
     SiteError,
@@ -97,6 +98,15 @@ PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
             "sets, and repeat:",
         ),
     ),
+    NotAllowed: (
+        Words("Вам это не разрешено", "You may not do this"),
+        Words(
+            "Консоль открыта тем, кто отвечает за сети больниц и региона. Войдите под другим "
+            "именем.",
+            "The console is for those who run a hospital's or the region's network. Sign in as "
+            "somebody else.",
+        ),
+    ),
     TooManyTries: (
         Words("Слишком часто", "Too often"),
         Words(
@@ -171,6 +181,12 @@ NEXT: Mapping[str, Words] = {
     alarms.REFUSED_PATIENT: Words(
         "Спросите отправителя, чьё это исследование, и закройте тревогу с причиной.",
         "Ask the sender whose study it is, then close the alarm with a reason.",
+    ),
+    alarms.ANSWERS_OTHER: Words(
+        "Выясните, чей сервер отвечает по адресу этой больницы в region.toml, и закройте тревогу с "
+        "причиной.",
+        "Find out whose server answers at this hospital's address in region.toml, then close the "
+        "alarm with a reason.",
     ),
     alarms.ARRIVALS_WAIT: Words(
         "Проверьте, что keeper работает и больница отвечает.",

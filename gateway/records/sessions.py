@@ -1,0 +1,133 @@
+"""Sessions of people who have signed in. They live here, so that each can be ended at once.
+
+The browser has 256 random bits; here is only their digest. A session ends 30 minutes after its last
+request, 8 hours after its first, at sign-out, or when the account is shut.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from gateway.model.access import Post, Purpose
+from gateway.model.credentials import digest, new_secret
+from gateway.records.accounts import load_posts
+from gateway.records.engine import Records, UtcDateTime, metadata
+
+IDLE = timedelta(minutes=30)
+LONGEST = timedelta(hours=8)
+SEEN_EVERY = timedelta(minutes=1)
+KNOWN_FOR = timedelta(days=90)
+
+login_session = sa.Table(
+    "login_session",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column(
+        "account_id", sa.ForeignKey("account.account_id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("address_digest", sa.String(64), nullable=False),
+    sa.Column("purpose", sa.String(8), nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+)
+sa.Index("login_session_by_account", login_session.c.account_id)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session that is good now."""
+
+    digest: str
+    account_id: str
+    posts: tuple[Post, ...]
+    purpose: Purpose
+    made_at: datetime
+    seen_at: datetime
+
+    def is_good(self, now: datetime) -> bool:
+        return now < self.made_at + LONGEST and now < self.seen_at + IDLE
+
+
+def start_session(
+    records: Records, account_id: str, address: str, purpose: Purpose, now: datetime
+) -> str:
+    """Returns the secret for the browser; it is new at each sign-in (trust.md H64)."""
+    secret = new_secret()
+    row = {
+        "digest": digest(secret),
+        "account_id": account_id,
+        "address_digest": _of_address(address),
+        "purpose": str(purpose),
+        "made_at": now,
+        "seen_at": now,
+        "ended_at": None,
+    }
+    with records.write() as connection:
+        connection.execute(sa.insert(login_session).values(row))
+    return secret
+
+
+def load_session(records: Records, secret: str, now: datetime) -> Session | None:
+    """The session of a browser; None if it has ended or its account is shut."""
+    question = sa.select(login_session).where(
+        login_session.c.digest == digest(secret), login_session.c.ended_at.is_(None)
+    )
+    with records.read() as connection:
+        row = connection.execute(question).first()
+        posts = None if row is None else load_posts(connection, row.account_id)
+    if row is None or posts is None:
+        return None
+    found = Session(
+        row.digest, row.account_id, posts, Purpose(row.purpose), row.made_at, row.seen_at
+    )
+    return found if found.is_good(now) else None
+
+
+def save_seen(records: Records, found: Session, now: datetime) -> None:
+    """Its last request was now; written once a minute at most."""
+    if now - found.seen_at < SEEN_EVERY:
+        return
+    mine = login_session.c.digest == found.digest
+    with records.write() as connection:
+        connection.execute(sa.update(login_session).where(mine).values(seen_at=now))
+
+
+def end_session(records: Records, secret: str, now: datetime) -> None:
+    """Sign out."""
+    _end(records, login_session.c.digest == digest(secret), now)
+
+
+def end_sessions(records: Records, account_id: str, now: datetime) -> None:
+    """All of an account: its password was changed, its posts were, or it was shut."""
+    _end(records, login_session.c.account_id == account_id, now)
+
+
+def _end(records: Records, which: sa.ColumnElement[bool], now: datetime) -> None:
+    ended = sa.update(login_session).where(which, login_session.c.ended_at.is_(None))
+    with records.write() as connection:
+        connection.execute(ended.values(ended_at=now))
+
+
+def is_known_address(records: Records, account_id: str, address: str, now: datetime) -> bool:
+    """Whether this account was signed in to from this address within the last 90 days."""
+    question = sa.select(login_session.c.digest).where(
+        login_session.c.account_id == account_id,
+        login_session.c.address_digest == _of_address(address),
+        login_session.c.made_at > now - KNOWN_FOR,
+    )
+    with records.read() as connection:
+        return connection.execute(question.limit(1)).first() is not None
+
+
+def forget_sessions(records: Records, now: datetime) -> int:
+    """Delete those whose address is known no longer; returns how many."""
+    old = login_session.c.made_at < now - KNOWN_FOR
+    with records.write() as connection:
+        return connection.execute(sa.delete(login_session).where(old)).rowcount
+
+
+def _of_address(address: str) -> str:
+    return hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,375 @@
+"""Sign-in of people: password, then the authenticator's code; a one-time password is changed and an
+authenticator set up on the way. Nothing tells whether a login exists.
+
+Between two steps the page carries a signed ticket; a session begins only after the last one.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+import segno
+from flask import Blueprint, Response, g, redirect, render_template, request
+from flask_wtf import FlaskForm
+from gevent.threadpool import ThreadPool
+from itsdangerous import BadData, URLSafeTimedSerializer
+from wtforms import HiddenField, PasswordField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from gateway.bootstrap import Gateway
+from gateway.clock import utc_now
+from gateway.errors import BadRequest, GatewayBusy, TooManyTries
+from gateway.log import log
+from gateway.model.access import Action, Purpose, Role, allow
+from gateway.model.credentials import (
+    LONGEST,
+    check_new_password,
+    digest,
+    hash_password,
+    is_password,
+    new_totp_secret,
+    totp_address,
+    totp_step,
+)
+from gateway.records import accounts, sessions
+from gateway.records.keyring import Keyring
+from gateway.web.auditing import Auditor
+from gateway.web.identity import Identity, address_of_caller
+from gateway.web.permissions import needs
+
+AT_ONCE, WAITING = 4, 64
+TICKET_S = 600
+FORM_LIMIT = 16 * 1024
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+BACK = re.compile(
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account)?", re.ASCII
+)
+"""Addresses of ours that a sign-in may lead on to (trust.md H62)."""
+PURPOSES = (
+    (Purpose.TREATMENT, "Лечение · Treatment"),
+    (Purpose.EMERGENCY, "Неотложная помощь · Emergency"),
+    (Purpose.OPERATIONS, "Работа учреждения · Operations"),
+    (Purpose.PUBLIC_HEALTH, "Общественное здоровье · Public health"),
+    (Purpose.PATIENT_REQUEST, "По просьбе пациента · Patient's request"),
+)
+ROLES = {
+    Role.DOCTOR: "врач · doctor",
+    Role.HOSPITAL_IT: "инженер больницы · hospital IT",
+    Role.REGIONAL_ADMIN: "администратор региона · regional administrator",
+    Role.MINISTRY: "министерство · ministry",
+    Role.AUDITOR: "аудитор · auditor",
+}
+PROBLEMS = {
+    "wrong": ("Имя, пароль или код не подходят.", "The login, password or code is not right."),
+    "late": ("Время вышло, начните сначала.", "Too late, begin again."),
+    "again": ("Пароли не совпадают.", "The two passwords differ."),
+    "weak": (
+        "Пароль: от 12 до 128 знаков, без вашего имени для входа.",
+        "A password has 12 to 128 characters and not your login.",
+    ),
+    "form": ("Страница устарела, отправьте ещё раз.", "The page was too old, send it again."),
+    "wait": ("Слишком много попыток, подождите.", "Too many tries, please wait."),
+}
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """Judges passwords in threads of their own, four at once and after all images (E33).
+
+    Each costs some tenths of a second and 64 MiB; the others wait, and too many are sent away.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPool(AT_ONCE)
+        self._places = threading.BoundedSemaphore(AT_ONCE + WAITING)
+
+    def run(self, work: Callable[..., T], *facts: Any) -> T:
+        """raises GatewayBusy"""
+        if not self._places.acquire(blocking=False):
+            raise GatewayBusy("many people are signing in")
+        try:
+            found: T = self._threads.apply(_behind_others, (work, *facts))
+            return found
+        finally:
+            self._places.release()
+
+
+def _behind_others(work: Callable[..., T], *facts: Any) -> T:
+    if hasattr(os, "setpriority"):  # on Linux a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+    return work(*facts)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What is known between two steps.
+
+    kept  digest of the password's hash: after a change the ticket is of no use
+    totp  sealed secret of the authenticator that is being set up
+    """
+
+    step: str
+    login: str
+    account_id: str
+    kept: str
+    purpose: str
+    back: str
+    totp: str = ""
+
+
+class LoginForm(FlaskForm):
+    login = StringField()
+    password = PasswordField()
+    purpose = SelectField(choices=[SelectChoice(str(p), text) for p, text in PURPOSES])
+    back = HiddenField()
+
+
+class PasswordForm(FlaskForm):
+    ticket = HiddenField()
+    password = PasswordField()
+    again = PasswordField()
+
+
+class CodeForm(FlaskForm):
+    ticket = HiddenField()
+    code = StringField()
+
+
+class SignIn:
+    """The steps; one for each process."""
+
+    def __init__(
+        self, gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+    ) -> None:
+        self._auditor = auditor
+        self._records = gateway.records
+        self._identity = identity
+        self._keyring = keyring
+        self._passwords = Passwords()
+        self._tickets = URLSafeTimedSerializer(keyring.derived("tickets"))
+
+    def form(self) -> Response:
+        form = LoginForm(formdata=None, back=_back(request.args.get("back", "")))
+        return _page("login", form)
+
+    def login(self) -> Response:
+        form = LoginForm()
+        if not form.validate():
+            return _page("login", form, "form", 400)
+        login, password = form.login.data or "", form.password.data or ""
+        try:
+            proof = self._judge(login, password)
+        except TooManyTries as error:
+            return _too_many("login", form, error)
+        if proof is None:
+            return _page("login", form, "wrong", 401)
+        step = "password" if proof.one_time_until else "code" if proof.totp_sealed else "enrol"
+        purpose, back = str(Purpose(form.purpose.data)), _back(form.back.data or "")
+        kept = digest(proof.password_hash)
+        return self._next(
+            Ticket(step, login.strip().lower(), proof.account_id, kept, purpose, back)
+        )
+
+    def _judge(self, login: str, password: str) -> accounts.Proof | None:
+        """The account if the password is right and may be used; raises TooManyTries."""
+        now, address = utc_now(), address_of_caller()
+        proof = accounts.load_proof(self._records, login)
+        known = proof is not None and sessions.is_known_address(
+            self._records, proof.account_id, address, now
+        )
+        accounts.begin_try(self._records, login, address, known, now)
+        hashed = proof.password_hash if proof is not None else None
+        right = self._passwords.run(is_password, hashed, password)
+        late = proof is not None and proof.one_time_until is not None and proof.one_time_until < now
+        if proof is None or not right or proof.locked or late:
+            account_id = proof.account_id if proof is not None else ""
+            self._auditor.told("sign_in", "refused", account_id, "password")
+            log.warning("sign-in refused", address=address)
+            return None
+        accounts.end_try(self._records, login, address)
+        return proof
+
+    def _next(self, ticket: Ticket) -> Response:
+        """The page of the ticket's step."""
+        if ticket.step == "password":
+            return _page("password", PasswordForm(formdata=None, ticket=self._sign(ticket)))
+        if ticket.step == "code":
+            return _page("code", CodeForm(formdata=None, ticket=self._sign(ticket)))
+        if not ticket.totp:
+            ticket = replace(ticket, totp=self._keyring.seal(new_totp_secret()))
+        form = CodeForm(formdata=None, ticket=self._sign(ticket))
+        return self._enrolment(ticket, form)
+
+    def _enrolment(
+        self, ticket: Ticket, form: FlaskForm, problem: str = "", status: int = 200
+    ) -> Response:
+        secret = self._keyring.unseal(ticket.totp)
+        address = totp_address(secret, ticket.login)
+        picture = segno.make(address, error="m").svg_data_uri(scale=5, border=4, light="#fff")
+        groups = " ".join(secret[n : n + 4] for n in range(0, len(secret), 4))
+        return _page(
+            "enrol", form, problem, status, picture=picture, address=address, secret=groups
+        )
+
+    def password(self) -> Response:
+        form = PasswordForm()
+        ticket = self._read(form.ticket.data, "password")
+        if ticket is None or not form.validate():
+            return _page("login", LoginForm(formdata=None), "late", 400)
+        password = form.password.data or ""
+        if password != form.again.data:
+            return _page("password", form, "again", 400)
+        try:
+            check_new_password(password, ticket.login)
+        except BadRequest:
+            return _page("password", form, "weak", 400)
+        hashed = self._passwords.run(hash_password, password)
+        accounts.save_password(self._records, ticket.account_id, hashed)
+        sessions.end_sessions(self._records, ticket.account_id, utc_now())
+        proof = accounts.load_proof(self._records, ticket.login)
+        step = "code" if proof is not None and proof.totp_sealed else "enrol"
+        return self._next(replace(ticket, step=step, kept=digest(hashed)))
+
+    def code(self) -> Response:
+        form = CodeForm()
+        ticket = self._read(form.ticket.data, "code", "enrol")
+        if ticket is None or not form.validate():
+            return _page("login", LoginForm(formdata=None), "late", 400)
+        try:
+            right = self._take_code(ticket, form.code.data or "")
+        except TooManyTries as error:
+            return _too_many("login", LoginForm(formdata=None), error)
+        if right:
+            return self._begin(ticket)
+        self._auditor.told("sign_in", "refused", ticket.account_id, "code")
+        if ticket.step == "enrol":
+            return self._enrolment(ticket, form, "wrong", 401)
+        return _page("code", form, "wrong", 401)
+
+    def _take_code(self, ticket: Ticket, code: str) -> bool:
+        now, address = utc_now(), address_of_caller()
+        accounts.begin_try(self._records, ticket.login, address, False, now)
+        code = "".join(code.split())
+        proof = accounts.load_proof(self._records, ticket.login)
+        if proof is None or proof.locked or digest(proof.password_hash) != ticket.kept:
+            return False
+        if ticket.step == "enrol":
+            if proof.totp_sealed:  # set up meanwhile, by somebody who knows the password too
+                return False
+            step = totp_step(self._keyring.unseal(ticket.totp), code, now, 0)
+            if step is None:
+                return False
+            accounts.save_totp(self._records, ticket.account_id, ticket.totp, step)
+        else:
+            secret = self._keyring.unseal(proof.totp_sealed)
+            step = totp_step(secret, code, now, proof.totp_step)
+            if step is None or not accounts.take_totp_step(self._records, ticket.account_id, step):
+                return False
+        accounts.end_try(self._records, ticket.login, address)
+        return True
+
+    def _begin(self, ticket: Ticket) -> Response:
+        purpose, now = Purpose(ticket.purpose), utc_now()
+        secret = sessions.start_session(
+            self._records, ticket.account_id, address_of_caller(), purpose, now
+        )
+        sessions.forget_sessions(self._records, now)
+        accounts.forget_tries(self._records, now)
+        answer = _leave_to(ticket.back)
+        answer.set_cookie(
+            self._identity.cookie, secret, secure=self._identity.is_secure, httponly=True,
+            samesite="Strict", path="/",
+        )  # fmt: skip
+        self._auditor.told("sign_in", "done", ticket.account_id)
+        log.info("signed in", account=ticket.account_id)
+        return answer
+
+    def account(self) -> Response:
+        may = {str(action) for action in Action if allow(g.actor, action).allowed}
+        roles = [(ROLES[duty.role], sorted(duty.reach.sites or ())) for duty in g.actor.duties]
+        purpose = dict(PURPOSES).get(g.actor.purpose, "")
+        return _page("account", FlaskForm(), may=may, roles=roles, purpose=purpose)
+
+    def logout(self) -> Response:
+        if not FlaskForm().validate():
+            return _page("login", LoginForm(formdata=None), "form", 400)
+        secret = request.cookies.get(self._identity.cookie, "")
+        sessions.end_session(self._records, secret, utc_now())
+        self._identity.forget(secret)
+        self._auditor.told("sign_out", "done", g.actor.subject)
+        answer = _leave_to("/login")
+        answer.delete_cookie(
+            self._identity.cookie, secure=self._identity.is_secure, httponly=True,
+            samesite="Strict", path="/",
+        )  # fmt: skip
+        return answer
+
+    def _sign(self, ticket: Ticket) -> str:
+        return str(self._tickets.dumps(asdict(ticket)))
+
+    def _read(self, signed: str | None, *steps: str) -> Ticket | None:
+        try:
+            found = Ticket(**self._tickets.loads(signed or "", max_age=TICKET_S))
+        except BadData:
+            return None
+        return found if found.step in steps else None
+
+
+def create_blueprint(
+    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+) -> Blueprint:
+    """/login and its steps, /logout, /account."""
+    door = Blueprint("sign_in", __name__)
+    steps = SignIn(gateway, identity, keyring, auditor)
+
+    @door.before_request
+    def keep_small() -> None:
+        request.max_content_length = FORM_LIMIT
+
+    def add(rule: str, view: Callable[[], Response], method: str, action: Action) -> None:
+        door.add_url_rule(rule, view.__name__, needs(action)(view), methods=[method])
+
+    add("/login", steps.form, "GET", Action.OPEN)
+    add("/login", steps.login, "POST", Action.OPEN)
+    add("/login/password", steps.password, "POST", Action.OPEN)
+    add("/login/code", steps.code, "POST", Action.OPEN)
+    add("/account", steps.account, "GET", Action.OWN_ACCOUNT)
+    add("/logout", steps.logout, "POST", Action.OWN_ACCOUNT)
+    return door
+
+
+def _back(asked: str) -> str:
+    return asked if BACK.fullmatch(asked) else ""
+
+
+def _leave_to(address: str) -> Response:
+    answer = redirect(address or "/account", 303)
+    assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
+    return answer
+
+
+def _page(
+    step: str, form: FlaskForm, problem: str = "", status: int = 200, **facts: Any
+) -> Response:
+    words = PROBLEMS.get(problem)
+    text = render_template(
+        "sign_in.html", step=step, form=form, problem=words, most=LONGEST, **facts
+    )
+    answer = Response(text, status)
+    answer.headers["Content-Security-Policy"] = PAGE_POLICY
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "same-origin"  # or a form's Origin would be "null"
+    return answer
+
+
+def _too_many(step: str, form: FlaskForm, error: TooManyTries) -> Response:
+    answer = _page(step, form, "wait", 429)
+    answer.headers["Retry-After"] = str(int(error.wait_s) + 1)
+    return answer

@@ -1,0 +1,147 @@
+"""The audit: no line is lost, none is kept twice, and none can be changed unseen."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.errors import NoRoom, RecordsUnavailable
+from gateway.model.audit import Entry, from_line
+from gateway.records import journal as journals
+from gateway.records.audit import append, audit_entry, load_entries, verify
+from gateway.records.journal import Journal
+
+NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def entry(number: int, **changes) -> Entry:
+    return replace(
+        Entry(
+            entry_id=f"{number:016x}", request="r", at=NOW + timedelta(seconds=number),
+            actor="a1", kind="session", purpose="TREAT", action="retrieve", site_id="",
+            study_uid=f"1.2.{number % 3}", outcome="began", reason="", status=0, detail="",
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def test_a_line_is_read_as_it_was_written():
+    assert from_line(entry(7, detail="ключ").to_line()) == entry(7, detail="ключ")
+    for torn in (b"", b"{}", b'{"entry_id":"1', b"[]", b"null"):
+        with pytest.raises(ValueError):
+            from_line(torn)
+
+
+def test_lines_are_chained_and_kept_once(records):
+    assert append(records, [entry(n) for n in range(5)]) == 5
+    assert append(records, [entry(n) for n in range(3, 8)]) == 3
+    assert append(records, []) == 0
+    assert verify(records) == (8, None)
+    found = load_entries(records, study_uid="1.2.1", since=NOW, until=NOW + timedelta(seconds=5))
+    assert found == [entry(1), entry(4)]
+    assert load_entries(records, actor="a2", since=NOW, until=NOW + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (sa.update(audit_entry).where(audit_entry.c.number == 4).values(study_uid="1.9"), 4),
+        (sa.update(audit_entry).where(audit_entry.c.number == 2).values(at=NOW), 2),
+        (sa.update(audit_entry).where(audit_entry.c.number == 5).values(chain="0" * 64), 5),
+        (sa.delete(audit_entry).where(audit_entry.c.number == 3), 3),
+        (sa.delete(audit_entry).where(audit_entry.c.number == 1), 1),
+    ],
+    ids=["another study", "another time", "another chain", "one less", "the first less"],
+)
+def test_a_changed_row_is_found(records, change, broken):
+    append(records, [entry(n) for n in range(8)])
+    with records.write() as connection:
+        connection.execute(change)
+    assert verify(records)[1] == broken
+
+
+def test_lines_come_into_the_table_and_their_files_go(records, tmp_path: Path):
+    folder = tmp_path / "audit"
+    journal = Journal(folder)
+    for n in range(2500):
+        journal.write(entry(n))
+    assert journal.drain(records) == 2500
+    journal.write(entry(2500), synced=True)
+    assert journal.drain(records) == 1
+    assert journal.drain(records) == 0
+    assert verify(records) == (2501, None)
+    journal.close()
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_line_that_is_half_in_the_table_is_not_kept_twice(records, tmp_path: Path, monkeypatch):
+    journal = Journal(tmp_path / "audit")
+    for n in range(6):
+        journal.write(entry(n))
+    monkeypatch.setattr(journals, "BATCH", 2)
+    given = []
+
+    def dies(to, entries):
+        given.append(entries)
+        if len(given) == 2:
+            raise RecordsUnavailable("away")
+        return append(to, entries)
+
+    monkeypatch.setattr(journals, "append", dies)
+    with pytest.raises(RecordsUnavailable):
+        journal.drain(records)
+    assert journal.drain(records) == 4
+    assert verify(records) == (6, None)
+    journal.close()
+
+
+def test_a_full_disk_is_told_and_spoils_no_other_line(records, tmp_path: Path, monkeypatch):
+    journal = Journal(tmp_path / "audit")
+    write = os.write
+    journal.write(entry(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(journals.os, "write", lambda file, line: write(file, line[:20]))
+        with pytest.raises(NoRoom):
+            journal.write(entry(2))
+    journal.write(entry(3))
+    assert journal.drain(records) == 2
+    journal.close()
+
+
+WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from gateway.model.credentials import new_id
+from gateway.records.journal import Journal
+from tests.records.test_audit import entry
+journal = Journal(Path(sys.argv[1]))
+for n in range(10**9):
+    journal.write(entry(n, entry_id=new_id()))
+    print(n, flush=True)
+"""
+
+
+def test_kill_9_loses_no_line_that_was_written(records, tmp_path: Path):
+    folder = tmp_path / "audit"
+    root = Path(__file__).parents[2]
+    survivor = Journal(folder)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)],
+        cwd=root, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        while int(writer.stdout.readline()) < 300:
+            assert survivor.drain(records) == 0  # its process lives
+        os.kill(writer.pid, signal.SIGKILL)
+        told = 300 + len(writer.stdout.read().split())
+    assert survivor.drain(records) in (told + 1, told + 2)  # the last one was not told any more
+    assert verify(records)[1] is None
+    survivor.close()
