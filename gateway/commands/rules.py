@@ -4,7 +4,7 @@ A file with a mistake changes nothing; every mistake is named with its line, in 
 rules are tried on studies stands in trying.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,9 +63,9 @@ def check(file: Path) -> None:
 @region_option
 def save(file: Path, comment: str, based_on: int | None, by: str, region: Path | None) -> None:
     """Keep a rule file as a new version; it counts once it is activated."""
-    rule_set = read_rules(file)
     bench = open_quietly(region)
     records, sites = bench.records, bench.region_file.region
+    rule_set = read_rules(file, {one.destination_id for one in sites.destinations})
     if rule_set.owner != "ministry" and sites.site(rule_set.owner) is None:
         raise click.ClickException(
             f"{rule_set.owner}: такой больницы нет в region.toml / is no site of region.toml"
@@ -167,13 +167,13 @@ def approve_activation(activation: int, by: str, region: Path | None) -> None:
     click.echo(f"активация / activation {activation}: {by}")
 
 
-def read_rules(file: Path) -> RuleSet:
+def read_rules(file: Path, destinations: Collection[str] | None = None) -> RuleSet:
     """The rules of a file, or an end with every mistake on standard error."""
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file}: не читается / cannot be read: {error}") from error
-    found, mistakes = parse_rule_set(text)
+    found, mistakes = parse_rule_set(text, destinations)
     if found is None:
         lines = [
             f"строка / line {each.line}: {mistake_in_words(each.mistake, language)}"

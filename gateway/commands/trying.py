@@ -5,24 +5,21 @@ Values that were compared are shown to the person who asks; they are never logge
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import click
-import pydicom
-from pydicom.errors import InvalidDicomError
 
 from gateway.clock import monotonic_s, utc_now
 from gateway.commands.opening import open_quietly, region_option
 from gateway.commands.rules import read_rules, version_of
 from gateway.dicom.attributes import Dataset
-from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
+from gateway.dicom.part10 import NotUnderstood
 from gateway.errors import NotFound, SiteError
 from gateway.model.routing.conditions import Comparison, Trace
-from gateway.model.routing.decide import RuleTrace, decide, explain
-from gateway.model.routing.facts import Arrival, Facts, gather
+from gateway.model.routing.decide import RuleTrace
+from gateway.model.routing.facts import Facts
 from gateway.model.routing.rule_sets import MINISTRY, RuleSet
 from gateway.model.routing.words import (
     LANGUAGES,
@@ -35,12 +32,17 @@ from gateway.orthanc.wire import Wire
 from gateway.records.arrivals import load_arrival
 from gateway.records.deliveries import load_delivered
 from gateway.records.held import find_holders
-from gateway.records.rules import active_versions
-from gateway.routing.gather import gather as gather_at_site
 from gateway.routing.replay import Replayed, Tally, Trial, fields_beyond_index, replay
+from gateway.routing.trying import (
+    active_rules,
+    facts_of_files,
+    facts_of_site,
+    judge,
+    read_head,
+    with_tried,
+)
 from gateway.worker.jobs import Bench
 
-HEAD = 1 << 20
 MOST_LETTERS = 100
 PROGRESS_LINES = 30
 NOWHERE_SENT = "никуда / nowhere"
@@ -78,12 +80,7 @@ def test(
         for study_uid in _found(held, words):
             _tell_of_site(bench, site, study_uid, rule_sets)
         return
-    now = utc_now()
-    instances = [_dataset(file) for file in dicom_files]
-    facts = gather(Arrival(site, now), instances)
-    # A file does not say how it will come: what a rule asks of that is told as not read.
-    unread = frozenset({"source_aet", "source_ip", "transfer_syntax", "size_mb", "charset_ok"})
-    tell(rule_sets, replace(facts, unread=facts.unread | unread))
+    tell(rule_sets, facts_of_files(site, [_dataset(file) for file in dicom_files], utc_now()))
 
 
 @click.command("explain")
@@ -108,11 +105,6 @@ def explain_study(
             _tell_of_site(bench, site, study_uid, rule_sets)
 
 
-def active_rules(bench: Bench, site_id: str) -> list[RuleSet]:
-    """The ministry's active rules, then the hospital's; what there is of them."""
-    return [version.rule_set for version in active_versions(bench.records, site_id, utc_now())]
-
-
 def rules_to_try(
     bench: Bench, site_id: str, rule_file: Path | None, number: int | None, owner: str = ""
 ) -> list[RuleSet]:
@@ -133,11 +125,8 @@ def rules_to_try(
             )
     elif number is not None:
         tried = version_of(bench.records, owner or site_id, number).rule_set
-    active = active_rules(bench, site_id)
-    if tried is None:
-        return active
-    rest = [rule_set for rule_set in active if rule_set.owner != tried.owner]
-    return [tried, *rest] if tried.owner == MINISTRY else [*rest, tried]
+    active = active_rules(bench.records, site_id, utc_now())
+    return active if tried is None else with_tried(active, tried)
 
 
 def _site(bench: Bench, site_id: str) -> Site:
@@ -166,13 +155,9 @@ def _tell_of_site(bench: Bench, site: Site, study_uid: str, rule_sets: Sequence[
     already_at = load_delivered(bench.records, site.site_id, study_uid)
     for destination in sorted(already_at):
         click.echo(f"  доставлено и сверено / delivered and verified: {destination}")
-    now = utc_now()
     try:
         with closing(Wire()) as wire:
-            facts = gather_at_site(
-                bench.records, wire, site, study_uid, rule_sets, now, already_at=already_at,
-                whole=True,
-            )  # fmt: skip
+            facts = facts_of_site(bench.records, wire, site, study_uid, rule_sets, utc_now())
     except NotFound as error:
         raise click.ClickException(
             f"в {site.site_id} его уже нет / {site.site_id} has it no more"
@@ -187,10 +172,10 @@ def _tell_of_site(bench: Bench, site: Site, study_uid: str, rule_sets: Sequence[
 
 def tell(rule_sets: Sequence[RuleSet], facts: Facts) -> None:
     """Every rule with its conditions, then what follows from them."""
-    now = utc_now()
-    for each in explain(rule_sets, facts, now):
+    tried = judge(rule_sets, facts, utc_now())
+    for each in tried.traces:
         _tell_rule(each)
-    decision = decide(rule_sets, facts, now)
+    decision = tried.decision
     for planned in decision.sends:
         click.echo(f"→ {planned.target} ({planned.rule}, {planned.lane})")
     for planned in decision.shadow:
@@ -225,28 +210,13 @@ def _plain(value: object) -> str:
 
 
 def _dataset(file: Path) -> Dataset:
-    """A file's attributes without its pixels, as DICOM JSON; element by element, since real ones
-    hold values that do not convert."""
-    no_dicom = f"{file}: не DICOM или не читается / is no DICOM file that can be read"
     try:
         with file.open("rb") as opened:
-            identify(opened.read(HEAD), whole=False)
-    except (MoreBytesNeeded, NotUnderstood) as error:
-        # Also what is deflated: it may unpack into gigabytes before one attribute is known.
-        raise click.ClickException(f"{no_dicom}: {error}") from error
-    try:
-        read = pydicom.dcmread(file, stop_before_pixels=True, defer_size=65_536)
-    except (InvalidDicomError, ValueError, OSError, RecursionError) as error:
-        raise click.ClickException(no_dicom) from error
-    made: Dataset = {}
-    for element in read:
-        tag = f"{element.tag:08X}"
-        try:
-            made[tag] = element.to_json_dict(None, 1024)
-        except (ValueError, TypeError, OverflowError, AttributeError):
-            # Present, and nothing that can be compared: model/routing/facts.py reads it so.
-            made[tag] = {"vr": str(element.VR), "InlineBinary": ""}
-    return made
+            return read_head(opened)
+    except (NotUnderstood, OSError) as error:
+        raise click.ClickException(
+            f"{file}: не DICOM или не читается / is no DICOM file that can be read: {error}"
+        ) from error
 
 
 @click.command("replay")
@@ -267,7 +237,7 @@ def replay_days(
     trials = [
         Trial(
             site,
-            active_rules(bench, site.site_id),
+            active_rules(bench.records, site.site_id, utc_now()),
             rules_to_try(bench, site.site_id, rule_file, number, owner),
         )
         for site in sites

@@ -24,6 +24,7 @@ from gateway.records import (
     persons,
     probes,
     reconciling,
+    replays,
     rules,
     sessions,
     studies,
@@ -66,6 +67,7 @@ TABLES = (
     dispatch.destination_pace,
     reconciling.reconciliation,
     reconciling.reconciled,
+    replays.rule_replay,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

@@ -37,6 +37,7 @@ from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
 from gateway.worker.jobs import PROBE, probe_and_save
 from gateway.worker.notices import Notices
+from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 
 LEASE = "keeper"
@@ -101,6 +102,7 @@ class Keeper:
         self._dispatcher: Dispatcher | None = None
         self._audits: Audits | None = None
         self._notices: Notices | None = None
+        self._replays: Replays | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -215,6 +217,10 @@ class Keeper:
                 self._records, self._settings, lambda: regions.region, self._fence
             )
             self._notices.start()
+        if self._replays is None or not self._replays.is_alive():
+            regions = self._region_file
+            self._replays = Replays(self._records, lambda: regions.region)
+            self._replays.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
@@ -227,6 +233,9 @@ class Keeper:
         if self._notices is not None:
             self._notices.end()
             self._notices = None
+        if self._replays is not None:
+            self._replays.end()
+            self._replays = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

@@ -109,7 +109,17 @@ name_en = "First"
 url = "{server.url}"
 username = "{server.username}"
 password_env = "ORTHANC_PASSWORD"
+""" + "".join(
+        f"""
+[[site]]
+id = "{name}"
+name_ru = "Архив"
+name_en = "Archive"
+url = "http://127.0.0.1:9"
+role = "archive"
 """
+        for name in ("archive", "second")
+    )
 
 
 def test_a_study_is_tried_by_its_accession_number_and_by_its_uid(run: Run) -> None:
@@ -190,7 +200,9 @@ def test_the_ministrys_rules_are_replayed_over_every_hospital(run: Run, tmp_path
     file.write_text(INDEX_ONLY, "utf-8")
     assert run("save", file, "--comment", "y").exit_code == 0
     assert run("activate", "gkb1", 2).exit_code == 0
-    everything = "{id: all, name: Всё, state: active, when: always, then: [{do: send, target: m}]}"
+    everything = (
+        "{id: all, name: Всё, state: active, when: always, then: [{do: send, target: second}]}"
+    )
     file.write_text(f"site: ministry\nrules: [{everything}]\n", "utf-8")
     assert run("save", file, "--comment", "x").exit_code == 0
-    assert "→ m: 2 (+2 −0)" in run("replay", "ministry", "--days", 3660).output
+    assert "→ second: 2 (+2 −0)" in run("replay", "ministry", "--days", 3660).output

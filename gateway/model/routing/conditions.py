@@ -9,7 +9,7 @@ What could not be read is an outcome too: whoever acts on it holds the study (de
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, Literal
 
@@ -174,7 +174,10 @@ def _comparison(reader: Reader) -> Comparison | None:
 
 
 def _kept(given: Any) -> Any:
-    """The author's value, frozen so that rules compare and hash."""
+    """The author's value, frozen so that rules compare and hash; a date as people write it, since
+    YAML makes one of 2026-01-31 and an editor's form does not."""
+    if isinstance(given, date):
+        return given.isoformat()
     if isinstance(given, list):
         return tuple(_kept(item) for item in given)
     if isinstance(given, dict):

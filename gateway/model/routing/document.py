@@ -4,13 +4,19 @@ Only plain YAML (1.1, safe tags): no aliases, no tags of Python, a limit of size
 twice. What is refused changes nothing.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from gateway.model.routing.mistakes import Mistake, Path, Reader
-from gateway.model.routing.rule_sets import RuleSet, read_rule_set, write_rule_set
+from gateway.model.routing.rule_sets import (
+    RuleSet,
+    check_targets,
+    read_rule_set,
+    write_rule_set,
+)
 
 MAX_SIZE = 1_000_000
 MAX_DEPTH = 30
@@ -24,8 +30,13 @@ class Located:
     line: int
 
 
-def parse_rule_set(text: str) -> tuple[RuleSet | None, tuple[Located, ...]]:
-    """A rule set of a YAML text, or None and every mistake with its line."""
+def parse_rule_set(
+    text: str, destinations: Collection[str] | None = None
+) -> tuple[RuleSet | None, tuple[Located, ...]]:
+    """A rule set of a YAML text, or None and every mistake with its line.
+
+    destinations  ids of those that rules may name; None: not looked at
+    """
     if len(text) > MAX_SIZE:
         return None, (Located(Mistake((), "too_long", str(MAX_SIZE)), 1),)
     tree = _Tree()
@@ -39,6 +50,9 @@ def parse_rule_set(text: str) -> tuple[RuleSet | None, tuple[Located, ...]]:
         return None, (Located(Mistake((), "not_yaml"), 1),)
     reader = Reader(value, (), tree.mistakes)
     rule_set = read_rule_set(reader)
+    if rule_set is not None and destinations is not None:
+        check_targets(reader, destinations)
+        rule_set = None if reader.mistakes else rule_set
     located = [Located(mistake, tree.line(mistake.path)) for mistake in reader.mistakes]
     return rule_set, tuple(sorted(located, key=lambda each: each.line))
 

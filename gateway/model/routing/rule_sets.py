@@ -5,7 +5,7 @@ every mistake; nothing of it is ever evaluated as code.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -96,7 +96,7 @@ def read_rule_set(reader: Reader) -> RuleSet | None:
     if owner and not SITE_ID.fullmatch(owner):
         reader.at("site").wrong("no_id")
     entries = reader.at("rules").items(least=0, most=MAX_RULES)
-    rules = tuple(_rule(entry) for entry in entries)
+    rules = tuple(read_rule(entry) for entry in entries)
     seen: set[str] = set()
     for entry, rule in zip(entries, rules, strict=True):
         if rule.rule_id in seen or rule.rule_id == OTHERWISE:
@@ -112,12 +112,32 @@ def read_rule_set(reader: Reader) -> RuleSet | None:
     return None if reader.mistakes else RuleSet(owner, rules, otherwise)
 
 
+def check_targets(reader: Reader, known: Collection[str]) -> None:
+    """Name every destination of a document that none of `known` is; the document is right else."""
+    rules = reader.at("rules").items(least=0, most=MAX_RULES)
+    places = [rule.at("then") for rule in rules]
+    places += [reader.at("otherwise")] if reader.has("otherwise") else []
+    for place in places:
+        for action in place.items():
+            check_targets_of(action, known)
+
+
+def check_targets_of(action: Reader, known: Collection[str]) -> None:
+    """The same of one action."""
+    named = [action.at(key) for key in ("target", "failover_target") if action.has(key)]
+    named += action.at("targets").items() if action.has("targets") else []
+    for one in named:
+        if one.value not in known:
+            one.wrong("unknown_destination", ", ".join(sorted(known)) or "-")
+
+
 _RULE_KEYS = (
     "id", "name", "state", "level", "trigger", "when", "then", "on_error", "stop", "schedule",
 )  # fmt: skip
 
 
-def _rule(reader: Reader) -> Rule:
+def read_rule(reader: Reader) -> Rule:
+    """One rule of a document; worth something only if `reader.mistakes` stays empty."""
     if not reader.table(_RULE_KEYS):
         return Rule("", "", Group("all", ()), ())
     rule_id = reader.at("id").text()

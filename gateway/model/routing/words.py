@@ -83,6 +83,10 @@ MISTAKES: dict[str, Pair] = {
     "one_of_target_targets": (
         "укажите либо target, либо targets", "write either target or targets",
     ),
+    "unknown_destination": (
+        "такого получателя нет в region.toml; есть: {}",
+        "region.toml has no such destination; there are: {}",
+    ),
     "named_twice": ("получатель назван дважды", "a destination is named twice"),
     "no_id": (
         "строчные латинские буквы, цифры и дефис, например region-archive",

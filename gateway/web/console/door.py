@@ -12,6 +12,9 @@ from gateway.web.console import (
     destinations,
     frame,
     overview,
+    rule_desk,
+    rule_trying,
+    rules,
     sites,
     studies,
     why,
@@ -22,6 +25,17 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the console."""
     door = Blueprint("console", __name__, url_prefix="/console")
     frame.guard(door, gateway)
-    for page in (overview, deliveries, studies, why, destinations, sites, alarms):
+    for page in (
+        overview,
+        deliveries,
+        studies,
+        why,
+        destinations,
+        sites,
+        alarms,
+        rules,
+        rule_desk,
+        rule_trying,
+    ):
         page.add_routes(door, gateway)
     return door

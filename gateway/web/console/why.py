@@ -4,8 +4,9 @@ The site is asked for what the index does not keep. Values that name a person ar
 condition's outcome is enough to see why.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -14,7 +15,7 @@ from gateway.clock import utc_now
 from gateway.errors import NotFound
 from gateway.model.access import Action
 from gateway.model.routing.conditions import Comparison, Group, Trace
-from gateway.model.routing.decide import decide, explain
+from gateway.model.routing.decide import RuleTrace, decide, explain
 from gateway.model.routing.fields import Field
 from gateway.model.routing.words import (
     OUTCOMES,
@@ -72,14 +73,24 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show(
             gateway, "why", study_uid=study_uid, site=site, versions=versions,
             decision=decide(rule_sets, facts, now),
-            traces=[(one, [line for each in one.conditions for line in _lines(each, 0)])
-                    for one in traces],
-            outcomes={name: Words(*pair) for name, pair in OUTCOMES.items()}, marks=MARKS,
-            then=lambda rule: [
-                Words(action_in_words(a, "ru"), action_in_words(a, "en")) for a in rule.then
-            ],
-            rule_reason=lambda why: Words(reason_in_words(why, "ru"), reason_in_words(why, "en")),
+            traces=with_lines(traces), **WORDS_OF_TRACES,
         )  # fmt: skip
+
+
+def with_lines(traces: Sequence[RuleTrace]) -> list[tuple[RuleTrace, list[Line]]]:
+    """Each rule with what each of its conditions said."""
+    return [(one, [line for each in one.conditions for line in _lines(each, 0)]) for one in traces]
+
+
+WORDS_OF_TRACES: Mapping[str, Any] = {
+    "outcomes": {name: Words(*pair) for name, pair in OUTCOMES.items()},
+    "marks": MARKS,
+    "then": lambda rule: [
+        Words(action_in_words(a, "ru"), action_in_words(a, "en")) for a in rule.then
+    ],
+    "rule_reason": lambda why: Words(reason_in_words(why, "ru"), reason_in_words(why, "en")),
+}
+"""What a page needs to show them."""
 
 
 def _lines(trace: Trace, depth: int) -> Iterator[Line]:
