@@ -67,6 +67,12 @@ class ForkedGateway:
         """Whether its log has these words."""
         return self._log.exists() and words in self._log.read_text(encoding="utf-8")
 
+    @property
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
+        return f"{self._log.stem}: {lines[-1] if lines else ''}"
+
 
 def _children_of(pid: int) -> Path:
     return Path(f"/proc/{pid}/task/{pid}/children")

@@ -18,7 +18,10 @@ from gateway.demo.servers import OrthancServer
 
 READERS = 4
 ARCHIVE = "archive"
-REASON = "state IN ('held', 'dropped', 'exempt', 'gone') AND reason <> ''"
+COUNTED = """
+SELECT study_uid FROM delivery UNION SELECT study_uid FROM arrival
+WHERE state IN ('held', 'dropped', 'exempt', 'gone') AND reason <> ''
+"""
 
 
 @dataclass
@@ -101,8 +104,7 @@ def _false_rows(database: sa.Engine, fed: Fed, there: set[str]) -> list[str]:
 
 def _uncounted(database: sa.Engine, fed: Fed) -> list[str]:
     """Arrivals without a delivery or a reason."""
-    question = "SELECT study_uid FROM delivery UNION SELECT study_uid FROM arrival WHERE " + REASON
-    counted = {uid for (uid,) in _rows(database, question)}
+    counted = {uid for (uid,) in _rows(database, COUNTED)}
     everything = {*fed.sent, *fed.held} - fed.deleted
     return [f"{uid}: neither a delivery nor a reason" for uid in everything - counted]
 

@@ -81,14 +81,15 @@ class Region:
         return {name: one for name, one in self.gateways.items() if "keeper" in name}
 
     def start_gateways(self) -> None:
-        """Start what is not alive. What was not killed by us is counted in `deaths`."""
+        """Start what is not alive. What was not killed by us is counted in `deaths`,
+        by its last words."""
         names = [f"keeper-{n}" for n in range(KEEPERS)]
         names += [f"{queue}-{n}" for n, queue in enumerate(QUEUES)]
         for name in names:
             if name in self.gateways and self.gateways[name].alive:
                 continue
             if name in self.gateways:
-                self.deaths[name] += 1
+                self.deaths[self.gateways[name].last_words] += 1
             self.start(name)
 
     def start(self, name: str) -> None:
