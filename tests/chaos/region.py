@@ -26,7 +26,7 @@ from tests.postgres import Postgres, postgres_server
 from tests.running import region_toml
 
 HOSPITALS = dict(zip(("gkb1", "magnit"), GENERATIONS, strict=True))
-QUEUES = ("emergency", "routine", "routine", "bulk", "verify", "verify")
+QUEUES = ("emergency", "emergency", "routine", "routine", "bulk", "verify", "verify")
 KEEPERS = 2
 RULES = """
 site: {site}
@@ -100,14 +100,22 @@ class Region:
         log = self.folder / f"{name}.log"
         self.gateways[name] = ForkedGateway(words, log, self.environ)
 
+    def rule(self) -> None:
+        """Activate RULES at both hospitals: from now on studies are sent."""
+        for site_id in self.hospitals:
+            _activate(self.records, site_id)
+
     def stop_gateways(self) -> None:
         for one in self.gateways.values():
             one.kill()
 
 
 @contextmanager
-def running(*, postgresql: bool) -> Iterator[Region]:
-    """All of it, with rules that are active; nothing is left of it afterwards."""
+def running(*, postgresql: bool, proxied: bool = True) -> Iterator[Region]:
+    """All of it, still without rules and gateways; nothing is left of it afterwards.
+
+    proxied  the gateway reaches the archive through the proxy
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-chaos-")))
         servers = {
@@ -130,13 +138,12 @@ def running(*, postgresql: bool) -> Iterator[Region]:
         postgres = stack.enter_context(postgres_server()) if postgresql else None
         url = postgres.url if postgres else f"sqlite:///{folder / 'gateway.db'}"
         urls = {site_id: server.url for site_id, server in hospitals.items()}
-        text = region_toml({**urls, "archive": proxy.url}, servers, "gkb1")
+        urls["archive"] = proxy.url if proxied else archive.url
+        text = region_toml(urls, servers, "gkb1")
         (folder / "region.toml").write_text(text, encoding="utf-8")
         records = open_records(url)
         stack.callback(records.close)
         migrate(records)
-        for site_id in hospitals:
-            _activate(records, site_id)
         database = open_database(url)
         stack.callback(database.dispose)
         environ = {
@@ -147,7 +154,6 @@ def running(*, postgresql: bool) -> Iterator[Region]:
             folder, hospitals, archive, proxy, redis, records, database, postgres, environ
         )
         stack.callback(region.stop_gateways)
-        region.start_gateways()
         yield region
 
 

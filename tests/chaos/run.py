@@ -56,6 +56,8 @@ def run_chaos(region: Region, studies: int, faults: int, seed: int, patience_s: 
     chaos = Chaos(region, random.Random(seed))  # noqa: S311 - the same faults at each run
     watch = Watch(region.database, region.archive)
     wrong: list[str] = []
+    region.rule()
+    region.start_gateways()
     feeder.start()
     for _ in range(faults):
         until = time.monotonic() + chaos.chance.uniform(0, 2 * REST_S)
