@@ -1,5 +1,5 @@
 # Works from any folder: make -C PATH run. The targets are named after what they do, not files.
-.PHONY: help run test bench demo-reset lint lock
+.PHONY: help run test bench chaos demo-reset lint lock
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -8,6 +8,7 @@ help:
 	@echo 'make demo-reset  empty the data folder of that region'
 	@echo 'make test        style, types, floors and all tests, on real servers'
 	@echo 'make bench       how fast: against Orthanc, over a large index, of the keeper (BENCH=--quick)'
+	@echo 'make chaos       kills, freezes, cuts and wipes while studies arrive: none is lost (CHAOS="--kills 50")'
 	@echo 'make lint        style, types and floors only'
 	@echo 'make lock        write .ci/requirements.lock anew from pyproject.toml'
 
@@ -45,6 +46,14 @@ bench:
 	$(BIN)/python -m tests.bench.index $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.follow $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.replay $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.deliveries $(BENCH) || failed=1; \
+	exit $${failed:-0}
+
+# Both databases, whatever the first one showed.
+chaos:
+	@.ci/install test
+	@$(BIN)/python -m tests.chaos $(CHAOS) || failed=1; \
+	$(BIN)/python -m tests.chaos --postgresql $(CHAOS) || failed=1; \
 	exit $${failed:-0}
 
 lock:

@@ -6,6 +6,7 @@ a plain word (worker/jobs.py has the list) and carries ids only.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -24,6 +25,8 @@ QUEUES = ("emergency", "routine", "bulk", "verify")
 PATIENCE_S = 0.5  # a frozen Redis holds up whoever rings by no more than this
 AWAY_S = 5.0  # and is then left alone for so long
 FAILED_FOR_S = 86_400
+MARK = "rq:gateway:mark"
+"""A key that tells whether Redis still has what we put there; our ACL allows rq: only."""
 
 
 def connect_redis(url: str, timeout_s: float = PATIENCE_S) -> "Redis":
@@ -68,6 +71,7 @@ class Doorbell:
     def __init__(self, redis_url: str) -> None:
         self._redis = connect_redis(redis_url)
         self._away: Deadline | None = None
+        self._mark = os.urandom(8).hex().encode()
 
     def ring(self, queue: str, job: str, row_id: str, ordered_at: datetime, within_s: int) -> bool:
         """Ask a worker of `queue` to do what a row orders.
@@ -133,6 +137,20 @@ class Doorbell:
         except RedisError:
             self._away = Deadline(AWAY_S)
             return {}
+
+    def was_wiped(self) -> bool:
+        """Whether Redis has forgotten everything since this was asked before: no bell of ours is
+        heard. True at first, too: nobody knows what it forgot while no keeper led."""
+        if self._away and not self._away.passed:
+            return False
+        try:
+            if self._redis.get(MARK) == self._mark:
+                return False
+            self._redis.set(MARK, self._mark)
+        except RedisError:
+            self._away = Deadline(AWAY_S)
+            return False
+        return True
 
     def close(self) -> None:
         self._redis.close()

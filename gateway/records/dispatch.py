@@ -88,6 +88,20 @@ def sweep_leases(records: Records, now: datetime) -> int:
     return len(rows)
 
 
+def end_unheard(records: Records, now: datetime, fence: Fence | None) -> int:
+    """Redis has forgotten every bell: a delivery that nobody has yet need not wait; how many.
+
+    A worker that had heard it all the same finds another fence, and leaves the delivery alone.
+    raises  LeaseLost; RecordsUnavailable
+    """
+    unheard = sa.and_(delivery.c.lease_until > now, delivery.c.worker == "")
+    with records.write() as connection:
+        if fence:
+            fence.check(connection)
+        end = sa.update(delivery).where(unheard).values(lease_until=now)
+        return connection.execute(end).rowcount
+
+
 def has_ended_lease(records: Records, now: datetime) -> bool:
     """Whether there is anything to sweep: looking costs no write lock."""
     question = sa.select(delivery.c.delivery_id).where(delivery.c.lease_until <= now).limit(1)

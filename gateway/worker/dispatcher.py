@@ -21,6 +21,7 @@ from gateway.records.dispatch import (
     Capacity,
     Claim,
     claim,
+    end_unheard,
     has_due,
     has_ended_lease,
     load_paces,
@@ -101,6 +102,9 @@ class Dispatcher(threading.Thread):
         self._unblock(region)
         self._arrivals.tick(region.sites)
         now = utc_now()
+        if self._doorbell.was_wiped():
+            with self._intake.turn:
+                end_unheard(self._records, now, self._fence)
         if has_ended_lease(self._records, now):
             with self._intake.turn:
                 sweep_leases(self._records, now)

@@ -5,16 +5,13 @@
 The suite runs the short form (test_killed_keeper.py). Afterwards the oracle compares everything.
 """
 
-import os
 import random
-import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +19,6 @@ import click
 import requests
 import sqlalchemy as sa
 
-from gateway.cli import main as gateway
 from gateway.clock import utc_now
 from gateway.demo.servers import GENERATIONS, OrthancServer, free_port
 from gateway.errors import RecordsUnavailable
@@ -30,6 +26,7 @@ from gateway.records.engine import Records, open_records
 from gateway.records.leases import lease
 from gateway.records.schema import migrate
 from gateway.records.studies import load_index_states, series, site_cursor, study
+from tests.forked import ForkedGateway
 from tests.index.oracle import differences
 from tests.postgres import run_postgres
 from tests.running import load, region_toml
@@ -43,53 +40,10 @@ UNBORN, FREEZES, NEW_INDEXES = 0.1, 0.15, 0.1  # shares of the rounds
 Servers = dict[str, OrthancServer]
 
 
-# Keepers are forked from a process that has imported everything: nine tenths of a start.
-FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["__main__", "gateway.cli"])
-
-
-class Keeper:
-    """A process of its own that is nothing but `gateway keeper`."""
-
-    def __init__(self, region: Path, log: Path, settings: dict[str, str]) -> None:
-        self._log = log
-        self._process = FORKS.Process(target=_keep, args=(region, log, settings), daemon=True)
-        self._process.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._process.is_alive()
-
-    def kill(self) -> None:
-        """End it as a power failure would, and wait for the process to be gone."""
-        self._process.kill()
-        self._process.join()
-
-    def pause(self) -> None:
-        """Freeze it."""
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        os.kill(self._process.pid, signal.SIGCONT)
-
-    def says(self, words: str) -> bool:
-        """Whether its log has these words."""
-        return self._log.exists() and words in self._log.read_text(encoding="utf-8")
-
-
-def _keep(region: Path, log: Path, settings: dict[str, str]) -> None:
-    os.environ.update(settings)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    gateway(["keeper", "--region", str(region)])
-
-
 class StartKeeper(Protocol):
     """Starts another keeper over the same sites; settings are variables of its environment."""
 
-    def __call__(self, **settings: str) -> Keeper: ...
+    def __call__(self, **settings: str) -> ForkedGateway: ...
 
 
 @contextmanager
@@ -107,11 +61,12 @@ def keepers(folder: Path, servers: Servers, records: Records) -> Iterator[StartK
         "GATEWAY_FOLLOW_EVERY_S": "0.1",
         "GATEWAY_CHECK_EVERY_S": "0.5",
     }
-    started: list[Keeper] = []
+    started: list[ForkedGateway] = []
 
-    def start(**settings: str) -> Keeper:
+    def start(**settings: str) -> ForkedGateway:
         log = folder / f"keeper-{len(started)}.log"
-        started.append(Keeper(region, log, environ | settings))
+        words = ["keeper", "--region", str(region)]
+        started.append(ForkedGateway(words, log, environ | settings))
         return started[-1]
 
     try:
@@ -158,7 +113,11 @@ def kill_often(
 
 
 def _freeze(
-    chance: random.Random, servers: Servers, records: Records, start: StartKeeper, frozen: Keeper
+    chance: random.Random,
+    servers: Servers,
+    records: Records,
+    start: StartKeeper,
+    frozen: ForkedGateway,
 ) -> str:
     """Let another keeper lead while one is frozen, then let both go on; says when it froze."""
     freeze(records, frozen)
@@ -172,7 +131,7 @@ def _freeze(
     return "frozen beyond its lease"
 
 
-def freeze(records: Records, keeper: Keeper) -> None:
+def freeze(records: Records, keeper: ForkedGateway) -> None:
     """Freeze it, but not while it holds SQLite's write lock: then nobody could go on."""
     while True:
         keeper.pause()

@@ -12,7 +12,7 @@ from gateway.model.destinations import Destination
 from gateway.model.sites import Region
 from gateway.orthanc.wire import Wire
 from gateway.records.alarms import load_alarms
-from gateway.records.deliveries import Report
+from gateway.records.deliveries import Report, take_work
 from gateway.records.delivery_desk import Filter, exclude, list_deliveries
 from gateway.records.dispatch import save_report, sweep_leases
 from gateway.routing.intake import Intake
@@ -30,7 +30,10 @@ class Bell:
     """A Redis that knows these workers; {} is one that is away."""
 
     def __init__(self, workers):
-        self.workers, self.rung = workers, []
+        self.workers, self.rung, self.wiped = workers, [], False
+
+    def was_wiped(self):
+        return self.wiped
 
     def count_workers(self):
         return self.workers
@@ -77,6 +80,27 @@ def test_what_is_due_is_rung_once_under_its_fence(records, made):
     one.step()
     ((delivery_id, _),) = claimed(records)
     assert bell.rung == [("routine", "route", delivery_id, 1)]
+
+
+def test_a_wiped_redis_costs_no_lease(records, made):
+    a_delivery(records, 1)
+    one, bell = made(WORKERS)
+    one.step()
+    bell.wiped = True
+    one.step()
+    ((delivery_id, _),) = claimed(records)
+    assert bell.rung[1:] == [("routine", "route", delivery_id, 2)]
+
+
+def test_a_wiped_redis_takes_nothing_from_a_worker(records, made):
+    a_delivery(records, 1)
+    one, bell = made(WORKERS)
+    one.step()
+    ((_, _, delivery_id, fence),) = bell.rung
+    assert take_work(records, delivery_id, fence, "host:1", utc_now())
+    bell.wiped = True
+    one.step()
+    assert len(bell.rung) == 1
 
 
 def test_no_more_is_claimed_than_workers_can_take(records, made):
