@@ -22,7 +22,7 @@ from gateway.records.delivery_desk import Filter, list_deliveries, load_story
 from gateway.records.dispatch import claim, save_report
 from gateway.settings import Settings
 from gateway.web import create_app
-from gateway.web.console.alarms import tell
+from gateway.web.console.alarms import OF_STUDY, tell
 from gateway.web.console.frame import own_origins
 from gateway.web.console.words import GROUPS, MARKS, NEXT
 from tests.arrived import NOW, plan, room, touch
@@ -304,8 +304,7 @@ def test_an_alarm_that_a_word_closes_is_closed_with_a_reason(client, gateway):
 
 @pytest.mark.parametrize("kind", sorted(alarms.MEANING))
 def test_every_alarm_says_what_to_do_and_leads_where_it_can_be_seen(client, gateway, kind):
-    of_study = kind in {alarms.STUDY_OF_TWO_PATIENTS, alarms.REFUSED_CONTENT,
-                        alarms.REFUSED_PATIENT, alarms.TORN_LINK}  # fmt: skip
+    of_study = kind in OF_STUDY | {alarms.TORN_LINK}
     raise_alarm(gateway, kind, UID if of_study else "gkb1", reason="denied", sites=["gkb1"])
     assert NEXT[kind].ru in words(client.get("/console/"))
     (alarm,) = load_alarms(gateway.records)

@@ -1,5 +1,6 @@
 """Who comes through which door: every route, every role, an own and a foreign hospital."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -82,9 +83,9 @@ def of_role(role: Role) -> Actor:
 def path_of(rule: Rule, site_id: str, study: str) -> str:
     values = {
         "site_id": site_id, "study": study, "series": f"{study}.1", "instance": f"{study}.1.1",
-        "frames": "1", "bulk": "7FE00010",
+        "frames": "1", "bulk": "7FE00010", "number": "1",
     }  # fmt: skip
-    path = rule.rule.replace("<path:", "<")
+    path = re.sub(r"<(path|int):", "<", rule.rule)
     for name in rule.arguments:
         path = path.replace(f"<{name}>", values.get(name, "x"))
     return path

@@ -118,6 +118,18 @@ OF_SITE: Mapping[str, str] = {
     kinds.STUDIES_NOT_JUDGED: "failed",
     kinds.STUDIES_NOT_PLANNED: "planned",
 }
+AT_SITE = frozenset(
+    {
+        kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER, kinds.SITE_SILENT, kinds.NAME_NOT_RESOLVED,
+        kinds.SOURCE_RECYCLES,
+    }
+)  # fmt: skip
+OF_STUDY = frozenset(
+    {
+        kinds.STUDY_OF_TWO_PATIENTS, kinds.REFUSED_CONTENT, kinds.REFUSED_PATIENT,
+        kinds.EXECUTABLE_PREAMBLE,
+    }
+)  # fmt: skip
 
 
 def _link(alarm: Alarm) -> str:
@@ -131,8 +143,8 @@ def _link(alarm: Alarm) -> str:
         return url_for("console.deliveries", site=subject, state="source_lost")
     if kind in (kinds.DESTINATION_BLOCKED, kinds.DESTINATION_SILENT):
         return url_for("console.destinations", _anchor=f"to-{subject}")
-    if kind in (kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER):
+    if kind in AT_SITE:
         return url_for("console.sites", _anchor=f"site-{subject}")
-    if kind in (kinds.STUDY_OF_TWO_PATIENTS, kinds.REFUSED_CONTENT, kinds.REFUSED_PATIENT):
+    if kind in OF_STUDY:
         return url_for("console.study", study_uid=subject)
     return ""

@@ -238,5 +238,50 @@ NEXT: Mapping[str, Words] = {
         "Откройте экстренные: видно, на чём они стоят. Есть ли свободный worker emergency?",
         "Open the emergencies and see where they stand. Is an emergency worker free?",
     ),
+    alarms.NAME_NOT_RESOLVED: Words(
+        "Проверьте имя больницы в region.toml и сервер имён (DNS); тревога уйдёт сама.",
+        "Check the hospital's name in region.toml and the name server (DNS); the alarm goes by "
+        "itself.",
+    ),
+    alarms.EXECUTABLE_PREAMBLE: Words(
+        "Выясните, какой аппарат или человек прислал эти файлы, и закройте тревогу с причиной.",
+        "Find out which device or person sent these files, then close the alarm with a reason.",
+    ),
+    alarms.DELIVERED_LOST: Words(
+        "Спросите, не восстанавливали ли приёмник из копии и не удаляют ли там снимки.",
+        "Ask whether the destination was restored from a backup, or images are deleted there.",
+    ),
+    alarms.DELIVERIES_OLD: Words(
+        "Откройте их: у каждой видно, чего она ждёт; хватает ли часов и канала?",
+        "Open them: each shows what it waits for. Are its hours and its line enough?",
+    ),
+    alarms.SOURCE_RECYCLES: Words(
+        "Ускорьте отправку из этой больницы или увеличьте место её Orthanc.",
+        "Speed up what leaves this hospital, or give its Orthanc more room.",
+    ),
+    alarms.SITE_SILENT: Words(
+        "Проверьте сервер больницы и линию до неё; продолжится само.",
+        "Check the hospital's server and the line to it; all goes on by itself.",
+    ),
+    alarms.DISK_FILLS: Words(
+        "Освободите или добавьте место там, где лежит GATEWAY_STATE_DIR (или кэш).",
+        "Free or add room where GATEWAY_STATE_DIR (or the cache) lies.",
+    ),
+    alarms.REDIS_AWAY: Words(
+        "Запустите Redis; доставки продолжатся сами.",
+        "Start Redis; deliveries go on by themselves.",
+    ),
+    alarms.REDIS_EVICTS: Words(
+        "Задайте Redis maxmemory-policy noeviction и перезапустите worker.",
+        "Set Redis to maxmemory-policy noeviction and restart the workers.",
+    ),
+    alarms.NOTICES_WAIT: Words(
+        "Проверьте почтовый сервер (GATEWAY_SMTP_…) и адреса [[notify]] в region.toml.",
+        "Check the mail server (GATEWAY_SMTP_…) and the addresses of [[notify]] in region.toml.",
+    ),
+    alarms.ADDRESS_LIST_UNKNOWN: Words(
+        "Впишите список в [[notify]] файла region.toml или уберите его из правила.",
+        "Add the list to [[notify]] in region.toml, or take it out of the rule.",
+    ),
 }
 """What to do about an alarm."""
