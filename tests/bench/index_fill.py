@@ -149,6 +149,8 @@ def _series(number: int, modality: str) -> Iterator[dict[str, Any]]:
             "series_uid": uid,
             "instance_count": 60,
             "size_bytes": 60 * IMAGE_BYTES,
+            "content": None,
+            "mark": None,
             "first_seen_at": NOW,
             "record": template.replace(b"UID", uid.encode()),
             **columns,
