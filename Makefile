@@ -2,6 +2,8 @@
 .PHONY: help run test bench chaos demo-reset lint lock
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Half of the time of all tests: a process of their own runs them beside the others.
+BESIDE := tests/browser tests/demo tests/faults tests/worker
 
 help:
 	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=, FRONT=nginx)'
@@ -29,7 +31,12 @@ test:
 	$(BIN)/mypy || failed=1; \
 	$(BIN)/lint-imports || failed=1; \
 	$(BIN)/python -m pytest -m alone || failed=1; \
-	$(BIN)/python -m pytest -m 'not alone' || failed=1; \
+	mkdir -p build; \
+	$(BIN)/python -m pytest -m 'not alone' $(BESIDE) > build/tests-beside.log 2>&1 & beside=$$!; \
+	trap 'kill -INT $$beside; wait $$beside; exit 130' INT TERM; \
+	$(BIN)/python -m pytest -m 'not alone' $(BESIDE:%=--ignore=%) || failed=1; \
+	wait $$beside || failed=1; \
+	cat build/tests-beside.log; \
 	exit $${failed:-0}
 
 lint:
