@@ -33,7 +33,7 @@ test:
 	$(BIN)/python -m pytest -m alone || failed=1; \
 	mkdir -p build; \
 	$(BIN)/python -m pytest -m 'not alone' $(BESIDE) > build/tests-beside.log 2>&1 & beside=$$!; \
-	trap 'kill -INT $$beside; wait $$beside; exit 130' INT TERM; \
+	trap 'kill $$beside; wait $$beside; exit 130' INT TERM; \
 	$(BIN)/python -m pytest -m 'not alone' $(BESIDE:%=--ignore=%) || failed=1; \
 	wait $$beside || failed=1; \
 	cat build/tests-beside.log; \
