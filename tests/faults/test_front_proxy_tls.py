@@ -30,7 +30,7 @@ DOWNLOAD = "/dicom-web/studies/"
 FRAME = "multipart/related; type=application/octet-stream; transfer-syntax=*"
 SINGLE = "application/dicom; transfer-syntax=*"
 PIXELS = 512 * 512 * 2
-SENT = make_study("over-tls", instances=2)
+SENT = make_study("over-tls", instances=2, side=1536)  # each is more than a group of a store
 
 
 @dataclass
