@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from gateway.demo.load import load_folder
 from gateway.demo.samples import CATALOGUE, write_samples
@@ -110,6 +111,7 @@ def page(browser: Browser, hospitals: Hospitals, watch: Watch) -> Iterator[Page]
     context.close()
 
 
-def save(page: Page, folder: Path, name: str) -> None:
-    """Keep a picture for whoever looks at a failure."""
-    page.screenshot(path=folder / f"{name}.png")
+def save(page: Page, folder: Path, name: str, *, whole: bool = False) -> None:
+    """Keep a picture for whoever looks at a failure; a browser short of breath may owe one."""
+    with suppress(Error):
+        page.screenshot(path=folder / f"{name}.png", full_page=whole)

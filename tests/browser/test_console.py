@@ -223,7 +223,7 @@ def test_nobody_stumbles_over_a_page(
             details.locator("summary").click()
         if found := page.evaluate(FAULTS):
             faults[path] = found
-        page.screenshot(path=tmp_path / f"{n:02}.png", full_page=True)
+        save(page, tmp_path, f"{n:02}", whole=True)
     context.close()
     assert faults == {}
 

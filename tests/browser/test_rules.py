@@ -80,8 +80,7 @@ def look(page: Page, folder: Path, name: str) -> None:
     for width, height in (PHONE, (1440, 900)):
         page.set_viewport_size({"width": width, "height": height})
         fits(page)
-        save(page, folder, f"{name}-{width}")
-        page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
+        save(page, folder, f"{name}-{width}", whole=True)
 
 
 def test_a_rule_is_written_tried_saved_and_activated_and_a_study_goes_by_it(
