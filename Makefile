@@ -1,5 +1,5 @@
 # Works from any folder: make -C PATH run. The targets are named after what they do, not files.
-.PHONY: help run test bench chaos demo-reset lint lock
+.PHONY: help run test bench chaos fuzz demo-reset lint lock
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # Half of the time of all tests: a process of their own runs them beside the others.
@@ -11,6 +11,7 @@ help:
 	@echo 'make test        style, types, floors and all tests, on real servers'
 	@echo 'make bench       how fast: against Orthanc, over a large index, of the keeper (BENCH=--quick)'
 	@echo 'make chaos       kills, freezes, cuts and wipes while studies arrive: none is lost (CHAOS="--kills 50")'
+	@echo 'make fuzz        more than 100,000 hostile requests, files and rules, generated (SEED=)'
 	@echo 'make lint        style, types and floors only'
 	@echo 'make lock        write .ci/requirements.lock anew from pyproject.toml'
 
@@ -62,6 +63,10 @@ chaos:
 	@$(BIN)/python -m tests.chaos $(CHAOS) || failed=1; \
 	$(BIN)/python -m tests.chaos --postgresql $(CHAOS) || failed=1; \
 	exit $${failed:-0}
+
+fuzz:
+	@.ci/install test
+	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz $(SEED:%=--hypothesis-seed=%)
 
 lock:
 	@.ci/install run

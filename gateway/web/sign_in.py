@@ -124,20 +124,28 @@ class Ticket:
     totp: str = ""
 
 
-class LoginForm(FlaskForm):
+class _Form(FlaskForm):
+    """Filled by what a form sends; Flask-WTF would also read JSON, of any shape."""
+
+    class Meta(FlaskForm.Meta):
+        def wrap_formdata(self, form: FlaskForm, formdata: object) -> object:
+            return None if formdata is None else request.form
+
+
+class LoginForm(_Form):
     login = StringField()
     password = PasswordField()
     purpose = SelectField(choices=[SelectChoice(str(p), text) for p, text in PURPOSES])
     back = HiddenField()
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(_Form):
     ticket = HiddenField()
     password = PasswordField()
     again = PasswordField()
 
 
-class CodeForm(FlaskForm):
+class CodeForm(_Form):
     ticket = HiddenField()
     code = StringField()
 
