@@ -14,6 +14,7 @@ from gateway.web import (
     health,
     home,
     oauth,
+    openapi,
     permissions,
     qido,
     reports,
@@ -47,6 +48,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(health.create_blueprint(gateway))
     app.register_blueprint(front_proxy.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
+    app.register_blueprint(openapi.create_blueprint())
     app.register_blueprint(home.create_blueprint(gateway))
     app.register_blueprint(upload.create_blueprint(gateway))
     app.register_blueprint(wado_uri.create_blueprint(gateway))
