@@ -37,6 +37,7 @@ from gateway.model.credentials import (
 from gateway.records import accounts, sessions
 from gateway.records.keyring import Keyring
 from gateway.web.auditing import Auditor
+from gateway.web.forms import SentForm
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
 
@@ -124,20 +125,20 @@ class Ticket:
     totp: str = ""
 
 
-class LoginForm(FlaskForm):
+class LoginForm(SentForm):
     login = StringField()
     password = PasswordField()
     purpose = SelectField(choices=[SelectChoice(str(p), text) for p, text in PURPOSES])
     back = HiddenField()
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(SentForm):
     ticket = HiddenField()
     password = PasswordField()
     again = PasswordField()
 
 
-class CodeForm(FlaskForm):
+class CodeForm(SentForm):
     ticket = HiddenField()
     code = StringField()
 
