@@ -27,6 +27,7 @@ from gateway.records import (
     replays,
     rules,
     sessions,
+    sharing,
     studies,
 )
 from gateway.records.engine import Records
@@ -68,6 +69,8 @@ TABLES = (
     reconciling.reconciliation,
     reconciling.reconciled,
     replays.rule_replay,
+    sharing.share,
+    sharing.link_session,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

@@ -18,6 +18,7 @@ from gateway.web import (
     permissions,
     qido,
     reports,
+    sharing,
     sign_in,
     stow,
     upload,
@@ -65,6 +66,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         auditing.register(app)
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
+        app.register_blueprint(sharing.create_blueprint(gateway, identity, keyring, auditor))
         app.config.update(
             SECRET_KEY=keyring.derived("forms"),
             SESSION_COOKIE_NAME=f"{identity.cookie}-form",  # for the token of forms alone

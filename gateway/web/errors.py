@@ -150,8 +150,12 @@ def answer_of(error: GatewayError) -> Response:
 
 
 def lead_to_sign_in(error: NotSignedIn) -> ResponseReturnValue:
-    """A person is led to the sign-in, a program is told."""
+    """A person is led to the sign-in, a patient whose half hour is over to the link's page, a
+    program is told.
+    """
     wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if wants_page and any(name.endswith("gateway-link") for name in request.cookies):
+        return redirect(url_for("sharing.form"), 303)
     if wants_page and "sign_in.form" in current_app.view_functions:
         return redirect(url_for("sign_in.form", back=request.full_path.rstrip("?")), 303)
     return answer_of(error)

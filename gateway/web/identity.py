@@ -19,12 +19,14 @@ from gateway.bootstrap import Gateway, Reread
 from gateway.clock import monotonic_s, utc_now
 from gateway.errors import BadRequest, NotAllowed, NotSignedIn, RecordsUnavailable
 from gateway.log import log
-from gateway.model.access import NOBODY, Actor, Post, duties_of
+from gateway.model.access import NOBODY, Actor, Duty, Post, Purpose, Reach, Role, duties_of
 from gateway.model.credentials import digest
+from gateway.model.sharing import Share
 from gateway.model.tokens import Claims, read_key, read_token
 from gateway.records.accounts import load_posts
 from gateway.records.clients import load_client, load_refused, load_signing_keys
 from gateway.records.sessions import load_session, save_seen
+from gateway.records.sharing import granted_studies, load_link_session
 
 KEEP_S = 2.0
 KEEP_MOST = 10_000
@@ -51,6 +53,7 @@ class Identity:
         self.is_secure = base.scheme == "https"
         # A name that a browser takes for this host alone, over TLS alone (trust.md H64).
         self.cookie = "__Host-gateway" if self.is_secure else "gateway"
+        self.link_cookie = self.cookie + "-link"
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._claims: OrderedDict[str, Claims] = OrderedDict()
         self._lock = Lock()
@@ -66,7 +69,8 @@ class Identity:
         header = request.headers.get("Authorization")
         secret = request.cookies.get(self.cookie)
         if header is None and secret is None:
-            return NOBODY
+            link = request.cookies.get(self.link_cookie)
+            return NOBODY if link is None else self._remembered(link, self._of_link)
         if header is not None and secret is not None:
             raise BadRequest("Authorization", "comes together with a session; send one of them")
         if secret is not None:
@@ -135,7 +139,21 @@ class Identity:
         with suppress(RecordsUnavailable):
             save_seen(self._gateway.records, found, now)
         duties = duties_of(found.posts, wide=self._wide)
+        if granted := granted_studies(self._gateway.records, found.account_id, now):
+            duties += (Duty(Role.EXPERT, Reach(studies=granted)),)
         return Actor(found.account_id, duties, found.purpose, "session")
+
+    def link(self) -> Share | None:
+        """What the patient's link of the request at hand shows; None if it is over."""
+        secret = request.cookies.get(self.link_cookie, "")
+        return load_link_session(self._gateway.records, secret, utc_now())
+
+    def _of_link(self, secret: str) -> Actor:
+        found = load_link_session(self._gateway.records, secret, utc_now())
+        if found is None:
+            return NOBODY
+        duty = Duty(Role.PATIENT, Reach(studies=frozenset({found.study_uid})))
+        return Actor(found.share_id, (duty,), Purpose.PATIENT_REQUEST, "link")
 
     def _of_token(self, token: str) -> Actor:
         found = self.claims(token)

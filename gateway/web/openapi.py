@@ -18,7 +18,17 @@ from gateway.web.capabilities import GIVES, TAKES
 from gateway.web.permissions import action_of, needs
 
 PAGES = frozenset(
-    {"home", "console", "upload", "viewer", "sign_in", "reports", "front_proxy", "openapi"}
+    {
+        "home",
+        "console",
+        "upload",
+        "viewer",
+        "sign_in",
+        "reports",
+        "sharing",
+        "front_proxy",
+        "openapi",
+    }
 )
 """Doors for people, for the proxy before us, and this one."""
 JSON, PROBLEM = "application/json", "application/problem+json"

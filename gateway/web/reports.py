@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, current_app, g, render_template
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
@@ -19,7 +19,7 @@ from gateway.dicom.media_types import HTML, PDF
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NoSiteAnswered, NotFound, SiteError
 from gateway.federation.retrieve import Opened
-from gateway.model.access import Action
+from gateway.model.access import Action, allow, at
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
@@ -129,13 +129,19 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             status, problem = answer.status_code, "silent" if answer.status_code == 503 else "none"
         page = _rendered(
             "study_reports.html", reports=reports, root=scope.service_url, study=study,
-            problem=problem,
+            problem=problem, may_share=_may_share(study),
         )  # fmt: skip
         answer = Response(page, status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
         return answer
 
     return door
+
+
+def _may_share(study: str) -> bool:
+    """Where people sign in, a doctor leads a patient or a colleague to the study."""
+    there = "sharing.page" in current_app.view_functions
+    return there and allow(g.actor, Action.SHARE, at(None, study)).allowed
 
 
 def _rendered(template: str, **facts: Any) -> str:

@@ -37,6 +37,7 @@ from gateway.model.credentials import (
 from gateway.records import accounts, sessions
 from gateway.records.keyring import Keyring
 from gateway.web.auditing import Auditor
+from gateway.web.forms import SentForm
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
 
@@ -124,28 +125,20 @@ class Ticket:
     totp: str = ""
 
 
-class _Form(FlaskForm):
-    """Filled by what a form sends; Flask-WTF would also read JSON, of any shape."""
-
-    class Meta(FlaskForm.Meta):
-        def wrap_formdata(self, form: FlaskForm, formdata: object) -> object:
-            return None if formdata is None else request.form
-
-
-class LoginForm(_Form):
+class LoginForm(SentForm):
     login = StringField()
     password = PasswordField()
     purpose = SelectField(choices=[SelectChoice(str(p), text) for p, text in PURPOSES])
     back = HiddenField()
 
 
-class PasswordForm(_Form):
+class PasswordForm(SentForm):
     ticket = HiddenField()
     password = PasswordField()
     again = PasswordField()
 
 
-class CodeForm(_Form):
+class CodeForm(SentForm):
     ticket = HiddenField()
     code = StringField()
 
