@@ -35,5 +35,6 @@ def store_door(
     region.write_text(told, encoding="utf-8")
     gateway = build_gateway(Settings(region=region, state_dir=folder))
     yield Door(create_app(gateway))
+    gateway.wire.close()
     gateway.pool.shutdown()
     gateway.records.close()
