@@ -98,6 +98,12 @@ class OpenForm(SentForm):
     birth = StringField()
 
 
+def factor_of(keyring: Keyring, secret: str, birth: str) -> str:
+    """What the database keeps of a link's date of birth, which is a guess of few bits otherwise."""
+    key = keyring.derived("dates of birth of links")
+    return hmac.new(key, f"{secret} {birth}".encode(), hashlib.sha256).hexdigest()
+
+
 class Sharing:
     """The pages; one for each process."""
 
@@ -108,7 +114,7 @@ class Sharing:
         self._records = gateway.records
         self._identity = identity
         self._auditor = auditor
-        self._key = keyring.derived("dates of birth of links")
+        self._keyring = keyring
 
     def page(self, study: str) -> Response:
         self._check(study)
@@ -124,7 +130,7 @@ class Sharing:
             return self._page(study, error.field, 400)
         now = utc_now()
         secret = new_secret()
-        factor = self._factor(secret, birth)
+        factor = factor_of(self._keyring, secret, birth)
         sharing.add_link(
             self._records, study, secret, factor, g.actor.subject, reason, now, now + until
         )
@@ -224,14 +230,10 @@ class Sharing:
             raise BadRequest("reason", "is missing or too long")
         return read_hours((form.hours.data or "").strip()), reason
 
-    def _factor(self, secret: str, birth: str) -> str:
-        told = f"{secret} {birth}".encode()
-        return hmac.new(self._key, told, hashlib.sha256).hexdigest()
-
     def _is_right(self, found: tuple[Share, str], secret: str, birth: str) -> bool:
         if not sharing.begin_link_try(self._records, found[0].share_id):
             return False
-        return hmac.compare_digest(self._factor(secret, birth), found[1])
+        return hmac.compare_digest(factor_of(self._keyring, secret, birth), found[1])
 
     def _page(self, study: str, mistake: str = "", status: int = 200, **facts: Any) -> Response:
         now = utc_now()
