@@ -4,6 +4,7 @@ A line goes into a file of its process first (records/journal.py) and from there
 What auditors ask of it stands in records/audit_pages.py.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,8 +151,11 @@ def verify(
     breathe  called between two pages
     raises   RecordsUnavailable
     """
-    kept = {seal.number: seal for seal in seals if seal.number >= since.number}
-    breaks = {seal.number for seal in kept.values() if signer and not signer.holds(seal)}
+    kept = defaultdict[int, set[str]](set)
+    for seal in seals:
+        if seal.number > since.number:
+            kept[seal.number].add(seal.chain)
+    breaks = {seal.number for seal in seals if signer and not signer.holds(seal)}
     before, looked, sealed = since, 0, 0
     if since.number and load_head(records, since.number) != since:
         breaks.add(since.number)
@@ -165,13 +169,12 @@ def verify(
             else:
                 breaks.add(row.number)
         before = Head(row.number, row.chain)
-        if (own := kept.pop(row.number, None)) is not None and own.chain != row.chain:
+        if kept.pop(row.number, {row.chain}) != {row.chain}:
             breaks.add(row.number)
         if len(breaks) >= MOST_BREAKS:
             break
-    else:  # what a seal says that is not there any more
-        gone = [seal.head for seal in kept.values() if seal.head not in (since, FIRST_HEAD)]
-        breaks |= {head.number for head in gone}
+    else:
+        breaks |= set(kept)  # was sealed, and is not there any more
     return Verified(looked, tuple(sorted(breaks)[:MOST_BREAKS]), before, sealed)
 
 

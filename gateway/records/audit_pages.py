@@ -54,7 +54,7 @@ class Asked:
 class Sum:
     """What one actor did with one study, or with none: so many times, from when until when.
 
-    times    requests that began, or what was done at once; `refused` of them were not let
+    times    requests, or lines that belong to none; `refused` lines of them were not let
     """
 
     actor: str
@@ -92,22 +92,24 @@ def load_sums(records: Records, asked: Asked) -> tuple[list[Sum], bool]:
     """Who did what with which study, the newest first; and whether there is more than counted."""
     if asked.nobody:
         return [], False
-    began = sa.case((row.outcome.in_(("began", "refused", "granted")), 1), else_=0)
-    alone = sa.case((row.request == "", 1), else_=0)
-    refused = sa.case((REFUSED, 1), else_=0)
     who = (row.actor, row.kind, row.action, row.study_uid)
     last_at = sa.func.max(row.at)
     question = sa.select(
-        *who, sa.func.sum(sa.func.coalesce(sa.case((began == 1, 1), else_=alone), 0)),
-        sa.func.sum(refused), sa.func.sum(row.size_bytes), sa.func.min(row.at), last_at,
+        *who,
+        sa.func.count(sa.distinct(sa.func.nullif(row.request, "")))
+        + sa.func.sum(sa.case((row.request == "", 1), else_=0)),
+        sa.func.sum(sa.case((REFUSED, 1), else_=0)),
+        sa.func.sum(row.size_bytes),
+        sa.func.min(row.at),
+        last_at,
         sa.func.count(),
-    )  # fmt: skip
+    )
     numbers = _numbers(asked, MOST_COUNTED, None)
     grouped = question.where(row.number.in_(numbers)).group_by(*who).order_by(last_at.desc())
     with records.read() as connection:
         found = connection.execute(grouped).all()
     sums = [
-        Sum(*one[:4], max(int(one[4]), 1), int(one[5]), int(one[6]), one[7], one[8])
+        Sum(*one[:4], int(one[4]), int(one[5]), int(one[6]), one[7], one[8])
         for one in found[:MOST_GROUPS]
     ]
     counted = sum(one[9] for one in found)
@@ -144,7 +146,8 @@ def _numbers(asked: Asked, limit: int, after: Place | None) -> sa.ScalarSelect[i
     else:
         each = [sa.select(one.subquery()) for one in found]
         both = sa.union(*each).subquery()
-        newest = sa.select(both).order_by(both.c.at.desc(), both.c.number.desc()).limit(limit).subquery()
+        order = (both.c.at.desc(), both.c.number.desc())
+        newest = sa.select(both).order_by(*order).limit(limit).subquery()
     return sa.select(newest.c.number).scalar_subquery()
 
 

@@ -35,6 +35,7 @@ from gateway.settings import Settings
 from gateway.worker.audits import Audits
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
+from gateway.worker.forwarder import Forwarder
 from gateway.worker.jobs import PROBE, probe_and_save
 from gateway.worker.ledger import Ledger
 from gateway.worker.notices import Notices
@@ -105,6 +106,7 @@ class Keeper:
         self._notices: Notices | None = None
         self._replays: Replays | None = None
         self._ledger: Ledger | None = None
+        self._forwarder: Forwarder | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -226,6 +228,11 @@ class Keeper:
         if self._ledger is None or not self._ledger.is_alive():
             self._ledger = Ledger(self._records, self._settings)
             self._ledger.start()
+        if self._settings.audit_syslog and (
+            self._forwarder is None or not self._forwarder.is_alive()
+        ):
+            self._forwarder = Forwarder(self._records, self._settings)
+            self._forwarder.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
@@ -244,6 +251,9 @@ class Keeper:
         if self._ledger is not None:
             self._ledger.end()
             self._ledger = None
+        if self._forwarder is not None:
+            self._forwarder.end()
+            self._forwarder = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

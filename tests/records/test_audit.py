@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from gateway.errors import NoRoom, RecordsUnavailable
 from gateway.model.audit import FIRST_HEAD, Entry, Head, from_line, next_chain
-from gateway.records import journal as journals
 from gateway.model.audit_seals import Signer
+from gateway.records import journal as journals
 from gateway.records.audit import (
     append,
     append_seal,
@@ -131,7 +131,9 @@ def test_a_chain_that_was_made_anew_is_found_by_its_seals(records):
     # The seals, too, are taken out of the table: a copy elsewhere has them.
     with records.write() as connection:
         connection.execute(sa.delete(audit_entry).where(audit_entry.c.number > 6))
-        connection.execute(sa.update(audit_entry).where(audit_entry.c.number == 4).values(action="x"))
+        connection.execute(
+            sa.update(audit_entry).where(audit_entry.c.number == 4).values(action="x")
+        )
     remake(records, 2)
     assert verify(records, signer=signer).breaks == ()
     assert verify(records, signer=signer, seals=seals).breaks == (3, 7)

@@ -284,8 +284,8 @@ NEXT: Mapping[str, Words] = {
         "Add the list to [[notify]] in region.toml, or take it out of the rule.",
     ),
     alarms.AUDIT_BROKEN: Words(
-        "Сохраните базу и папку audit как есть, выполните gateway audit verify и сообщите тому, кто "
-        "отвечает за безопасность; сравните с копией, которая ушла сборщику.",
+        "Сохраните базу и папку audit как есть, выполните gateway audit verify и сообщите "
+        "отвечающему за безопасность; сравните с копией, которая ушла сборщику.",
         "Keep the database and the audit folder as they are, run gateway audit verify and tell who "
         "answers for security; compare with what the collector has.",
     ),
