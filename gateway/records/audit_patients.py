@@ -92,11 +92,14 @@ def find_studies(
         linked = [one.person_id for one in members if one.person in named]
         ids = {(issuer, patient_id), *((one.issuer, one.patient_id) for one in linked)}
         uids: set[str] = set()
-        for whose, number in ids:
-            question = sa.select(study.c.study_uid).where(study.c.patient_id == number)
+        for whose, number in tuple(ids):
+            question = sa.select(study.c.study_uid, study.c.issuer)
+            question = question.where(study.c.patient_id == number)
             if whose:
                 question = question.where(study.c.issuer == whose)
-            uids |= set(connection.execute(question.limit(MOST_STUDIES)).scalars())
+            for row in connection.execute(question.limit(MOST_STUDIES)):
+                uids.add(row.study_uid)
+                ids.add((row.issuer, number))
         if digests is None:
             return frozenset(uids), frozenset()
         exact = {digests.of(number, whose) for whose, number in ids}

@@ -29,10 +29,6 @@ class Collector:
     ca_file: str = ""
     certificate_file: str = ""
 
-    @property
-    def name(self) -> str:
-        return f"syslog {self.host}:{self.port}"[:64]
-
 
 def collector_of(settings: Settings) -> Collector | None:
     """None if the audit stays here."""
@@ -73,10 +69,10 @@ def deliver(collector: Collector, frames: Sequence[bytes]) -> None:
 
 
 def _end(line: ssl.SSLSocket) -> None:
-    """Say that this is all, and wait for the collector to say so too.
+    """Say that this is all, and wait for the collector to say so too (RFC 5425 4.4: it must).
 
-    A peer that closes with bytes of ours unread resets the connection; one that ends it in order
-    has read to our word, be it with a word of its own (close_notify) or without.
+    One that ended before it had read to our word resets the connection when it closes it.
     """
-    with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        line.unwrap().close()
+    plain = line.unwrap()
+    with suppress(TimeoutError), plain:  # it has said it, and only keeps the connection
+        plain.recv(1)

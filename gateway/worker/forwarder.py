@@ -17,12 +17,14 @@ from gateway.records.alarms import write_alarm, write_clearance
 from gateway.records.audit import load_after, load_cursor, write_cursor
 from gateway.records.engine import Records
 from gateway.settings import Settings
-from gateway.worker.collector import Collector, collector_of, deliver
+from gateway.worker.collector import collector_of, deliver
 
 LOOK_S = 2.0
 MOST_LINES = 1000
 BACK_OFF_S, BACK_OFF_CAP_S = 5.0, 300.0
 PATIENCE = timedelta(minutes=1)
+CURSOR = SUBJECT = "collector"
+"""There is one; who takes over from it goes on where it was."""
 
 
 def source_of(settings: Settings) -> Source:
@@ -53,47 +55,47 @@ class Forwarder(threading.Thread):
             return
         while not self._ended.wait(self._wait_s):
             try:
-                self.look(self._collector, utc_now())
+                self.look(utc_now())
             except GatewayError as error:
                 log.error("the audit is not handed on", problem=str(error))
             except Exception as error:  # noqa: BLE001 - the thread's door: its cursor stays
                 log.error("the audit is not handed on", problem=type(error).__name__)
 
-    def look(self, collector: Collector, now: datetime) -> None:
+    def look(self, now: datetime) -> None:
         """Hand on what is there. Raises RecordsUnavailable."""
-        after = load_cursor(self._records, collector.name)
-        while not self._ended.is_set():
+        collector, after = self._collector, load_cursor(self._records, CURSOR)
+        while collector is not None and not self._ended.is_set():
             rows = load_after(self._records, after, self._lines)
             if rows:
                 try:
                     deliver(collector, [to_syslog(row, self._source) for row in rows])
                 except CollectorUnavailable as error:
-                    self._failed(collector, error, now)
+                    self._failed(error, now)
                     return
                 after = rows[-1].number
                 with self._records.write() as connection:
-                    write_cursor(connection, self._records, collector.name, after)
+                    write_cursor(connection, self._records, CURSOR, after)
                 self._lines = min(2 * self._lines, MOST_LINES)
             self._wait_s, self._fails_since = LOOK_S, None
-            self._tell(collector, None, now)
+            self._tell(None, now)
             if not rows:
                 return
 
-    def _failed(self, collector: Collector, error: CollectorUnavailable, now: datetime) -> None:
+    def _failed(self, error: CollectorUnavailable, now: datetime) -> None:
         """Fewer lines the next time: a slow collector gets on, too."""
         self._lines = max(1, self._lines // 2)
         self._wait_s = min(max(2 * self._wait_s, BACK_OFF_S), BACK_OFF_CAP_S)
         self._fails_since = self._fails_since or now
         log.warning("the audit waits for its collector", why=str(error))
         if now - self._fails_since >= PATIENCE:
-            self._tell(collector, error.code, now)
+            self._tell(error.code, now)
 
-    def _tell(self, collector: Collector, code: str | None, now: datetime) -> None:
+    def _tell(self, code: str | None, now: datetime) -> None:
         if self._told == bool(code):
             return
         with self._records.write() as connection:
             if code:
-                write_alarm(connection, AUDIT_WAITS, collector.name, {"reason": code}, now)
+                write_alarm(connection, AUDIT_WAITS, SUBJECT, {"reason": code}, now)
             else:
-                write_clearance(connection, AUDIT_WAITS, [collector.name], now)
+                write_clearance(connection, AUDIT_WAITS, [SUBJECT], now)
         self._told = bool(code)
