@@ -14,7 +14,7 @@ from gateway.model.audit import Row
 from gateway.records.audit import COLUMNS, REFUSED, SEARCHED, audit_entry, row_of
 from gateway.records.engine import Records
 
-MOST_COUNTED = 50_000
+MOST_COUNTED = 20_000
 """Lines that a summary is made of, the newest."""
 MOST_GROUPS = 200
 WRITTEN_AT_ONCE = 2000

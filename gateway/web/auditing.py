@@ -174,26 +174,22 @@ def register(app: Flask) -> None:
         stored: Sequence[InstanceResult] = g.get("stored", ())
         taken = request.content_length or 0 if begun[0] is Action.STORE else 0
         streams = answer.is_streamed and request.method != "HEAD"
-        sent = _Sent(answer.response) if streams else None
-        if sent is not None:
-            answer.response = sent.blocks()
         plain = 0 if streams or request.method == "HEAD" else answer.content_length or 0
 
-        def close() -> None:
+        def ended(cut: bool = False, sent_bytes: int = plain) -> None:
             with app.app_context():
                 g.actor, g.request_id = actor, request_id
-                cut = sent is not None and not sent.whole
                 outcome = "failed" if status >= 400 else "cut" if cut else "done"
-                size = taken or (plain if sent is None else sent.count(answer))
                 for study_uid, reason, count in _by_study(stored):
-                    one = Thing(begun[1].sites, study_uid)
-                    kept = "done" if count else "failed"
-                    auditor.ended(
-                        begun[0], one, kept, status, reason=reason, instances=count, **told
-                    )
+                    one, kept = Thing(begun[1].sites, study_uid), "done" if count else "failed"
+                    auditor.ended(begun[0], one, kept, 0, reason=reason, instances=count, **told)
+                size = taken or sent_bytes
                 auditor.ended(*begun, outcome, status, size_bytes=size, instances=instances, **told)
 
-        answer.call_on_close(close)
+        if streams:
+            answer.response = _Sent(answer, ended)
+        else:
+            answer.call_on_close(ended)
         return answer
 
 
@@ -207,23 +203,45 @@ def _by_study(stored: Sequence[InstanceResult]) -> Iterator[tuple[str, str, int]
 
 
 class _Sent:
-    """A streamed body, how many bytes of it went out, and whether it has come to its end."""
+    """A streamed body, how many bytes of it went out, and whether it has come to its end.
 
-    def __init__(self, body: Iterable[Any]) -> None:
-        self._body = body
-        self._size_bytes = 0
-        self.whole = False
+    The server closes it, whatever became of it; a body that passes Werkzeug by (direct_passthrough)
+    has no other end that anybody hears of.
+    """
 
-    def blocks(self) -> Iterator[Any]:
-        for block in self._body:
-            yield block
-            self._size_bytes += len(block)  # once the server asks for the next one, this one is out
-        self.whole = True
+    def __init__(self, answer: Response, ended: Callable[[bool, int], None]) -> None:
+        self._answer, self._ended = answer, ended
+        self._body: Iterable[Any] = answer.response
+        self._blocks = iter(self._body)
+        self._size_bytes = self._last_bytes = 0
+        self._whole = self._closed = False
 
-    def count(self, answer: Response) -> int:
-        """With what went past the blocks, straight from the site's socket (web/streaming.py)."""
-        outlet = answer.outlet if isinstance(answer, Streamed) else None
-        return self._size_bytes + (outlet.poured_bytes if outlet is not None else 0)
+    def __iter__(self) -> "_Sent":
+        return self
+
+    def __next__(self) -> Any:
+        self._size_bytes += self._last_bytes  # who asks for the next block has sent the last one
+        self._last_bytes = 0
+        try:
+            block = next(self._blocks)
+        except StopIteration:
+            self._whole = True
+            raise
+        self._last_bytes = len(block)
+        return block
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if hasattr(self._body, "close"):
+                self._body.close()
+        finally:
+            # And what went past the blocks, straight from the site's socket (web/streaming.py).
+            outlet = self._answer.outlet if isinstance(self._answer, Streamed) else None
+            poured = outlet.poured_bytes if outlet is not None else 0
+            self._ended(not self._whole, self._size_bytes + poured)
 
 
 def drain_forever(journal: Journal, records: Records) -> Callable[[], None]:
