@@ -90,10 +90,12 @@ def fill(records: Records, rows: int) -> None:
         _fill_sqlite(str(records.engine.url.database), names, rows)
     else:
         _fill_postgresql(records, names, rows)
-    with records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with records.write() as connection:
         for index in audit_entry.indexes:
             index.create(connection)
-        if records.engine.dialect.name == "postgresql":  # as its own daemon does
+    if records.engine.dialect.name == "postgresql":  # as its own daemon does
+        alone = records.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with alone.connect() as connection:
             connection.execute(sa.text("VACUUM ANALYZE audit_entry"))
 
 

@@ -177,7 +177,8 @@ def test_a_download_that_the_site_breaks_off_is_cut(watched: Watched) -> None:
     watched.proxy.fault = only("GET /dicom-web/studies/", cut(0.5))
     port = int(watched.gateway.url.rpartition(":")[2])
     line = f"Authorization: {watched.bearer['Authorization']}"
-    answer = read_to_the_end(open_request(port, f"/dicom-web/studies/{ONE.study_uid}", line))
+    with open_request(port, f"/dicom-web/studies/{ONE.study_uid}", line) as sock:
+        answer = read_to_the_end(sock)
     watched.proxy.reset()
     assert answer.ended == "RST"
     begin, end = watched.lines("began", "cut")
