@@ -15,6 +15,7 @@ from gateway.bootstrap import open_migrated
 from gateway.clock import utc_now
 from gateway.commands.opening import load_settings_or_end, region_option
 from gateway.commands.recorded import terminal_user
+from gateway.demo.servers import write_private
 from gateway.errors import GatewayError, SettingsError
 from gateway.model.audit import FIRST_HEAD, as_dict
 from gateway.model.audit_forms import FORMS
@@ -75,8 +76,9 @@ def verify(region: Path | None, new: bool, copies: Sequence[Path]) -> None:
 
 @audit.command()
 @region_option
-def seals(region: Path | None) -> None:
-    """The signed heads, one a line; the key that judges them comes first. Keep a copy elsewhere."""
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file, 0600.")
+def seals(region: Path | None, output: Path | None) -> None:
+    """The signed heads, one a line, to be kept elsewhere; the key that judges them on stderr."""
     settings = load_settings_or_end(region=region)
     try:
         signer, found = load_signer(settings), load_seals(seals_file(settings))
@@ -84,8 +86,14 @@ def seals(region: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     if signer is not None:
         click.echo(f"ed25519 {signer.public}", err=True)
-    for seal in found:
-        click.echo(seal.to_line())
+    text = b"".join(seal.to_line() + b"\n" for seal in found).decode()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_private(output, text)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _asking(command: Any) -> Any:
