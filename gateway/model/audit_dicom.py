@@ -55,7 +55,8 @@ def to_message(row: Row, source: Source) -> bytes:
     origin = SubElement(message, "AuditSourceIdentification", AuditSourceID=source.url)
     SubElement(origin, "AuditSourceTypeCode", {"csd-code": WEB_SERVER})
     _objects(message, row, event.family, source)
-    return tostring(message, encoding="utf-8", xml_declaration=False)
+    told: bytes = tostring(message, encoding="utf-8", xml_declaration=False)
+    return told
 
 
 def to_syslog(row: Row, source: Source) -> bytes:

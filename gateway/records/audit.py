@@ -163,9 +163,9 @@ def verify(
         looked += 1
         if broken is not None:
             breaks.add(broken)
-        if signer and (seal := seal_of(row.entry, before.chain)):
-            if seal.number == before.number and signer.holds(seal):
-                sealed = seal.number
+        if signer and (own := seal_of(row.entry, before.chain)):
+            if own.number == before.number and signer.holds(own):
+                sealed = own.number
             else:
                 breaks.add(row.number)
         before = Head(row.number, row.chain)

@@ -109,8 +109,8 @@ def load_sums(records: Records, asked: Asked) -> tuple[list[Sum], bool]:
     with records.read() as connection:
         found = connection.execute(grouped).all()
     sums = [
-        Sum(*one[:4], int(one[4]), int(one[5]), int(one[6]), one[7], one[8])
-        for one in found[:MOST_GROUPS]
+        Sum(actor, kind, action, uid, int(times), int(denied), int(size), first_at, until)
+        for actor, kind, action, uid, times, denied, size, first_at, until, _ in found[:MOST_GROUPS]
     ]
     counted = sum(one[9] for one in found)
     return sums, len(found) > MOST_GROUPS or counted >= MOST_COUNTED

@@ -93,7 +93,7 @@ def test_the_page_answers_and_has_no_fault(
     table = download.value.path().read_text(encoding="utf-8-sig")
     assert len(table.splitlines()) == 131
     page.get_by_label("UID исследования").fill(f"{U}.1")
-    page.get_by_label("Что делал").select_option("refused")
+    page.locator("#action").select_option("refused")
     page.get_by_role("button", name="Показать").click()
     expect(page.locator("tbody tr[id^=line-]")).to_have_count(21)
     context.close()
