@@ -27,6 +27,7 @@ from gateway.commands.opening import (
 )
 from gateway.commands.persons import alarms, persons
 from gateway.commands.reconcile import reconcile_command
+from gateway.commands.recorded import write_down
 from gateway.commands.rules import rules
 from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
@@ -267,6 +268,7 @@ main.add_command(deliveries)
 main.add_command(destinations)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
+write_down(main)
 
 if __name__ == "__main__":
     main()

@@ -31,6 +31,7 @@ GatewayError
 ├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
+├── CollectorUnavailable     who collects the audit does not take it; its lines wait
 └── SiteError                one site failed; `transient` tells whether a later try may work
     ├── SiteUnreachable      refused, reset, DNS, TLS
     ├── SiteTimeout          too slow for the deadline that it was given
@@ -273,6 +274,16 @@ class MailRefused(MailUnavailable):
     """The mail server takes the mail for nobody; a person must mend an address or a setting."""
 
     transient = False
+
+
+class CollectorUnavailable(GatewayError):
+    """The audit's collector does not take lines, or not now. `code` is a short word."""
+
+    transient = True
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"audit collector: {code}" + (f" ({detail})" if detail else ""))
+        self.code = code
 
 
 class SiteError(GatewayError):

@@ -19,6 +19,9 @@ PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
 MOST_SERIES_AHEAD = 4
 ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
+HOST_AND_PORT = re.compile(
+    r"(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})", re.ASCII
+)
 LEAST_CACHE_BYTES = 64 * 2**20
 MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
 LOOPBACK_ONLY = (
@@ -79,6 +82,11 @@ class Settings:
     smtp_ca_file: str = _setting("", "certificate authority of its own, PEM")
     smtp_user: str = _setting("", "our name there; empty: no login")
     smtp_password_file: str = _setting("", "file with the password of `SMTP_USER`")
+    audit_syslog: str = _setting(
+        "", "`HOST:PORT` that collects the audit by syslog over TLS; empty: it stays here"
+    )
+    audit_syslog_ca_file: str = _setting("", "certificate authority of its own, PEM")
+    audit_syslog_certificate_file: str = _setting("", "our certificate and its key there, PEM")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_form: str = _setting("text", "`text` for people, `json` for machines")
 
@@ -186,6 +194,8 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_SMTP_USER: GATEWAY_SMTP_PASSWORD_FILE belongs to it")
     if settings.smtp_user and settings.smtp_security == "none":
         mistakes.append("GATEWAY_SMTP_SECURITY: a password may not go over the line unprotected")
+    if settings.audit_syslog and not HOST_AND_PORT.fullmatch(settings.audit_syslog):
+        mistakes.append("GATEWAY_AUDIT_SYSLOG: must look like audit.region.example:6514")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):

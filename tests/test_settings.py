@@ -26,6 +26,8 @@ def test_loopback_is_accepted(address: str) -> None:
         ("GATEWAY_WEB_WORKERS", "0"),
         ("GATEWAY_LOG_LEVEL", "LOUD"),
         ("GATEWAY_LOG_FORM", "xml"),
+        ("GATEWAY_AUDIT_SYSLOG", "audit.region.example"),
+        ("GATEWAY_AUDIT_SYSLOG", "udp://audit:514"),
         ("GATEWAY_PROT", "8080"),
     ],
 )

@@ -36,6 +36,8 @@ REDIS_AWAY = "redis_away"
 REDIS_EVICTS = "redis_evicts"
 NOTICES_WAIT = "notices_wait"
 ADDRESS_LIST_UNKNOWN = "address_list_unknown"
+AUDIT_BROKEN = "audit_broken"
+AUDIT_WAITS = "audit_waits"
 
 CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, EXECUTABLE_PREAMBLE})
 """Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
@@ -155,6 +157,14 @@ MEANING: Mapping[str, tuple[str, str]] = {
     ADDRESS_LIST_UNKNOWN: (
         "правила называют список адресов, которого нет в region.toml",
         "rules name an address list that is not in region.toml",
+    ),
+    AUDIT_BROKEN: (
+        "записи аудита изменены, удалены или вставлены",
+        "lines of the audit were changed, taken out or put in",
+    ),
+    AUDIT_WAITS: (
+        "сборщик аудита не принимает записи; они ждут в базе, ничего не потеряно",
+        "the collector does not take the audit; its lines wait in the database, none is lost",
     ),
 }
 """Kind -> (Russian, English)."""

@@ -6,6 +6,7 @@ from gateway.bootstrap import Gateway
 from gateway.records.journal import Journal
 from gateway.records.keyring import load_keyring
 from gateway.web import (
+    audit_desk,
     auditing,
     capabilities,
     errors,
@@ -56,7 +57,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
-    auditor = None
+    auditor, keyring = None, None
     if gateway.settings.access == "login":
         keyring = load_keyring(gateway.settings.keyring_file)
         identity = Identity(gateway)
@@ -74,6 +75,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
             SESSION_COOKIE_SAMESITE="Strict",
         )
         identify = identify or identity
+    app.register_blueprint(audit_desk.create_blueprint(gateway, keyring))
     permissions.register(app, identify, auditor)
     capabilities.register(app, gateway)
     return app

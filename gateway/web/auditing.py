@@ -8,29 +8,38 @@ never worth a sync: a flood of wrong tokens must not keep the disk busy.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, Response, g, request
 
-from gateway.clock import utc_now
+from gateway.clock import monotonic_s, utc_now
+from gateway.dicom.store_response import InstanceResult
+from gateway.dicom.uids import is_uid
 from gateway.errors import RecordsRefused, RecordsUnavailable
 from gateway.log import log
 from gateway.model.access import NOBODY, Action, Thing
 from gateway.model.audit import Entry
 from gateway.model.credentials import new_id
+from gateway.records.audit_patients import Digests
 from gateway.records.engine import Records
 from gateway.records.journal import Journal
 from gateway.records.keyring import Keyring
+from gateway.web.identity import address_of_caller
+from gateway.web.streaming import Streamed
 
 DRAIN_EVERY_S = 1.0
-WRITTEN_DOWN = frozenset(Action) - {
-    Action.OPEN,
-    Action.OWN_ACCOUNT,
-    Action.SEE_STATUS,
-    Action.VIEW,
-}
+UNWRITTEN = frozenset({Action.OPEN, Action.OWN_ACCOUNT, Action.SEE_STATUS, Action.VIEW})
+LOOKS = frozenset({Action.READ_DELIVERIES, Action.READ_RULES, Action.READ_FIGURES})
+"""Pages of the console, which show themselves again every few seconds: written down where they are
+of one study, once a minute; the others name nobody."""
+ONCE_IN_S = 60.0
+MOST_LOOKS = 1000
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 QUERY_LIMIT = 2000
+FORM_LIMIT = 16 * 1024
 
 
 class Auditor:
@@ -39,28 +48,77 @@ class Auditor:
     def __init__(self, journal: Journal, keyring: Keyring) -> None:
         self._journal = journal
         self._keyring = keyring
+        self._digests = Digests(keyring.derived("audit patients"))
+        self._looks: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def began(self, action: Action, thing: Thing) -> None:
-        if action in WRITTEN_DOWN:
-            query = request.query_string.decode("utf-8", "replace")[:QUERY_LIMIT]
-            detail = self._keyring.seal(query) if query else ""
-            self._write(action, "began", thing, detail=detail)
+    def began(self, action: Action, thing: Thing) -> bool:
+        """Whether the access is one that is written down; then its end is to be told, too."""
+        if action in UNWRITTEN or (
+            action in LOOKS and request.method in SAFE and not self._is_new_look(thing)
+        ):
+            return False
+        query = self._words(action)
+        self._write(
+            action, "began", _named(thing),
+            detail=self._keyring.seal(query[:QUERY_LIMIT]) if query else "",
+            patient=self._patient() if action is Action.SEARCH and query else "",
+        )  # fmt: skip
+        return True
+
+    def granted(self, thing: Thing) -> None:
+        """The front nginx may give images of this study by itself for some seconds."""
+        self._write(Action.RETRIEVE, "granted", thing)
 
     def refused(self, action: Action, thing: Thing, reason: str) -> None:
         known = g.get("actor", NOBODY) is not NOBODY
         self._write(action, "refused", thing, reason=reason, synced=known)
 
-    def ended(self, action: Action, thing: Thing, outcome: str, status: int) -> None:
-        if action in WRITTEN_DOWN:
-            self._write(action, outcome, thing, status=status)
+    def ended(
+        self, action: Action, thing: Thing, outcome: str, status: int, **said: Any
+    ) -> None:  # fmt: skip
+        """said: what more is known: size_bytes, instances, reason, target, address."""
+        self._write(action, outcome, thing, status=status, **said)
 
     def told(self, action: str, outcome: str, actor: str, reason: str = "") -> None:
         """A sign-in, a sign-out, a token."""
         self._write(action, outcome, Thing(), actor=actor, reason=reason, synced=bool(actor))
 
+    def _is_new_look(self, thing: Thing) -> bool:
+        if thing.study_uid is None:
+            return False
+        look, now_s = (g.actor.subject, request.path), monotonic_s()
+        with self._lock:
+            last = self._looks.get(look)
+            if last is not None and now_s - last < ONCE_IN_S:
+                return False
+            self._looks[look] = now_s
+            self._looks.move_to_end(look)
+            while len(self._looks) > MOST_LOOKS:
+                self._looks.popitem(last=False)
+        return True
+
+    def _words(self, action: Action) -> str:
+        """What was asked for; of the audit itself it stands in a form."""
+        if action is Action.READ_AUDIT and request.method == "POST":
+            request.max_content_length = FORM_LIMIT
+            return urlencode(list(request.form.items(multi=True)))
+        return request.query_string.decode("utf-8", "replace")
+
+    def _patient(self) -> str:
+        """Digest of the one PatientID that a search names; "" if it names none, or many."""
+        given = request.args
+        number = given.get("PatientID") or given.get("00100020") or ""
+        if not number or any(sign in number for sign in "*?\\,"):
+            return ""
+        issuer = given.get("IssuerOfPatientID") or given.get("00100021") or ""
+        return self._digests.of(number, issuer)
+
     def _write(
         self, action: str, outcome: str, thing: Thing, *, actor: str | None = None,
         reason: str = "", status: int = 0, detail: str = "", synced: bool = False,
+        patient: str = "", size_bytes: int = 0, instances: int = 0, target: str | None = None,
+        address: str | None = None,
     ) -> None:  # fmt: skip
         who = g.get("actor", NOBODY)
         if "request_id" not in g:
@@ -79,8 +137,26 @@ class Auditor:
             reason=reason[:64],
             status=status,
             detail=detail,
+            target=_target() if target is None else target,
+            address=address_of_caller() if address is None else address,
+            patient=patient,
+            size_bytes=size_bytes,
+            instances=instances,
         )
         self._journal.write(entry, synced=synced or action == Action.STORE)
+
+
+def _target() -> str:
+    """What a form changes: the page that takes it. Paths of ours hold ids and UIDs alone."""
+    return "" if request.method in SAFE else request.path[:128]
+
+
+def _named(thing: Thing) -> Thing:
+    """With the study that a search names as a key."""
+    if thing.study_uid is None and b"StudyInstanceUID" in request.query_string:
+        named = request.args.get("StudyInstanceUID", "")
+        return Thing(thing.sites, named) if is_uid(named) else thing
+    return thing
 
 
 def register(app: Flask) -> None:
@@ -89,36 +165,83 @@ def register(app: Flask) -> None:
     @app.after_request
     def watch(answer: Response) -> Response:
         auditor, begun = g.get("auditor"), g.get("begun")
-        if auditor is None or begun is None or begun[0] not in WRITTEN_DOWN:
+        if auditor is None or begun is None:
             return answer
         # The context is gone when a stream ends; what is needed then is kept here.
         actor, request_id, status = g.actor, g.request_id, answer.status_code
+        told = {"target": _target(), "address": address_of_caller()}
+        instances = 1 if "instance" in (request.view_args or {}) and status < 400 else 0
+        stored: Sequence[InstanceResult] = g.get("stored", ())
+        taken = request.content_length or 0 if begun[0] is Action.STORE else 0
         streams = answer.is_streamed and request.method != "HEAD"
-        sent = _Sent(answer.response) if streams else None
-        if sent is not None:
-            answer.response = sent.blocks()
+        plain = 0 if streams or request.method == "HEAD" else answer.content_length or 0
 
-        def close() -> None:
+        def ended(cut: bool = False, sent_bytes: int = plain) -> None:
             with app.app_context():
                 g.actor, g.request_id = actor, request_id
-                cut = sent is not None and not sent.whole
                 outcome = "failed" if status >= 400 else "cut" if cut else "done"
-                auditor.ended(*begun, outcome, status)
+                for study_uid, reason, count in _by_study(stored):
+                    one, kept = Thing(begun[1].sites, study_uid), "done" if count else "failed"
+                    auditor.ended(begun[0], one, kept, 0, reason=reason, instances=count, **told)
+                size = taken or sent_bytes
+                auditor.ended(*begun, outcome, status, size_bytes=size, instances=instances, **told)
 
-        answer.call_on_close(close)
+        if streams:
+            answer.response = _Sent(answer, ended)
+        else:
+            answer.call_on_close(ended)
         return answer
 
 
+def _by_study(stored: Sequence[InstanceResult]) -> Iterator[tuple[str, str, int]]:
+    """Of each study that came in a store: its UID, what was not stored of it, how many were."""
+    kept = Counter(one.study_uid for one in stored if one.failure is None)
+    lost = Counter(one.study_uid for one in stored if one.failure is not None)
+    for study_uid in sorted({*kept, *lost} - {""}):
+        left_out = lost[study_uid]
+        yield study_uid, f"{left_out} refused" if left_out else "", kept[study_uid]
+
+
 class _Sent:
-    """A streamed body, and whether it has come to its end."""
+    """A streamed body, how many bytes of it went out, and whether it has come to its end.
 
-    def __init__(self, body: Iterable[Any]) -> None:
-        self._body = body
-        self.whole = False
+    The server closes it, whatever became of it; a body that passes Werkzeug by (direct_passthrough)
+    has no other end that anybody hears of.
+    """
 
-    def blocks(self) -> Iterator[Any]:
-        yield from self._body
-        self.whole = True
+    def __init__(self, answer: Response, ended: Callable[[bool, int], None]) -> None:
+        self._answer, self._ended = answer, ended
+        self._body: Iterable[Any] = answer.response
+        self._blocks = iter(self._body)
+        self._size_bytes = self._last_bytes = 0
+        self._whole = self._closed = False
+
+    def __iter__(self) -> "_Sent":
+        return self
+
+    def __next__(self) -> Any:
+        self._size_bytes += self._last_bytes  # who asks for the next block has sent the last one
+        self._last_bytes = 0
+        try:
+            block = next(self._blocks)
+        except StopIteration:
+            self._whole = True
+            raise
+        self._last_bytes = len(block)
+        return block
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if hasattr(self._body, "close"):
+                self._body.close()
+        finally:
+            # And what went past the blocks, straight from the site's socket (web/streaming.py).
+            outlet = self._answer.outlet if isinstance(self._answer, Streamed) else None
+            poured = outlet.poured_bytes if outlet is not None else 0
+            self._ended(not self._whole, self._size_bytes + poured)
 
 
 def drain_forever(journal: Journal, records: Records) -> Callable[[], None]:

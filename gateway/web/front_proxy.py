@@ -9,7 +9,7 @@ nginx takes a body that breaks off without one for a whole one (performance.md 5
 import re
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
@@ -44,7 +44,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     seconds = gateway.settings.proxy_decision_s
 
     @door.get(DECISION_PATH)
-    @needs(Action.RETRIEVE)
+    @needs(Action.RETRIEVE, written=False)
     def decide() -> Response:
         try:
             grant = _grant(gateway) if seconds else None
@@ -79,7 +79,7 @@ def _grant(gateway: Gateway) -> Grant | None:
         return None  # a range, an entity tag, another origin: the answer depends on them
     for level in ("study", "series", "instance"):
         check_uid(asked[level], level)
-    decide_access(Action.RETRIEVE, at(asked["site_id"], asked["study"]))
+    decide_access(Action.RETRIEVE, at(asked["site_id"], asked["study"]), written=False)
     scope = scope_of(gateway, asked["site_id"])
     location = gateway.locator.locate(
         asked["study"], scope.sites, gateway.settings.search_deadline_s
@@ -94,7 +94,11 @@ def _grant(gateway: Gateway) -> Grant | None:
     wanted = _accept_of_stored(
         gateway, site, asked["study"], asked["series"], OCTETS if asked["kind"] else DICOM, accept
     )
-    return Grant(site.site_id, wanted) if wanted else None
+    if wanted is None:
+        return None
+    if (auditor := g.get("auditor")) is not None:  # all that is seen here of what nginx gives
+        auditor.granted(at(site.site_id, asked["study"]))
+    return Grant(site.site_id, wanted)
 
 
 def _accept_of_stored(

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 from flask import Flask, g, request
 from werkzeug.routing import Rule
 
+from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import NotAllowed, NotFound, NotSignedIn
 from gateway.model.access import (
     EVERYTHING,
@@ -34,8 +35,12 @@ Identify = Callable[[], Actor]
 OPEN_FILES = frozenset({"home.static"})  # Flask's own routes: styles, scripts and icons of pages
 
 
-def needs(action: Action) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Name the permission of a view; stands below the route's decorator."""
+def needs(action: Action, *, written: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Name the permission of a view; stands below the route's decorator.
+
+    written  False: the view decides once more, when it has read what is asked for, and that is
+             what the audit keeps
+    """
 
     def name(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -43,6 +48,7 @@ def needs(action: Action) -> Callable[[Callable[P, R]], Callable[P, R]]:
             return view(*args, **kwargs)
 
         named.needs = action  # type: ignore[attr-defined]
+        named.written = written  # type: ignore[attr-defined]
         return named
 
     return name
@@ -55,10 +61,11 @@ def action_of(app: Flask, rule: Rule) -> Action | None:
     return getattr(app.view_functions[rule.endpoint], "needs", None)
 
 
-def decide(action: Action, thing: Thing) -> Decision:
+def decide(action: Action, thing: Thing, *, written: bool = True) -> Decision:
     """Decide for the actor of this request, and keep to it from here on (scope_of).
 
-    raises  NotSignedIn, NotAllowed; NotFound for what lies outside
+    written  False: what is allowed here leaves no line of its own
+    raises   NotSignedIn, NotAllowed; NotFound for what lies outside
     """
     decision = allow(g.actor, action, thing)
     auditor = g.get("auditor")
@@ -71,8 +78,7 @@ def decide(action: Action, thing: Thing) -> Decision:
     if not decision.allowed:
         raise NotFound("study" if thing.study_uid else "site")
     g.decision = decision
-    if auditor is not None:
-        auditor.began(action, thing)
+    if auditor is not None and written and auditor.began(action, thing):
         g.begun = (action, thing)
     return decision
 
@@ -89,6 +95,7 @@ def register(app: Flask, identify: Identify | None, auditor: Auditor | None = No
 
     @app.before_request
     def judge() -> None:
+        written = request.method != "OPTIONS"  # it asks what can be asked
         if request.method == "OPTIONS":
             if request.headers.get("Access-Control-Request-Method"):
                 return  # a browser asks without credentials whether it may ask
@@ -97,6 +104,7 @@ def register(app: Flask, identify: Identify | None, auditor: Auditor | None = No
             return  # 404 or 405 in Flask's words
         else:
             action = action_of(app, request.url_rule)
+            written = getattr(app.view_functions[request.url_rule.endpoint], "written", True)
         if identify is None:
             g.actor = LOCAL_OPERATOR
         else:
@@ -108,4 +116,7 @@ def register(app: Flask, identify: Identify | None, auditor: Auditor | None = No
                     auditor.refused(action or Action.SEARCH, EVERYTHING, "credentials")
                 raise
         named = request.view_args or {}
-        decide(action or Action.SEARCH, at(named.get("site_id"), named.get("study")))
+        study_uid = named.get("study") or named.get("study_uid")
+        if study_uid is not None and not is_lenient_uid(study_uid):
+            study_uid = None  # the view says so; what else a path may hold is not for the audit
+        decide(action or Action.SEARCH, at(named.get("site_id"), study_uid), written=written)

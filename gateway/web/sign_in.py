@@ -49,7 +49,8 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 BACK = re.compile(
-    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account)?", re.ASCII
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit|report/[0-9.]+|account)?",
+    re.ASCII,
 )
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""
 PURPOSES = (

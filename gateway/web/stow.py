@@ -9,7 +9,7 @@ from itertools import islice
 
 import gevent
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from gunicorn.http.errors import ParseException
 
 from gateway.bootstrap import Gateway
@@ -72,6 +72,7 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
         results = store(parts, study, storage)
         if not results:
             raise BadRequest("body", "holds no part")
+        g.stored = results  # for the audit: what became of each study
         status = status_of(results)
         _log(site_id, results, status)
         raise_alarms(gateway.records, results)

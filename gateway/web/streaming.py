@@ -30,6 +30,8 @@ class Streamed(Response):
     should make absolute: here the length is the site's, and the addresses are.
     """
 
+    outlet: "Outlet | None" = None
+
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
         return self.headers
 
@@ -44,6 +46,7 @@ class Outlet:
 
     socket: socket
     in_chunks: bool
+    poured_bytes: int = 0
     _open_chunk: bool = False
 
     def pour(self, block: bytes, answer: SiteAnswer, count: int) -> int:
@@ -55,6 +58,7 @@ class Outlet:
         if self.in_chunks:
             block = b"%s%x\r\n%s" % (self._end_of_chunk, len(block) + count, block)
         poured = answer.pour(self.socket, count, block)
+        self.poured_bytes += poured
         self._open_chunk |= poured > 0 and self.in_chunks
         return poured
 
@@ -112,6 +116,7 @@ def streamed(
             raise ConnectionResetError(errno.ECONNRESET, "the site's answer broke off") from error
 
     answer = Streamed(told(), content_type=content_type, direct_passthrough=True)
+    answer.outlet = outlet
     answer.call_on_close(opened.answer.close)
     warn_of_silence(answer, opened)
     if length is not None:

@@ -54,7 +54,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
 
     @door.get("/wado")
     @door.get("/sites/<site_id>/wado")
-    @needs(Action.RETRIEVE)
+    @needs(Action.RETRIEVE, written=False)
     def wado(site_id: str | None = None) -> Response:
         asked = request.args
         if asked.get("requestType") != "WADO":

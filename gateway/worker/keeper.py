@@ -35,7 +35,9 @@ from gateway.settings import Settings
 from gateway.worker.audits import Audits
 from gateway.worker.dispatcher import Dispatcher
 from gateway.worker.followers import Followers
+from gateway.worker.forwarder import Forwarder
 from gateway.worker.jobs import PROBE, probe_and_save
+from gateway.worker.ledger import Ledger
 from gateway.worker.notices import Notices
 from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
@@ -103,6 +105,8 @@ class Keeper:
         self._audits: Audits | None = None
         self._notices: Notices | None = None
         self._replays: Replays | None = None
+        self._ledger: Ledger | None = None
+        self._forwarder: Forwarder | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -221,6 +225,14 @@ class Keeper:
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
             self._replays.start()
+        if self._ledger is None or not self._ledger.is_alive():
+            self._ledger = Ledger(self._records, self._settings)
+            self._ledger.start()
+        if self._settings.audit_syslog and (
+            self._forwarder is None or not self._forwarder.is_alive()
+        ):
+            self._forwarder = Forwarder(self._records, self._settings)
+            self._forwarder.start()
 
     def _stop_threads(self) -> None:
         self._followers.stop()
@@ -236,6 +248,12 @@ class Keeper:
         if self._replays is not None:
             self._replays.end()
             self._replays = None
+        if self._ledger is not None:
+            self._ledger.end()
+            self._ledger = None
+        if self._forwarder is not None:
+            self._forwarder.end()
+            self._forwarder = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from gateway.bootstrap import Gateway
 from gateway.cli import main
 from gateway.clock import utc_now
+from gateway.model.access import Actor, Duty, Reach, Role
 from gateway.model.audit import Entry
 from gateway.records.audit import audit_entry, load_entries
 from gateway.records.clients import add_client
@@ -160,3 +161,46 @@ def test_the_auditor_verifies_and_asks_by_command(
         connection.execute(audit_entry.update().where(audit_entry.c.number == 2).values(actor="x"))
     told = CliRunner().invoke(main, ["audit", "verify"])
     assert (told.exit_code, "line 2" in told.output) == (1, True)
+
+
+@pytest.fixture
+def console(watched: Watched) -> Watched:
+    """An administrator of the region at the console."""
+    actor = Actor("admin1", (Duty(Role.REGIONAL_ADMIN, Reach()),), kind="session")
+    watched.app = create_app(watched.gateway, lambda: actor)
+    watched.client = watched.app.test_client()
+    return watched
+
+
+def test_what_is_done_at_the_console_is_written_with_its_page(console: Watched) -> None:
+    before = len(console.lines())
+    form = {"subject": f"{U}.1", "reason": "улажено"}
+    own = {"Origin": console.gateway.settings.base_url}
+    console.client.post("/console/alarms/close", data=form, headers=own).close()
+    console.client.post("/console/rules/gkb1/save", data={"text": "x"}, headers=own).close()
+    lines = console.lines()[before:]
+    assert [(one.action, one.target) for one in lines if one.outcome == "began"] == [
+        ("resend", "/console/alarms/close"),
+        ("write_rules", "/console/rules/gkb1/save"),
+    ]
+    assert {one.actor for one in lines} == {"admin1"}
+    assert "улажено" not in str(lines)
+
+
+def test_pages_that_show_themselves_again_leave_few_lines(console: Watched) -> None:
+    before = len(console.lines())
+    for path in ("/console/", "/console/deliveries", "/console/sites", "/console/rules"):
+        console.client.get(path).close()
+    assert console.lines()[before:] == []
+    for _ in range(3):
+        console.client.get(f"/console/studies/{U}.1").close()
+    lines = console.lines()[before:]
+    assert [(one.action, one.outcome, one.study_uid) for one in lines] == [
+        ("read_deliveries", "began", f"{U}.1"),
+        ("read_deliveries", "failed", f"{U}.1"),  # nothing of it has ever been delivered
+    ]
+
+
+def test_what_no_uid_is_does_not_come_into_the_audit(console: Watched) -> None:
+    console.client.get(f"/console/studies/{CANARY}").close()
+    assert CANARY not in str(console.lines())

@@ -26,6 +26,8 @@ COUNTED: Mapping[str, Words] = {
     "deliveries": Words("доставок", "deliveries"),
     "failures": Words("неудач подряд", "failures in a row"),
     "instances": Words("снимков", "instances"),
+    "lines": Words("строк", "lines"),
+    "line": Words("первая из них", "the first of them"),
 }
 
 

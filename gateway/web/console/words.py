@@ -283,5 +283,16 @@ NEXT: Mapping[str, Words] = {
         "Впишите список в [[notify]] файла region.toml или уберите его из правила.",
         "Add the list to [[notify]] in region.toml, or take it out of the rule.",
     ),
+    alarms.AUDIT_BROKEN: Words(
+        "Сохраните базу и папку audit как есть, выполните gateway audit verify и сообщите "
+        "отвечающему за безопасность; сравните с копией, которая ушла сборщику.",
+        "Keep the database and the audit folder as they are, run gateway audit verify and tell who "
+        "answers for security; compare with what the collector has.",
+    ),
+    alarms.AUDIT_WAITS: Words(
+        "Проверьте адрес и сертификаты GATEWAY_AUDIT_SYSLOG_… и сам сборщик; дальше уйдёт само.",
+        "Check the address and certificates of GATEWAY_AUDIT_SYSLOG_… and the collector; it goes "
+        "on by itself.",
+    ),
 }
 """What to do about an alarm."""
