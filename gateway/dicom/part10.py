@@ -9,6 +9,7 @@ bytes needed, not understood.
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -169,22 +170,25 @@ def _patient(raw: dict[int, bytes]) -> Dataset:
         if value:
             keyword = OF_PATIENT[tag]
             plain = value.isascii() and ESCAPE not in value
-            text = value.decode("ascii") if plain else _decoded(value, charset)
+            text = value.decode("ascii") if plain else decoded(value, charset)
+            text = text or value.decode("latin-1")  # `repair` knows what it was
             values = text.split("\\") if keyword == "OtherPatientIDs" else [text]
             record[f"{tag:08X}"] = make(keyword, *values)
     return repair(record)
 
 
-def _decoded(value: bytes, charset: list[str]) -> str:
-    if charset in ([""], ["ISO_IR 6"]):
-        return value.decode("latin-1")  # `repair` knows what it was
+def decoded(value: bytes, charset: Sequence[str]) -> str:
+    """A text in the character set that its file names (PS3.5 6.1); "" where it cannot be read in
+    it, or none is named."""
+    if list(charset) in ([""], ["ISO_IR 6"]):
+        return ""
     with warnings.catch_warnings():  # pydicom warns of what it then reads as well as it can
         warnings.simplefilter("ignore")
         try:
             text = str(decode_bytes(value, convert_encodings(charset), {ord("^"), ord("=")}))
         except (LookupError, ValueError):
-            text = UNREAD
-    return value.decode("latin-1") if UNREAD in text else text
+            return ""
+    return "" if UNREAD in text else text
 
 
 @dataclass(frozen=True)
