@@ -25,6 +25,7 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
 LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
@@ -301,9 +302,9 @@ class _Walk:
         vr = self._data[at + 4 : at + 6]
         if len(vr) < 2:
             raise IndexError
-        if not (vr.isalpha() and vr.isupper()):
-            raise NotUnderstood("an element has no value representation")
-        if vr in LONG_VRS:
+        # As DCMTK reads it, and so each Orthanc: a VR of a later edition has the long form (PS3.5
+        # 7.1.2), and what is no VR at all the short one.
+        if vr in LONG_VRS or (vr not in SHORT_VRS and vr.isalpha() and vr.isupper()):
             return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
         return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
 
@@ -422,6 +423,8 @@ class LengthCheck:
                 raise NotUnderstood("a delimiter that ends nothing")
             self._open.pop()
             return begin
+        if (tag == ITEM) == within.is_item:
+            raise NotUnderstood("an item outside of a sequence, or something else within one")
         end = None if length == UNDEFINED else start + begin + length
         if tag == ITEM:
             if within.fragments:
