@@ -20,6 +20,7 @@ from gateway.model.alarms import Alarm
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import open_records
 from tests.conftest import StartOrthanc
+from tests.documents import a_text_report
 from tests.journeys.conftest import Region, start_region
 from tests.journeys.test_retrieve_journey import AS_STORED, parts, path_of
 from tests.running import load, start_gateway
@@ -58,16 +59,18 @@ DOUBLED = a_study(76, (2,))
 # Studies 77 and 78: split; what both hold is the same image, written by another program, or packed.
 REWRITTEN = a_study(77, (3,))
 PACKED = a_study(78, (3,))
+# Study 79: its images are at one hospital, and what was found is written at the other.
+DESCRIBED = a_study(79, (2,))
 CONTENT = {
     "gkb1": [
         *(*OVERLAPPING[:2], *OVERLAPPING[3:5], HALVES[0], MIXED[0], *COPIED),
-        *(*PARTED[:2], *DOUBLED, *REWRITTEN[:2], *PACKED[:2]),
+        *(*PARTED[:2], *DOUBLED, *REWRITTEN[:2], *PACKED[:2], *DESCRIBED),
     ],
     "magnit": [
         *(*OVERLAPPING[1:3], OVERLAPPING[5], HALVES[1], MIXED[1], *COPIED),
         *(forged(PARTED[0]), PARTED[2], DOUBLED[0], forged(DOUBLED[1])),
         *(rewritten(REWRITTEN[0]), REWRITTEN[2]),
-        *(an_instance(78, syntax=RLELossless), PACKED[2]),
+        *(an_instance(78, syntax=RLELossless), PACKED[2], a_text_report(79, DESCRIBED)),
     ],
 }
 
@@ -220,6 +223,12 @@ def test_the_same_image_written_otherwise_is_no_other_content(split: Region, num
     assert (answer.status_code, answer.headers.get("Warning")) == (200, None)
 
 
+def test_a_report_is_found_at_the_hospital_that_wrote_it(split: Region) -> None:
+    answer = requests.get(f"{split.gateway.url}/report/{ROOT}.79", timeout=60)
+    assert (answer.status_code, "Описание" in answer.text) == (200, True)
+    assert f"{DESCRIBED[0].instance_uid}/thumbnail" in answer.text
+
+
 def test_what_has_just_come_to_another_site_is_found(split: Region) -> None:
     """The gateway remembers who holds a study; what it remembers is no reason for a 404."""
     here, there = a_study(74, (1, 1))
@@ -259,7 +268,7 @@ def test_a_gateway_that_has_just_started_knows_halves_from_copies(
 
 def test_what_only_a_silent_site_holds_is_told_and_never_404(split: Region) -> None:
     study = f"/studies/{ROOT}.70"
-    for number in (70, 71):
+    for number in (70, 71, 79):
         assert split.gateway.get(f"/studies/{ROOT}.{number}/metadata").status_code == 200
     split.servers["magnit"].kill()
     try:
@@ -271,6 +280,8 @@ def test_what_only_a_silent_site_holds_is_told_and_never_404(split: Region) -> N
             if below:
                 held = {uid for uid in held if uid.startswith(f"{ROOT}.70.1.")}
             assert (partial.status_code, uids_of(partial)) == (206, sorted(held))
+        report = requests.get(f"{split.gateway.url}/report/{ROOT}.79", timeout=60)
+        assert (report.status_code, "не отвечает magnit" in report.text) == (200, True)
         half = split.gateway.get(f"/studies/{ROOT}.71")  # as many as the other half
         assert half.status_code == 206
         packed = split.gateway.get(study, headers={"Accept": "application/zip"})
