@@ -363,6 +363,9 @@ class Follower:
             rows += [row_of(study, found[study.study_uid], issuer) for study in read]
             missing = [s for s in portion if s.study_uid not in {*found, *self._aside}]
             gone += [study.study_uid for study in missing if self._has_gone(study)]
+        for study in [s for s in studies if s.study_uid in waiting]:
+            record = self._read_entry(study)
+            rows += [] if record is None else [row_of(self._marked(study), record, issuer)]
         return rows, gone
 
     def _marked(self, study: Listed) -> Listed:

@@ -18,7 +18,7 @@ def test_a_structured_report_is_read_beside_its_images(
     study = hospitals.study("sr")["study_uid"]
     page.goto(f"{hospitals.gateway.url}/report/{study}")
     expect(page.get_by_text("рекомендовано динамическое наблюдение")).to_be_visible()
-    for words in ("Протоколы исследования", "Reports of the study", "· Verified by"):
+    for words in ("Протоколы исследования", "Reports of the study", "Подписание · Verification"):
         expect(page.get_by_text(words).first).to_be_visible()
     picture = page.locator(".report img").first
     picture.scroll_into_view_if_needed()
