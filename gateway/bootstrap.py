@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from gateway.bookmarks import Bookmarks
 from gateway.clock import Deadline, monotonic_s, utc_now
 from gateway.dicom.attributes import Dataset
-from gateway.dicom.fingerprint import Fingerprint
+from gateway.dicom.content import Content, read_content
 from gateway.dicom.query import Query
 from gateway.errors import RecordsRefused, RecordsUnavailable, SiteError
 from gateway.federation.contents import Contents, Differing, File
@@ -25,7 +25,8 @@ from gateway.model.alarms import COPIES_DIFFER
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.model.standing import TRY_AGAIN_S
-from gateway.orthanc import copies, dicomweb, holdings, manifests
+from gateway.orthanc import dicomweb, holdings, manifests
+from gateway.orthanc.copies import open_copy
 from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
 from gateway.pixels.workers import PixelWorkers
@@ -243,8 +244,9 @@ def build_gateway(settings: Settings) -> Gateway:
             for one in held
         }
 
-    def read_file(site: Site, path: str, deadline: Deadline) -> tuple[str, Fingerprint]:
-        return copies.read_content(wire, site, path, deadline)
+    def read_file(site: Site, path: str, deadline: Deadline) -> Content:
+        with open_copy(wire, site, path, deadline) as blocks:
+            return read_content(blocks)
 
     locator = Locator(find, pool, check, list_held, wire.slice_s)
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gateway.clock import Deadline, monotonic_s
-from gateway.dicom.fingerprint import Fingerprint
+from gateway.dicom.content import Content, contradict
+from gateway.dicom.header_edit import CannotEdit
 from gateway.errors import GatewayError
 from gateway.log import log
 from gateway.model.sites import Site
@@ -27,8 +28,7 @@ MOST_AT_ONCE = 2
 MOST_INSTANCES = 5000
 """Of a study at one site: an Orthanc before 1.12.5 is asked for each hash alone, 0.3 ms each."""
 MOST_READ = 3
-"""Pairs of files that are read to see whether it is the content that differs: a program that writes
-a file changes its head, and an archive may compress the pixels (PS3.10 7.1)."""
+"""Pairs of files that are read to see whether what differs is the content (dicom/content.py)."""
 LARGEST_READ = 64 * 2**20
 LONGEST_S = 60.0
 
@@ -55,8 +55,8 @@ class Differing:
 
 ListFiles = Callable[[Site, str, Deadline], Mapping[str, File]]
 """By SOP instance UID, with hashes; raises SiteError."""
-ReadFile = Callable[[Site, str, Deadline], tuple[str, Fingerprint]]
-"""Transfer syntax and content of a file; raises SiteError."""
+ReadFile = Callable[[Site, str, Deadline], Content]
+"""raises SiteError; CannotEdit if it is no file that can be understood."""
 Tell = Callable[[str, Differing], None]
 """Told the outcome for a study, before anybody is."""
 
@@ -133,12 +133,15 @@ class Contents:
         instances: set[str] = set()
         where: set[str] = set()
         for uid, one, other in islice(pairs_to_read(held), MOST_READ):
-            read = [
-                self._read_file(by_id[site_id], held[site_id][uid].path, deadline)
-                for site_id in (one, other)
-            ]
-            (syntax, content), (other_syntax, other_content) = read
-            if syntax == other_syntax and not content.same_content(other_content):
+            try:
+                first, second = (
+                    self._read_file(by_id[site_id], held[site_id][uid].path, deadline)
+                    for site_id in (one, other)
+                )
+                differ = contradict(first, second)
+            except CannotEdit:
+                continue
+            if differ:
                 instances.add(uid)
                 where |= {one, other}
         return Differing(frozenset(instances), frozenset(where))

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.clock import Deadline
-from gateway.dicom.fingerprint import HEAD_LIMIT, Fingerprint, fingerprint
+from gateway.dicom.fingerprint import Fingerprint, fingerprint
 from gateway.dicom.media_types import parse_content_type
 from gateway.dicom.multipart import MultipartReader, check_boundary
-from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
 from gateway.errors import BadRequest, SiteRefused, SiteSpeaksGarbage
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer, Wire
@@ -41,24 +40,6 @@ def _stored_md5(wire: Wire, site: Site, path: str, deadline: Deadline) -> str:
 def _read(wire: Wire, site: Site, path: str, deadline: Deadline) -> Fingerprint:
     with open_copy(wire, site, path, deadline) as blocks:
         return fingerprint(blocks)
-
-
-def read_content(wire: Wire, site: Site, path: str, deadline: Deadline) -> tuple[str, Fingerprint]:
-    """Transfer syntax UID ("" if it has none) and content of the file behind `path`."""
-    head = bytearray()
-    with open_copy(wire, site, path, deadline) as blocks:
-
-        def seen() -> Iterator[bytes]:
-            for block in blocks:
-                if len(head) < HEAD_LIMIT:
-                    head.extend(block)
-                yield block
-
-        content = fingerprint(seen())
-    try:
-        return identify(bytes(head), whole=False).transfer_syntax, content
-    except (MoreBytesNeeded, NotUnderstood):
-        return "", content
 
 
 @contextmanager

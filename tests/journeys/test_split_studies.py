@@ -12,6 +12,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import requests
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from gateway.demo.servers import Program
@@ -40,9 +41,23 @@ def rewritten(instance: Instance) -> Instance:
     """As another program writes the same data set: its name stands in the file's head."""
     file = pydicom.dcmread(io.BytesIO(instance.data))
     file.file_meta.ImplementationVersionName = "ANOTHER"
+    return replace(instance, data=written(file))
+
+
+def coerced(instance: Instance) -> Instance:
+    """With another description, and a word about the one that was there (PS3.3 C.12.1.1.9)."""
+    file = pydicom.dcmread(io.BytesIO(instance.data))
+    former, change = Dataset(), Dataset()
+    former.StudyDescription, file.StudyDescription = file.StudyDescription, "КТ"
+    change.ModifiedAttributesSequence = [former]
+    file.OriginalAttributesSequence = [change]
+    return replace(instance, data=written(file))
+
+
+def written(file: Dataset) -> bytes:
     out = io.BytesIO()
     file.save_as(out, enforce_file_format=True)
-    return replace(instance, data=out.getvalue())
+    return out.getvalue()
 
 
 # Study 70: series 1 overlaps, series 2 is at one site, series 3 at the other.
@@ -59,17 +74,20 @@ DOUBLED = a_study(76, (2,))
 # Studies 77 and 78: split; what both hold is the same image, written by another program, or packed.
 REWRITTEN = a_study(77, (3,))
 PACKED = a_study(78, (3,))
+# Study 80: the same image, whose attributes a rule has coerced and said so.
+COERCED = a_study(80, (3,))
 # Study 79: its images are at one hospital, and what was found is written at the other.
 DESCRIBED = a_study(79, (2,))
 CONTENT = {
     "gkb1": [
         *(*OVERLAPPING[:2], *OVERLAPPING[3:5], HALVES[0], MIXED[0], *COPIED),
-        *(*PARTED[:2], *DOUBLED, *REWRITTEN[:2], *PACKED[:2], *DESCRIBED),
+        *(*PARTED[:2], *DOUBLED, *REWRITTEN[:2], *PACKED[:2], *DESCRIBED, *COERCED[:2]),
     ],
     "magnit": [
         *(*OVERLAPPING[1:3], OVERLAPPING[5], HALVES[1], MIXED[1], *COPIED),
         *(forged(PARTED[0]), PARTED[2], DOUBLED[0], forged(DOUBLED[1])),
         *(rewritten(REWRITTEN[0]), REWRITTEN[2]),
+        *(coerced(COERCED[0]), COERCED[2]),
         *(an_instance(78, syntax=RLELossless), PACKED[2], a_text_report(79, DESCRIBED)),
     ],
 }
@@ -217,7 +235,9 @@ def test_attributes_and_pixels_of_copies_that_differ_are_of_one_site(split: Regi
     assert differing(split.gateway.get(study, headers={"Accept": AS_STORED}))
 
 
-@pytest.mark.parametrize("number", [77, 78], ids=["another program", "another coding"])
+@pytest.mark.parametrize(
+    "number", [77, 78, 80], ids=["another program", "another coding", "coerced attributes"]
+)
 def test_the_same_image_written_otherwise_is_no_other_content(split: Region, number: int) -> None:
     answer = split.gateway.get(f"/studies/{ROOT}.{number}", headers={"Accept": AS_STORED})
     assert (answer.status_code, answer.headers.get("Warning")) == (200, None)

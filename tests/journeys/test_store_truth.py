@@ -2,14 +2,17 @@
 
 import gzip
 import hashlib
+import io
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import pydicom
 import pytest
 import requests
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, free_port
 from gateway.dicom.native_model import NAMESPACE
@@ -177,6 +180,20 @@ def test_a_file_that_was_cut_is_refused(empty_region: Region) -> None:
     answer = store(empty_region, instance.data[:-10])
     assert (answer.status_code, reasons(answer)) == (400, [0xC000])
     assert copies(empty_region, "archive", instance) == []
+
+
+def test_a_deflated_file_is_refused_and_never_inflated(empty_region: Region) -> None:
+    """H74"""
+    plain, good = an_instance(221), an_instance(222)
+    file = pydicom.dcmread(io.BytesIO(plain.data))
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    out = io.BytesIO()
+    file.save_as(out)
+    answer = store(empty_region, out.getvalue())
+    assert (answer.status_code, reasons(answer)) == (409, [0xC122])
+    answer = store(empty_region, out.getvalue(), good.data)
+    assert (answer.status_code, stored(answer)) == (202, [good.instance_uid])
+    assert [copies(empty_region, "archive", one) for one in (plain, good)] == [[], [md5(good)]]
 
 
 PREAMBLES = [b"MZ", b"\x7fELF", b"<html>", b"%PDF-1.4", b"II*\0"]
