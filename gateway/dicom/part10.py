@@ -303,9 +303,11 @@ class _Walk:
         if len(vr) < 2:
             raise IndexError
         # As DCMTK reads it, and so each Orthanc: a VR of a later edition has the long form (PS3.5
-        # 7.1.2), and what is no VR at all the short one.
+        # 7.1.2), and two other letters the short one.
         if vr in LONG_VRS or (vr not in SHORT_VRS and vr.isalpha() and vr.isupper()):
             return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
+        if vr not in SHORT_VRS and not (vr.isascii() and vr.decode().isprintable()):
+            raise NotUnderstood("an element has no value representation")
         return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
 
     def holds_items(self, at: int, start: int, length: int) -> bool:
