@@ -9,23 +9,28 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from gateway.bookmarks import Bookmarks
-from gateway.clock import Deadline, monotonic_s
+from gateway.clock import Deadline, monotonic_s, utc_now
 from gateway.dicom.attributes import Dataset
+from gateway.dicom.content import Content, read_content
 from gateway.dicom.query import Query
-from gateway.errors import RecordsUnavailable, SiteError
+from gateway.errors import RecordsRefused, RecordsUnavailable, SiteError
+from gateway.federation.contents import Contents, Differing, File
 from gateway.federation.locate import Locator
 from gateway.federation.search import gather
 from gateway.image_cache import ImageCache
 from gateway.index.coverage import Coverage
 from gateway.index.persons import check_one_patient
 from gateway.log import log
+from gateway.model.alarms import COPIES_DIFFER
 from gateway.model.answers import Holder, SitePage
 from gateway.model.sites import QuirkProfile, Region, Site
 from gateway.model.standing import TRY_AGAIN_S
-from gateway.orthanc import dicomweb, holdings
+from gateway.orthanc import dicomweb, holdings, manifests
+from gateway.orthanc.copies import open_copy
 from gateway.orthanc.stored import StoredSyntaxes
 from gateway.orthanc.wire import Wire
 from gateway.pixels.workers import PixelWorkers
+from gateway.records.alarms import write_alarm
 from gateway.records.engine import Records, open_records
 from gateway.records.probes import load_profiles
 from gateway.records.schema import migrate
@@ -84,6 +89,7 @@ class Gateway:
     wire: Wire
     pool: Executor
     locator: Locator
+    contents: Contents
     records: Records
     stored: StoredSyntaxes
     pixels: PixelWorkers
@@ -231,12 +237,37 @@ def build_gateway(settings: Settings) -> Gateway:
         except RecordsUnavailable as error:
             log.warning("index not read, holders are compared only", why=str(error))
 
+    def list_files(site: Site, study_uid: str, deadline: Deadline) -> Mapping[str, File]:
+        held = manifests.list_files(wire, site, study_uid, deadline, hashes=True)
+        return {
+            one.instance.sop_uid: File(one.instance.md5, one.instance.size, one.path)
+            for one in held
+        }
+
+    def read_file(site: Site, path: str, deadline: Deadline) -> Content:
+        with open_copy(wire, site, path, deadline) as blocks:
+            return read_content(blocks)
+
+    locator = Locator(find, pool, check, list_held, wire.slice_s)
+
+    def tell(study_uid: str, found: Differing) -> None:
+        locator.compared(study_uid, found.sites)
+        if not found:
+            return
+        facts = {"sites": sorted(found.sites), "instances": sorted(found.instances)}
+        try:
+            with records.write() as connection:
+                write_alarm(connection, COPIES_DIFFER, study_uid, facts, utc_now())
+        except (RecordsUnavailable, RecordsRefused) as error:
+            log.error("the alarm of copies that differ is not kept", why=str(error))
+
     return Gateway(
         settings=settings,
         region_file=RegionFile(settings.region),
         wire=wire,
         pool=pool,
-        locator=Locator(find, pool, check, list_held, wire.slice_s),
+        locator=locator,
+        contents=Contents(list_files, read_file, tell),
         records=records,
         stored=StoredSyntaxes(wire),
         pixels=PixelWorkers(),

@@ -46,3 +46,16 @@ def a_pdf(study: int, **elements: object) -> Instance:
     """An encapsulated PDF in series 9 of a study."""
     report = pdf_report("Больница", "Иванов", "КТ", "01.01.2026")
     return _instance(study, 9, ENCAPSULATED_PDF, **({"Modality": "DOC"} | report | elements))
+
+
+def a_document(study: int, media_type: str, content: bytes) -> Instance:
+    """A document in series 9 of a study that calls itself whatever it likes."""
+    return _instance(
+        study,
+        9,
+        ENCAPSULATED_PDF,
+        Modality="DOC",
+        MIMETypeOfEncapsulatedDocument=media_type,
+        EncapsulatedDocument=content,
+        EncapsulatedDocumentLength=len(content),
+    )

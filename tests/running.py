@@ -1,7 +1,7 @@
 """A gateway as in production (gunicorn, gevent) in front of given sites, for real-server tests."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +50,12 @@ def start_gateway(
     settings: Mapping[str, str] | None = None,
     port: int | None = None,
     more: str = "",
+    wrap: Sequence[str] = (),
 ) -> RunningGateway:
     """Write region.toml into `folder` and start `gateway web`; the caller stops `program`.
 
     more  lines for the last site's table
+    wrap  a command that starts the one behind it
     """
     for site_id, server in servers.items():
         (folder / f"{site_id}.password").write_text(server.password)
@@ -69,7 +71,7 @@ def start_gateway(
     command = [sys.executable, "-m", "gateway.cli", "web", "--region", str(region)]
     program = Program(
         "web",
-        [*command, "--port", str(port)],
+        [*wrap, *command, "--port", str(port)],
         folder / "web.log",
         environ=environment,
         ready=lambda: answers(port, "/healthz"),

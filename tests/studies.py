@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -70,6 +70,15 @@ def an_instance(
     out = io.BytesIO()
     ds.save_as(out, enforce_file_format=True)
     return Instance(study_uid, series_uid, ds.SOPInstanceUID, pixels, out.getvalue())
+
+
+def relabelled(instance: Instance, charset: str) -> Instance:
+    """The same bytes under another SpecificCharacterSet, also one that there is not."""
+    at = instance.data.index(b"\x08\x00\x05\x00CS") + 8
+    length = int.from_bytes(instance.data[at - 2 : at], "little")
+    said = charset.encode("ascii") + b" " * (len(charset) % 2)
+    head = instance.data[: at - 2] + len(said).to_bytes(2, "little") + said
+    return replace(instance, data=head + instance.data[at + length :])
 
 
 def a_study(study: int, series: Sequence[int] = (2, 1), **elements: Any) -> list[Instance]:

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from gateway.dicom.header_edit import CannotEdit, read_header
+from gateway.dicom.media_types import EXPLICIT_LE
 from gateway.dicom.part10 import IMPLICIT
 from gateway.dicom.transcode import WHAT_PYDICOM_RAISES
+
+PLAIN = IMPLICIT | {EXPLICIT_LE}
+"""Pixels are the same bytes in these."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,22 @@ class Content:
                 return self.pixels == other.pixels and bool(self.dataset == other.dataset)
         except WHAT_PYDICOM_RAISES as error:
             raise CannotEdit("not_understood") from error
+
+
+def contradict(one: Content, other: Content) -> bool:
+    """Whether two copies under one UID cannot both be the instance: their pixels differ, or their
+    attributes do although neither says that some were coerced (PS3.3 C.12.1.1.9).
+
+    Copies in different codings are not judged: an archive may compress (PS3.5 A.4).
+    raises  CannotEdit if that cannot be told
+    """
+    codings = {str(c.dataset.file_meta.get("TransferSyntaxUID", "")) for c in (one, other)}
+    if len(codings) > 1 and not codings <= PLAIN:
+        return False
+    if one.pixels != other.pixels:
+        return True
+    coerced = any("OriginalAttributesSequence" in c.dataset for c in (one, other))
+    return not coerced and not one.same(other)
 
 
 def read_content(blocks: Iterator[bytes]) -> Content:

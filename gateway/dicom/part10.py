@@ -9,6 +9,7 @@ bytes needed, not understood.
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -24,6 +25,7 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
 LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
@@ -169,22 +171,25 @@ def _patient(raw: dict[int, bytes]) -> Dataset:
         if value:
             keyword = OF_PATIENT[tag]
             plain = value.isascii() and ESCAPE not in value
-            text = value.decode("ascii") if plain else _decoded(value, charset)
+            text = value.decode("ascii") if plain else decoded(value, charset)
+            text = text or value.decode("latin-1")  # `repair` knows what it was
             values = text.split("\\") if keyword == "OtherPatientIDs" else [text]
             record[f"{tag:08X}"] = make(keyword, *values)
     return repair(record)
 
 
-def _decoded(value: bytes, charset: list[str]) -> str:
-    if charset in ([""], ["ISO_IR 6"]):
-        return value.decode("latin-1")  # `repair` knows what it was
+def decoded(value: bytes, charset: Sequence[str]) -> str:
+    """A text in the character set that its file names (PS3.5 6.1); "" where it cannot be read in
+    it, or none is named."""
+    if list(charset) in ([""], ["ISO_IR 6"]):
+        return ""
     with warnings.catch_warnings():  # pydicom warns of what it then reads as well as it can
         warnings.simplefilter("ignore")
         try:
             text = str(decode_bytes(value, convert_encodings(charset), {ord("^"), ord("=")}))
         except (LookupError, ValueError):
-            text = UNREAD
-    return value.decode("latin-1") if UNREAD in text else text
+            return ""
+    return "" if UNREAD in text else text
 
 
 @dataclass(frozen=True)
@@ -297,10 +302,12 @@ class _Walk:
         vr = self._data[at + 4 : at + 6]
         if len(vr) < 2:
             raise IndexError
-        if not (vr.isalpha() and vr.isupper()):
-            raise NotUnderstood("an element has no value representation")
-        if vr in LONG_VRS:
+        # As DCMTK reads it, and so each Orthanc: a VR of a later edition has the long form (PS3.5
+        # 7.1.2), and two other letters the short one.
+        if vr in LONG_VRS or (vr not in SHORT_VRS and vr.isalpha() and vr.isupper()):
             return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
+        if vr not in SHORT_VRS and not (vr.isascii() and vr.decode().isprintable()):
+            raise NotUnderstood("an element has no value representation")
         return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
 
     def holds_items(self, at: int, start: int, length: int) -> bool:
@@ -418,6 +425,8 @@ class LengthCheck:
                 raise NotUnderstood("a delimiter that ends nothing")
             self._open.pop()
             return begin
+        if (tag == ITEM) == within.is_item:
+            raise NotUnderstood("an item outside of a sequence, or something else within one")
         end = None if length == UNDEFINED else start + begin + length
         if tag == ITEM:
             if within.fragments:

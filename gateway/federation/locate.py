@@ -52,6 +52,7 @@ class Locator:
             OrderedDict()
         )
         self._split: OrderedDict[str, None] = OrderedDict()
+        self._differing: OrderedDict[str, frozenset[str]] = OrderedDict()
         self._ids: tuple[Sequence[Site], tuple[str, ...]] = ((), ())
         self._lock = Lock()
 
@@ -95,6 +96,11 @@ class Locator:
         if len(location.holders) < 2:
             return location
         by_id = {site.site_id: site for site in sites}
+        differing = self._differing.get(location.study_uid)
+        if differing:
+            holders = in_fixed_order(location.holders, by_id)
+            named = tuple(one.site_id for one in holders if one.site_id in differing)
+            return replace(location, holders=holders, differing=named if len(named) > 1 else ())
         seconds: dict[str, float] = {}
         for holder in location.holders:
             measured = self._slice_s(by_id[holder.site_id])
@@ -143,12 +149,31 @@ class Locator:
         """Whether this process has seen that no site held the whole study."""
         return study_uid in self._split
 
+    def compared(self, study_uid: str, differing: frozenset[str]) -> None:
+        """Copies at these sites differ in content; none do. If so the holders stand in one order
+        whatever happens: attributes of one must not be shown with pixels of another."""
+        with self._lock:
+            self._differing.pop(study_uid, None)
+            if differing:
+                self._differing[study_uid] = differing
+            while len(self._differing) > KEEP_MOST:
+                self._differing.popitem(last=False)
+
     def forget(self, study_uid: str) -> None:
         """Ask again next time: the study has changed or its holder has failed."""
         with self._lock:
             for kept in (self._kept, self._alike):
                 for key in [key for key in kept if key[0] == study_uid]:
                     del kept[key]
+
+
+def in_fixed_order(holders: Sequence[Holder], sites: Mapping[str, Site]) -> tuple[Holder, ...]:
+    """Complete copies first, a hospital before the archive, then by site id."""
+
+    def rank(holder: Holder) -> tuple[int, bool, str]:
+        return -holder.instances, sites[holder.site_id].role == "archive", holder.site_id
+
+    return tuple(sorted(holders, key=rank))
 
 
 def order(

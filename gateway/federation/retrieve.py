@@ -49,6 +49,7 @@ class Opened:
     is_short  judges the number of parts at the end; None where it is not known beforehand
     asked     what each part must be a file of; None where parts are no files
     tell      told that it is not
+    differing  sites whose copies are known to differ in content, this one perhaps among them
     """
 
     site: Site
@@ -60,6 +61,7 @@ class Opened:
     partial: bool = False
     asked: Asked | None = None
     tell: Callable[[SiteAnswersOther], None] = field(default=lambda _error: None)
+    differing: tuple[str, ...] = ()
 
     def answers_other(self) -> SiteAnswersOther:
         """The error of a site that gives something else than was asked, told already."""

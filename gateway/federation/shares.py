@@ -35,6 +35,8 @@ class Coverage:
     instances  SOP instance UIDs of all shares
     silent     holders that did not answer, with the code of each
     lacking    a silent site is known to hold something that no other has
+    differing  sites that hold something with another content than others do, in the order in which
+               they are to give it; empty: none is known to
     """
 
     complete: frozenset[str] = frozenset()
@@ -42,16 +44,28 @@ class Coverage:
     instances: frozenset[str] = frozenset()
     silent: Mapping[str, str] = field(default_factory=dict)
     lacking: bool = False
+    differing: tuple[str, ...] = ()
 
     def applied(self, location: Location) -> Location:
         """Complete holders first, and whoever was silent meanwhile named."""
         holders = [holder for holder in location.holders if holder.site_id not in self.silent]
+        holders.sort(key=lambda holder: place_of(holder.site_id, self.differing))
         holders.sort(key=lambda holder: holder.site_id not in self.complete)
-        return replace(location, holders=tuple(holders), silent={**location.silent, **self.silent})
+        return replace(
+            location,
+            holders=tuple(holders),
+            silent={**location.silent, **self.silent},
+            differing=self.differing or location.differing,
+        )
 
     def is_partial(self, site_id: str) -> bool:
         """Whether what this site gives is known not to be all."""
         return self.lacking or bool(self.complete and site_id not in self.complete)
+
+
+def place_of(site_id: str, differing: Sequence[str]) -> int:
+    """To sort by: sites whose copies differ in their fixed order, then the others."""
+    return differing.index(site_id) if site_id in differing else len(differing)
 
 
 UNKNOWN = Coverage()

@@ -47,7 +47,9 @@ GROUP_BYTES, GROUP_PARTS, GROUP_S = 4 * 2**20, 64, 3.0
 caller sends in that time, because the site waits meanwhile."""
 BATCH = 1000
 """Instances in one request to a site: its answer takes 2 KB for each of them."""
-FULL = 507
+FULL, NOT_UNDERSTOOD = 507, 400
+"""What a site says to a request. Of one in which it could not read a file, Orthanc stores the
+others, and does not say which it was."""
 
 
 class Storage(Protocol):
@@ -114,8 +116,8 @@ def store(
                what it holds: the client may repeat safely
     """
     request = _Request(study_uid, storage)
-    for (site_id, _), ready in groupby(request.ready(parts), key=_destination):
-        request.send(site_id, ready)
+    for (site_id, batch), ready in groupby(request.ready(parts), key=_destination):
+        request.send(site_id, batch, ready)
     return request.settle()
 
 
@@ -131,6 +133,8 @@ class _Request:
     sent: dict[str, tuple[str, str]] = field(default_factory=dict)
     said: dict[str, SiteSaid] = field(default_factory=dict)
     failed: dict[str, SiteError] = field(default_factory=dict)
+    refused: set[tuple[str, int]] = field(default_factory=set)
+    """Site and number of each request in which it met a file that it cannot read."""
 
     def ready(self, parts: Iterable[Part | Refused]) -> Iterator[_Ready]:
         """Entries that are to be sent, with their bytes; the others are settled or compared."""
@@ -247,7 +251,7 @@ class _Request:
             return PROCESSING_FAILURE
         return None if same else DUPLICATE
 
-    def send(self, site_id: str, ready: Iterator[_Ready]) -> None:
+    def send(self, site_id: str, batch: int, ready: Iterator[_Ready]) -> None:
         """Send what stands in a row for one site."""
         boundary = new_boundary()
         body = _body(boundary, ready)
@@ -260,6 +264,8 @@ class _Request:
             self.said[site_id] = SiteSaid(
                 {**before.failed, **said.failed}, {**before.warned, **said.warned}
             )
+            if said.status == NOT_UNDERSTOOD:
+                self.refused.add((site_id, batch))
         for _ in body:  # what the site did not take: the client hears our answer, and all is listed
             pass
 
@@ -313,7 +319,15 @@ class _Request:
         error = self.failed.get(entry.site_id)
         if error is not None and not _is_full(error):
             return PROCESSING_FAILURE
+        if (entry.site_id, entry.batch) in self.refused and not self._explained(entry):
+            return CANNOT_UNDERSTAND
         return OUT_OF_RESOURCES  # said yes and kept nothing: its disk is full (E13)
+
+    def _explained(self, entry: _Entry) -> bool:
+        """Whether another file of its request is known to be one that no site can read: then that
+        one may have been meant, and this one found no room."""
+        beside = (e for e in self.entries if (e.key, e.batch) == (entry.key, entry.batch))
+        return any(e.lengths is not None and not e.lengths.adds_up for e in beside)
 
 
 def _grouped(parts: Iterable[Part | Refused]) -> Iterator[list[_Ready]]:

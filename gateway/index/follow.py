@@ -359,10 +359,20 @@ class Follower:
         issuer = self.site.patient_id_issuer
         for portion in parts([s for s in studies if s.study_uid not in waiting], UIDS_PER_REQUEST):
             found = self._read_portion(portion)
-            rows += [row_of(s, found[s.study_uid], issuer) for s in portion if s.study_uid in found]
+            read = [self._marked(s) for s in portion if s.study_uid in found]
+            rows += [row_of(study, found[study.study_uid], issuer) for study in read]
             missing = [s for s in portion if s.study_uid not in {*found, *self._aside}]
             gone += [study.study_uid for study in missing if self._has_gone(study)]
+        for study in [s for s in studies if s.study_uid in waiting]:
+            record = self._read_entry(study)
+            rows += [] if record is None else [row_of(self._marked(study), record, issuer)]
         return rows, gone
+
+    def _marked(self, study: Listed) -> Listed:
+        """One that was put aside gets a mark that no list of its site has: it is read again, also
+        by a keeper that knows nothing of it."""
+        aside = study.study_uid in self._aside
+        return replace(study, mark=f"{study.mark} (entry)") if aside else study
 
     def _read_portion(self, portion: Sequence[Listed]) -> dict[str, StudyRecord]:
         """All at once; if that fails one by one, and what cannot be read alone is put aside."""
@@ -380,11 +390,23 @@ class Follower:
                 record = feed.read_study(self._wire, self.site, study)
             except feed.ABOUT_ONE as error:
                 self._put_aside(study, error)
+                record = self._read_entry(study)
+                if record is not None:
+                    found[study.study_uid] = record
                 continue
             self._aside.pop(study.study_uid, None)
             if record is not None:
                 found[study.study_uid] = record
         return found
+
+    def _read_entry(self, study: Listed) -> StudyRecord | None:
+        """What its Orthanc knows without the study's files: it is found by that meanwhile."""
+        if self.site.kind != "orthanc":
+            return None
+        try:
+            return feed.read_entry(self._wire, self.site, study)
+        except feed.ABOUT_ONE:
+            return None
 
     def _put_aside(self, study: Listed, error: SiteError) -> None:
         before = self._aside.get(study.study_uid)

@@ -13,6 +13,7 @@ TORN_LINK = "torn_link"
 REFUSED_CONTENT = "refused_other_content"
 REFUSED_PATIENT = "refused_other_patient"
 ANSWERS_OTHER = "site_answers_other"
+COPIES_DIFFER = "copies_differ"
 NAME_NOT_RESOLVED = "site_name_not_resolved"
 EXECUTABLE_PREAMBLE = "executable_preamble"
 ARRIVALS_WAIT = "arrivals_wait"
@@ -39,10 +40,12 @@ ADDRESS_LIST_UNKNOWN = "address_list_unknown"
 AUDIT_BROKEN = "audit_broken"
 AUDIT_WAITS = "audit_waits"
 
-CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, EXECUTABLE_PREAMBLE})
-"""Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
-nobody can see from here, so that a person must say that it is settled. The next cause raises a new
-alarm. Subject: the study; of ANSWERS_OTHER the site."""
+CLOSED_BY_WORD = frozenset(
+    {REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, COPIES_DIFFER, EXECUTABLE_PREAMBLE}
+)
+"""Kinds that no data clears: what was refused lies at its sender alone, who answered for a site and
+which of two contents is right nobody can see from here, so that a person must say that it is
+settled. The next cause raises a new alarm. Subject: the study; of ANSWERS_OTHER the site."""
 
 MEANING: Mapping[str, tuple[str, str]] = {
     STUDY_OF_TWO_PATIENTS: (
@@ -64,6 +67,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
     ANSWERS_OTHER: (
         "площадка отдаёт не те снимки, о которых её спросили; они никому не показаны",
         "a site gives other images than it was asked for; nobody was shown them",
+    ),
+    COPIES_DIFFER: (
+        "в больницах под одним UID снимки с разным содержимым; показывают снимки одной из них",
+        "hospitals hold images with different content under one UID; those of one are shown",
     ),
     NAME_NOT_RESOLVED: (
         "адрес площадки по её имени не найти; последний известный служит не дольше десяти минут",

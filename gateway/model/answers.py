@@ -71,11 +71,15 @@ class SeriesHeld:
 
 @dataclass(frozen=True)
 class Location:
-    """Who holds a study, best holder first, and who could not be asked."""
+    """Who holds a study, best holder first, and who could not be asked.
+
+    differing  sites whose copies are known to differ in content, the one that is preferred first
+    """
 
     study_uid: str
     holders: tuple[Holder, ...]
     silent: Mapping[str, str]
+    differing: tuple[str, ...] = ()
 
     def without(self, site_id: str, code: str) -> "Location":
         """The same, after that holder has failed with the code of a SiteError."""
@@ -86,6 +90,11 @@ class Location:
         """The same, of these holders alone."""
         kept = tuple(holder for holder in self.holders if holder.site_id in site_ids)
         return replace(self, holders=kept)
+
+    @property
+    def alike(self) -> "Location":
+        """The same, of holders that give the same: where copies differ, of the first alone."""
+        return self.only(self.holders[0].site_id) if self.differing and self.holders else self
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,9 @@ arguments), then QIDO by UID describes only the rows that the page needs. /tools
 address below /tools that the gateway calls. Other servers are asked by plain paged QIDO.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
-
-import orjson
 
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
@@ -21,15 +17,35 @@ from gateway.dicom.names import repair
 from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
+from gateway.log import log
 from gateway.model.answers import SitePage, SiteSaid
 from gateway.model.persons import with_issuer
 from gateway.model.sites import Site
+from gateway.orthanc.entries import (
+    FIND_LEVEL,
+    KEY,
+    PARENT,
+    PLAIN,
+    SEARCH_LIMIT_BYTES,
+    find_entries,
+    find_rows,
+    main_tags,
+    read_list,
+    read_object,
+    row_of,
+)
 from gateway.orthanc.wire import SiteAnswer, Wire
 
-SEARCH_LIMIT_BYTES = 32 * 2**20  # trust.md F7
 METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
+NEVER_ASKED = frozenset({tag_of("SpecificCharacterSet")})
+"""Orthanc's rows are in UTF-8 and say so by themselves. Asked for the file's own character set it
+refuses the question (400, both generations) if that is one that it does not know, or several."""
 ROWS_LIMIT = 5000
 UIDS_PER_REQUEST = 50  # Orthanc takes request lines of 8 KB
+OVER_A_ROW = frozenset({400, 500})
+"""What Orthanc answers if one of the files that it opens for a question is damaged or gone."""
+MOST_REFUSALS = 16
+"""For one page; two bad rows are found among fifty, of more the rest comes from the entries."""
 PAGE = 500
 FEW = 50
 FULL = 507
@@ -43,15 +59,7 @@ SELECTIVE = {
     Level.STUDY: frozenset({"StudyInstanceUID", "PatientID", "AccessionNumber"}),
     Level.SERIES: frozenset({"StudyInstanceUID", "SeriesInstanceUID"}),
 }
-PLAIN = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
-KEY = {
-    Level.STUDY: "StudyInstanceUID",
-    Level.SERIES: "SeriesInstanceUID",
-    Level.INSTANCE: "SOPInstanceUID",
-}
-PARENT = {Level.SERIES: Level.STUDY, Level.INSTANCE: Level.SERIES}
-FIND_LEVEL = {Level.STUDY: "Study", Level.SERIES: "Series", Level.INSTANCE: "Instance"}
 
 # What /tools/find shows of each level without opening a file (Orthanc's main DICOM tags): a key
 # among these is judged before any row is fetched.
@@ -126,7 +134,7 @@ def read_metadata(site: Site, blocks: Iterable[bytes]) -> list[Dataset]:
         raw += block
         if len(raw) > METADATA_LIMIT_BYTES:
             raise SiteSpeaksGarbage(site.site_id, "metadata without end")
-    return _datasets(site, bytes(raw))
+    return read_list(site, bytes(raw))
 
 
 def send_store(
@@ -174,15 +182,6 @@ def send_store(
     return SiteSaid(failed, warned, answer.status)
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object; an empty one for whatever else a site says."""
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _reasons(module: Dataset, sequence: str, reason: str) -> Iterator[tuple[str, int | None]]:
     """(SOP instance UID, reason) of each item; 16 bits are all that a reason may have."""
     for item in values(module, f"{sequence}SOPSequence"):
@@ -222,8 +221,9 @@ def _few_rows(wire: Wire, site: Site, query: Query, deadline: Deadline) -> list[
         return None
     asked = {**keys, "includefield": _fields(query), "limit": str(FEW + 1)}
     question = "&".join(f"{name}={value}" for name, value in asked.items())
-    found = ask_rows(wire, site, f"{site.dicomweb_root}{_path(query)}?{question}", deadline)
-    if len(found) > FEW:
+    target = f"{site.dicomweb_root}{_path(query)}?{question}"
+    found = try_rows(wire, site, target, deadline)
+    if isinstance(found, SiteRefused) or len(found) > FEW:
         return None
     rows = {text(row, KEY[query.level]): row for row in found if matches(query, row)}
     rows = {uid: row for uid, row in rows.items() if is_lenient_uid(uid)}
@@ -297,47 +297,6 @@ def _parents(wire: Wire, site: Site, query: Query, deadline: Deadline) -> dict[s
     }
 
 
-def main_tags(entry: Mapping[str, Any], name: str = "MainDicomTags") -> dict[str, str]:
-    """Tags of one found resource; whatever is no text is left out (hostile sites, H84)."""
-    tags = entry.get(name)
-    if not isinstance(tags, dict):
-        return {}
-    return {keyword: value for keyword, value in tags.items() if isinstance(value, str)}
-
-
-def row_of(tags: Mapping[str, str]) -> Dataset:
-    """DICOM JSON of tags by keyword; what is empty, or no attribute, is left out."""
-    named = [(tag_of(keyword), keyword, value) for keyword, value in tags.items()]
-    return {tag: make(keyword, value) for tag, keyword, value in named if tag and value}
-
-
-def find_entries(
-    wire: Wire,
-    site: Site,
-    level: Level,
-    keys: Mapping[str, str],
-    deadline: Deadline,
-    page: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Orthanc's own entries of what matches, from its index (POST /tools/find); raises SiteError.
-
-    page  which of them, and what each is to have
-    """
-    question = {"Level": FIND_LEVEL[level], "Query": dict(keys), "Expand": True, **(page or {})}
-    body = orjson.dumps(question)
-    with wire.open(
-        site,
-        "POST",
-        "/tools/find",
-        deadline=deadline,
-        headers=[("Content-Type", "application/json")],
-        body=body,
-    ) as answer:
-        if answer.status != 200:
-            raise SiteRefused(site.site_id, answer.status, "tools/find")
-        return _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
-
-
 def describe(
     wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
 ) -> tuple[Dataset, ...]:
@@ -352,13 +311,28 @@ def describe(
 def _describe(
     wire: Wire, site: Site, query: Query, uids: Sequence[str], deadline: Deadline
 ) -> Iterator[Dataset]:
-    """Rows by QIDO; a UID holds nothing that would need encoding."""
+    """Rows by QIDO; a UID holds nothing that would need encoding.
+
+    A question that is refused is halved until the bad row is alone: that one is made of entries.
+    """
     path = site.dicomweb_root + _path(query)
     seen: set[str] = set()
-    for start in range(0, len(uids), UIDS_PER_REQUEST):
-        some = uids[start : start + UIDS_PER_REQUEST]
+    starts = range(0, len(uids), UIDS_PER_REQUEST)
+    waiting = [uids[start : start + UIDS_PER_REQUEST] for start in reversed(starts)]
+    refusals = 0
+    while waiting:
+        some = waiting.pop()
         target = f"{path}?{KEY[query.level]}={','.join(some)}&includefield={_fields(query)}"
-        for row in ask_rows(wire, site, target, deadline):
+        rows = try_rows(wire, site, target, deadline)
+        if isinstance(rows, SiteRefused):
+            refusals += 1
+            if len(some) > 1 and refusals < MOST_REFUSALS:
+                half = len(some) // 2
+                waiting += [some[half:], some[:half]]
+                continue
+            log.warning("rows made of entries", site=site.site_id, rows=len(some), why=str(rows))
+            rows = _as_read(site, find_rows(wire, site, query.level, some, deadline))
+        for row in rows:
             uid = text(row, KEY[query.level])
             if uid in some and uid not in seen:  # a site may answer what was not asked (H84)
                 seen.add(uid)
@@ -367,7 +341,8 @@ def _describe(
 
 def _fields(query: Query) -> str:
     """What each row should carry, for `includefield`."""
-    return ",".join(sorted(query.wanted)) + ("," + ALL_FIELDS if query.include_all else "")
+    tags = ",".join(sorted(query.wanted - NEVER_ASKED))
+    return tags + ("," + ALL_FIELDS if query.include_all else "")
 
 
 def _search_paged(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:
@@ -414,26 +389,38 @@ def ask_rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Da
     404 is one too, but only below a study and never from Orthanc: elsewhere it means that this is
     not where the server answers searches, and silence is not emptiness.
     """
+    rows = try_rows(wire, site, target, deadline, ())
+    if isinstance(rows, SiteRefused):
+        raise rows
+    return rows
+
+
+def try_rows(
+    wire: Wire,
+    site: Site,
+    target: str,
+    deadline: Deadline,
+    over_a_row: Collection[int] = OVER_A_ROW,
+) -> list[Dataset] | SiteRefused:
+    """The rows; or the refusal, if a single file may be the reason of its status: then it is no
+    failure of the site. raises SiteError
+    """
     headers = [("Accept", "application/dicom+json")]
     with wire.open(site, "GET", target, deadline=deadline, headers=headers) as answer:
         unknown = answer.status == 404 and site.kind != "orthanc" and "/studies/" in target
         if answer.status == 204 or unknown:
             return []
         if answer.status != 200:
-            raise SiteRefused(site.site_id, answer.status, "search")
-        found = _datasets(site, answer.read_all(SEARCH_LIMIT_BYTES))
-    # As the index shows them: names under a wrong character set, identifiers without their issuer.
-    return [with_issuer(repair(row), site.patient_id_issuer) for row in found]
+            refusal = SiteRefused(site.site_id, answer.status, "search")
+            if site.kind == "orthanc" and answer.status in over_a_row:
+                return refusal
+            raise refusal
+        return _as_read(site, read_list(site, answer.read_all(SEARCH_LIMIT_BYTES)))
 
 
-def _datasets(site: Site, raw: bytes) -> list[dict[str, Any]]:
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise SiteSpeaksGarbage(site.site_id, "no JSON") from error
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise SiteSpeaksGarbage(site.site_id, "no list of datasets")
-    return found
+def _as_read(site: Site, rows: Iterable[Dataset]) -> list[Dataset]:
+    """As the index shows them: names under a wrong character set, identifiers without issuer."""
+    return [with_issuer(repair(row), site.patient_id_issuer) for row in rows]
 
 
 def public_uri(site: Site, uri: str, service_url: str) -> str:

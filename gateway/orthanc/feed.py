@@ -17,6 +17,7 @@ import orjson
 
 from gateway.clock import Deadline
 from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Dataset, Level, integer, make, tag_of, text
+from gateway.dicom.part10 import decoded
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import (
     SiteRefused,
@@ -26,6 +27,8 @@ from gateway.errors import (
     SiteUnreachable,
 )
 from gateway.model.sites import Site
+from gateway.orthanc.dicomweb import NEVER_ASKED
+from gateway.orthanc.entries import series_row, study_row
 from gateway.orthanc.wire import Wire
 
 UIDS_PER_REQUEST = 50
@@ -56,7 +59,8 @@ _OURS = frozenset({RETRIEVE_URL, tag_of("RetrieveAETitle"), tag_of("InstanceAvai
 
 
 def _included(level: Level, extra: Sequence[str]) -> str:
-    tags = {*DEFAULT_ATTRIBUTES[level], *(tag_of(name) or "" for name in extra)} - _OURS
+    tags = {*DEFAULT_ATTRIBUTES[level], *(tag_of(name) or "" for name in extra)}
+    tags -= _OURS | NEVER_ASKED
     return ",".join(sorted(filter(None, tags)))
 
 
@@ -322,6 +326,21 @@ def read_study(wire: Wire, site: Site, study: Listed) -> StudyRecord | None:
         raise
 
 
+def read_entry(wire: Wire, site: Site, study: Listed) -> StudyRecord | None:
+    """What an Orthanc knows of a study without its files, of which one is damaged or gone; None if
+    the study is. raises SiteError
+    """
+    ask = _Asker(wire, site, min(ALONE_S, site.timeouts.metadata_s))
+    raw = ask.get(f"/studies/{study.orthanc_id}")
+    if raw is None:
+        return None
+    entry = _object(site, raw)
+    series = _list(site, ask.get(f"/studies/{study.orthanc_id}/series"))
+    rows = [series_row({}, one) for one in series]
+    uid = make("StudyInstanceUID", study.study_uid)
+    return StudyRecord(study_row(entry, series), tuple({**row, "0020000D": uid} for row in rows))
+
+
 def _read_together(ask: "_Asker", uids: Sequence[str]) -> dict[str, StudyRecord]:
     some = f"?StudyInstanceUID={','.join(uids)}"
     records = _by_uid(ask.search("/studies" + some, STUDY_FIELDS), uids)
@@ -348,7 +367,8 @@ def _with_name(
         for instance in (series.get("Instances") or ())[:1]:
             if ORTHANC_ID.fullmatch(str(instance)):
                 raw = ask.get(f"/instances/{instance}/content/0010-0010") or b""
-                name = _decode(raw, text(found.record, "SpecificCharacterSet"))
+                charset = ask.get(f"/instances/{instance}/content/0008-0005") or b""
+                name = _decode(raw, charset.decode("latin-1"))
                 record = {**found.record, "00100010": make("PatientName", name)}
                 return StudyRecord(record, found.series) if name.strip("^= ") else found
     return found
@@ -356,12 +376,13 @@ def _with_name(
 
 def _decode(raw: bytes, charset: str) -> str:
     """A name as it stands in a file; windows-1251 is what Russian devices write unnamed."""
-    for encoding in ("utf-8", "iso8859_5" if "144" in charset else "cp1251"):
-        try:
-            return raw.decode(encoding).strip(" \0")
-        except UnicodeDecodeError:
-            continue
-    return ""
+    try:
+        if b"\x1b" not in raw:  # escape sequences are ASCII too
+            return raw.decode("utf-8").strip(" \0")
+    except UnicodeDecodeError:
+        pass
+    named = decoded(raw, charset.strip(" \0").split("\\"))
+    return (named or raw.decode("cp1251", "replace")).strip(" \0")
 
 
 def _read_alone(ask: "_Asker", study: Listed) -> dict[str, StudyRecord]:

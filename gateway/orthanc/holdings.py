@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.clock import Deadline, monotonic_s
-from gateway.dicom.attributes import Level, integer, text
+from gateway.dicom.attributes import Dataset, Level, integer, text
 from gateway.dicom.names import repair
 from gateway.dicom.query import Query
 from gateway.dicom.uids import is_lenient_uid
@@ -17,17 +17,16 @@ from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.model.answers import Holder
 from gateway.model.persons import Identity, identity_of, with_issuer
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import (
+from gateway.orthanc.dicomweb import ROWS_LIMIT, ask_rows, search, try_rows
+from gateway.orthanc.entries import (
     KEY,
     PLAIN,
-    ROWS_LIMIT,
     SEARCH_LIMIT_BYTES,
-    ask_rows,
     find_entries,
+    find_rows,
     main_tags,
     read_object,
     row_of,
-    search,
 )
 from gateway.orthanc.wire import Wire
 
@@ -40,7 +39,7 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
     target = f"{site.dicomweb_root}/studies?StudyInstanceUID={study_uid}"
     rows = [
         row
-        for row in ask_rows(wire, site, target, deadline)
+        for row in _described(wire, site, Level.STUDY, study_uid, target, deadline)
         if text(row, "StudyInstanceUID") == study_uid
     ]
     if not rows:
@@ -49,6 +48,15 @@ def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Ho
     # The row does not tell whose the PatientID is where that is not asked, at the cost of a file.
     patient = replace(identity_of(rows[0]), issuer="")
     return Holder(site.site_id, count, monotonic_s() - start, patient)
+
+
+def _described(
+    wire: Wire, site: Site, level: Level, uid: str, target: str, deadline: Deadline
+) -> list[Dataset]:
+    """What QIDO says of one study or series, or its entry where a damaged file keeps it from that:
+    the other images can be had all the same."""
+    rows = try_rows(wire, site, target, deadline)
+    return find_rows(wire, site, level, [uid], deadline) if isinstance(rows, SiteRefused) else rows
 
 
 def count_instances(
@@ -62,7 +70,7 @@ def count_instances(
         return holder.instances if holder is not None else 0
     path = f"{site.dicomweb_root}/studies/{study_uid}/series"
     target = f"{path}?SeriesInstanceUID={series_uid}&includefield=00201209"
-    rows = ask_rows(wire, site, target, deadline)
+    rows = _described(wire, site, Level.SERIES, series_uid, target, deadline)
     named = [row for row in rows if text(row, "SeriesInstanceUID") == series_uid]
     return (integer(named[0], "NumberOfSeriesRelatedInstances") or 0) if named else 0
 

@@ -16,7 +16,7 @@ from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import NotFound, SiteRefused, SiteSpeaksGarbage
 from gateway.model.manifests import Instance, Manifest, make_manifest
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import PLAIN, main_tags
+from gateway.orthanc.entries import PLAIN, main_tags
 from gateway.orthanc.holdings import find_instances, find_series_uids, list_copies
 from gateway.orthanc.wire import Wire
 

@@ -193,7 +193,7 @@ class Images:
             return self._merged(scope, location, wish, coverage)
         form = _form(wish.choice)
         sure = location.only(*coverage.complete) if coverage.complete else location
-        unchanged = None if coverage.lacking else self._versions.not_modified(sure, form)
+        unchanged = None if coverage.lacking else self._versions.not_modified(sure.alike, form)
         if unchanged is not None:
             return unchanged
         opened, plan = self._open_or_decode(scope, location, wish)

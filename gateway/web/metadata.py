@@ -24,7 +24,7 @@ from gateway.web.prefetch import Ahead, Prefetcher
 from gateway.web.representation import located, located_below
 from gateway.web.scope import Scope, accepted
 from gateway.web.stored import FRAME_AS_STORED
-from gateway.web.streaming import tell_silence, warn_of_silence
+from gateway.web.streaming import tell_differing, tell_silence, warn_of_silence
 from gateway.web.versions import Versions, stamp
 
 FRAMES_AHEAD = 4
@@ -49,6 +49,7 @@ class Metadata:
             location = coverage.applied(location)
             form = f"metadata {choice.media_type}"
             sure = location.only(*coverage.complete) if coverage.complete else location
+            sure = sure.alike
             whole = not (coverage.lacking or coverage.shares)
             unchanged = self._versions.not_modified(sure, form) if whole else None
             if unchanged is not None:
@@ -80,6 +81,7 @@ class Metadata:
             if packed is not None:
                 answer = packed_answer(packed, DICOM_JSON)
                 tell_silence(answer, location.silent, scope.service_url)
+                tell_differing(answer, location.differing, scope.service_url)
                 return located_below(stamp(answer, tag, weak=True), scope.service_url)
         return None
 

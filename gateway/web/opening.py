@@ -32,15 +32,19 @@ from gateway.errors import (
     SiteRefused,
     SiteSpeaksGarbage,
 )
+from gateway.federation.contents import MOST_INSTANCES
+from gateway.federation.locate import in_fixed_order
 from gateway.federation.retrieve import IsShort, Opened, open_best
 from gateway.federation.shares import (
     UNKNOWN,
     Coverage,
     Known,
+    Listing,
     complete_sites,
     is_lacking,
     names_of,
     of_series,
+    place_of,
     plan_shares,
 )
 from gateway.index.holders import load_count, load_series
@@ -102,6 +106,7 @@ class Opener:
     def __init__(self, gateway: Gateway, versions: Versions) -> None:
         self.gateway = gateway
         self.kept = KeptImages(gateway, versions)
+        self._versions = versions
 
     def scope(self, site_id: str | None) -> Scope:
         return scope_of(self.gateway, site_id)
@@ -171,6 +176,7 @@ class Opener:
                 is_short=is_short,
                 asked=None if target.below else replace(target.asked, instance_uid=None),
                 tell=self._tell_alarm(target.study),
+                differing=location.differing,
             )
         except NoSiteAnswered:
             self.gateway.locator.forget(target.study)
@@ -216,6 +222,8 @@ class Opener:
             self.gateway.locator.forget(target.study)
             known = self._known_of(target)
         complete = complete_sites(listings, target.series)
+        differing = self._differing(scope, location, listings, whole=bool(complete))
+        listings = dict(sorted(listings.items(), key=lambda one: place_of(one[0], differing)))
         split = () if complete else plan_shares(listings, target.series)
         held = [names_of(of_series(found, target.series)) for found in listings.values()]
         return Coverage(
@@ -223,6 +231,7 @@ class Opener:
             shares=split,
             instances=frozenset().union(*held) if split else frozenset(),
             silent=silent,
+            differing=differing,
             lacking=is_lacking(
                 listings,
                 target.series,
@@ -231,6 +240,24 @@ class Opener:
                 was_split=self.gateway.locator.was_split(target.study),
             ),
         )
+
+    def _differing(
+        self, scope: Scope, location: Location, listings: Mapping[str, Listing], *, whole: bool
+    ) -> tuple[str, ...]:
+        """Sites whose copies of the study are known to differ, the one that is to give it first.
+
+        whole  one site gives the whole answer: it does not wait until copies have been compared
+        """
+        sites = [scope.by_id[site_id] for site_id in sorted(listings)]
+        most = max((len(names_of(found)) for found in listings.values()), default=0)
+        if len(sites) < 2 or most > MOST_INSTANCES:
+            return ()
+        study_uid = location.study_uid
+        version = tuple(self._versions.mark(study_uid, site.site_id) for site in sites)
+        wait_s = 0.0 if whole else self.gateway.settings.search_deadline_s
+        found = self.gateway.contents.differing(study_uid, sites, version, wait_s)
+        fixed = in_fixed_order(location.holders, scope.by_id)
+        return tuple(holder.site_id for holder in fixed if holder.site_id in found.sites)
 
     def _known_of(self, target: Target) -> Mapping[str, Known]:
         """What the index knows of the study, by site id."""

@@ -20,6 +20,7 @@ from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NoSiteAnswered, NotFound, SiteError
 from gateway.federation.retrieve import Opened
 from gateway.model.access import Action, allow, at
+from gateway.model.sites import Site
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
@@ -122,14 +123,16 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         scope = opener.scope(None)
         reports: list[Report] = []
         problem, status = "", 200
+        lacking: tuple[str, ...] = ()
         try:
-            reports = list(_reports(opener, scope, target))
+            found, lacking = _listed(opener, scope, target)
+            reports = [_read(opener, scope, one) for one in found[:MOST_REPORTS]]
         except (NotFound, NoSiteAnswered) as error:
             answer = answer_of(error)
             status, problem = answer.status_code, "silent" if answer.status_code == 503 else "none"
         page = _rendered(
             "study_reports.html", reports=reports, root=scope.service_url, study=study,
-            problem=problem, may_share=_may_share(study),
+            problem=problem, lacking=lacking, may_share=_may_share(study),
         )  # fmt: skip
         answer = Response(page, status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
@@ -164,35 +167,49 @@ def day(value: str) -> str:
     return value
 
 
-def _reports(opener: Opener, scope: Scope, target: Target) -> Iterator[Report]:
-    """The reports of a study, as its best holder lists them."""
-    for found in _listed(opener, scope, target)[:MOST_REPORTS]:
-        address = scope.service_url + found.path + "/rendered"
-        try:
-            with opener.gateway.pixels.holding() as held:
-                stored = open_instance(opener, scope, found, held)
-                stored.close()
-                document = opener.gateway.pixels.run("document", {}, stored.document())
-        except CannotDecode as error:
-            yield Report(address, None, str(error))
-        else:
-            yield Report(address, None if document.startswith(IS_PDF) else orjson.loads(document))
+def _read(opener: Opener, scope: Scope, found: Target) -> Report:
+    address = scope.service_url + found.path + "/rendered"
+    try:
+        with opener.gateway.pixels.holding() as held:
+            stored = open_instance(opener, scope, found, held)
+            stored.close()
+            document = opener.gateway.pixels.run("document", {}, stored.document())
+    except CannotDecode as error:
+        return Report(address, None, str(error))
+    return Report(address, None if document.startswith(IS_PDF) else orjson.loads(document))
 
 
-def _listed(opener: Opener, scope: Scope, target: Target) -> list[Target]:
+def _listed(opener: Opener, scope: Scope, target: Target) -> tuple[list[Target], tuple[str, ...]]:
+    """The reports of a study, as its best holder lists them, or every one if none has all of it;
+    and the silent sites that are known to hold more of it.
+    """
     location = opener.locate(scope, target.study)
+    coverage = opener.coverage(scope, location, target)
+    location = coverage.applied(location)
     silent = dict(location.silent)
+    found: dict[str, Target] = {}
+    answered = False
     for holder in location.holders:
-        site = scope.by_id[holder.site_id]
-        deadline = Deadline(site.timeouts.metadata_s)
         try:
-            return [
-                replace(series, instance=text(row, "SOPInstanceUID"))
-                for found in opener.series_of(site, target, deadline)
-                if text(found, "Modality") in DOCUMENTS
-                for series in [replace(target, series=text(found, "SeriesInstanceUID"))]
-                for row in opener.instances_of(site, series, deadline)
-            ]
+            found |= {
+                one.path: one for one in _listed_by(opener, scope.by_id[holder.site_id], target)
+            }
         except SiteError as error:
-            silent[site.site_id] = error.code
-    raise NoSiteAnswered(silent)
+            silent[holder.site_id] = error.code
+            continue
+        answered = True
+        if not coverage.shares:
+            break
+    if not answered:
+        raise NoSiteAnswered(silent)
+    more = coverage.lacking or (coverage.shares and len(silent) > len(location.silent))
+    return list(found.values()), tuple(silent) if more else ()
+
+
+def _listed_by(opener: Opener, site: Site, target: Target) -> Iterator[Target]:
+    deadline = Deadline(site.timeouts.metadata_s)
+    for row in opener.series_of(site, target, deadline):
+        if text(row, "Modality") in DOCUMENTS:
+            series = replace(target, series=text(row, "SeriesInstanceUID"))
+            for one in opener.instances_of(site, series, deadline):
+                yield replace(series, instance=text(one, "SOPInstanceUID"))

@@ -51,6 +51,7 @@ def passed_on(opened: Opened, choice: Choice, tag: str | None = None) -> Respons
 
 def in_parts(answer: Response, opened: Opened, tag: str | None) -> Response:
     """An answer of several parts. Its boundary is new each time, so the tag is a weak one."""
+    answer.headers.update(UNTRUSTED)  # a browser may take it for an archive of a web page
     return located(stamp(answer, tag, weak=True), opened)
 
 

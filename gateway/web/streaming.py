@@ -6,7 +6,7 @@ site's socket into it (orthanc/splice.py): half the processor time of the same b
 
 import errno
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from socket import socket
 from typing import TYPE_CHECKING
@@ -130,6 +130,14 @@ def warn_of_silence(answer: Response, opened: Opened) -> None:
     if opened.partial:
         answer.status_code = 206
     tell_silence(answer, opened.silent, opened.service_url)
+    tell_differing(answer, opened.differing, opened.service_url)
+
+
+def tell_differing(answer: Response, sites: Sequence[str], service_url: str) -> None:
+    """trust.md F19: which sites hold something else under the same UIDs; the first of them wins."""
+    if sites:
+        text = f"299 {service_url}: Some instances have other content at {', '.join(sites[1:])}"
+        answer.headers.add("Warning", f"{text}; those of {sites[0]} are preferred")
 
 
 def tell_silence(answer: Response, silent: Mapping[str, str], service_url: str) -> None:

@@ -47,11 +47,11 @@ class Entry:
 
 def zipped(opener: Opener, scope: Scope, target: Target) -> Response:
     """The zip of everything below `target`; raises NotFound, NoSiteAnswered."""
-    entries, partial = _entries(opener, scope, target)
+    entries, partial, differing = _entries(opener, scope, target)
     entries = _after(entries, request.args.get("after"))
     if not entries:
         raise NotFound("instance behind the last one")
-    first = replace(_open(opener, scope, entries[0]), partial=partial)
+    first = replace(_open(opener, scope, entries[0]), partial=partial, differing=differing)
     answer = streamed(_packed(opener, scope, entries, first), ZIP, None, first)
     name = f"{target.instance or target.series or target.study}.zip"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -123,9 +123,11 @@ class _Drain:
         return found
 
 
-def _entries(opener: Opener, scope: Scope, target: Target) -> tuple[Sequence[Entry], bool]:
+def _entries(
+    opener: Opener, scope: Scope, target: Target
+) -> tuple[Sequence[Entry], bool, tuple[str, ...]]:
     """Every instance in reading order, with its name, by the best holder that answers, or by all
-    if none has the whole; and whether it is known that there is more.
+    if none has the whole; whether it is known that there is more; sites whose copies differ.
     """
     location = opener.locate(scope, target.study)
     coverage = opener.coverage(scope, location, target)
@@ -146,14 +148,15 @@ def _entries(opener: Opener, scope: Scope, target: Target) -> tuple[Sequence[Ent
             silent[site.site_id] = error.code
             continue
         if found and not coverage.shares:
-            return list(name_entries(found, target)), coverage.is_partial(site.site_id)
+            partial = coverage.is_partial(site.site_id)
+            return list(name_entries(found, target)), partial, coverage.differing
     if found:
         merged = _each_once(found)
         listed = {text(row, "SOPInstanceUID") for _, rows in merged for row in rows}
         missing = coverage.instances - listed
         if missing and opener.is_missing(scope, location, target, missing):
             raise SiteSpeaksGarbage(next(iter(location.holders)).site_id, "lists lack instances")
-        return list(name_entries(merged, target)), coverage.lacking
+        return list(name_entries(merged, target)), coverage.lacking, coverage.differing
     if silent:
         raise NoSiteAnswered(silent)
     raise NotFound("study, series or instance")

@@ -18,6 +18,8 @@ def test_a_structured_report_is_read_beside_its_images(
     study = hospitals.study("sr")["study_uid"]
     page.goto(f"{hospitals.gateway.url}/report/{study}")
     expect(page.get_by_text("рекомендовано динамическое наблюдение")).to_be_visible()
+    for words in ("Протоколы исследования", "Reports of the study", "Подписание · Verification"):
+        expect(page.get_by_text(words).first).to_be_visible()
     picture = page.locator(".report img").first
     picture.scroll_into_view_if_needed()
     page.wait_for_function(
@@ -27,13 +29,20 @@ def test_a_structured_report_is_read_beside_its_images(
     assert (overflow <= 0, watch.foreign, watch.errors, watch.refused) == (True, [], [], [])
 
 
-def test_a_pdf_is_shown_on_the_page(page: Page, hospitals: Hospitals, watch: Watch) -> None:
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_a_pdf_is_shown_on_the_page(
+    page: Page, hospitals: Hospitals, watch: Watch, size: tuple[int, int]
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
     study = hospitals.study("pdf")["study_uid"]
     address = f"/report/{study}"
     with page.expect_response(lambda answer: answer.url.endswith("/rendered")) as shown:
         page.goto(hospitals.gateway.url + address)
     assert shown.value.headers["content-type"] == "application/pdf"
     expect(page.locator("iframe[title^='Протокол']")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    for words in ("Протоколы исследования", "Reports of the study", "Report (PDF)"):
+        expect(page.get_by_text(words).first).to_be_visible()
     # Chromium's own viewer of PDF has pages of its own.
     foreign = [url for url in watch.foreign if not url.startswith(("chrome:", "chrome-extension:"))]
     assert (foreign, watch.refused) == ([], [])

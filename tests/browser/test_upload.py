@@ -203,6 +203,24 @@ def test_a_folder_can_be_dropped(
     assert held(gateway, study[0].study_uid) == 3
 
 
+def test_the_bar_follows_what_has_been_sent(upload_page: Page, tmp_path: Path) -> None:
+    """It rises, is full at the end and only then, and says in words how much has gone."""
+    study = a_study(408, (4,), frames=100)
+    disc = a_disc(tmp_path / "disc", study * 2)  # one UID twice goes in two requests
+    upload_page.evaluate(
+        "() => { const bar = document.querySelector('#bar'); window.seen = [];"
+        "new MutationObserver(() => window.seen.push(bar.value))"
+        ".observe(bar, {attributes: true, attributeFilter: ['value']}); }"
+    )
+    upload_page.set_input_files("#folder", disc)
+    wait_for(upload_page, "Готово: всё сохранено")
+    seen = upload_page.evaluate("window.seen")
+    assert (seen, seen[-1]) == (sorted(seen), 1)
+    assert [value for value in seen if 0 < value < 1] != []
+    moved, _, total = upload_page.locator("#moved").inner_text().partition(" / ")
+    assert total == f"{moved} МБ · MB"
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_page_fits_its_screen(upload_page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
     upload_page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -81,6 +81,49 @@ def test_a_study_shows_its_pixels(
     assert [line for line in watch.errors if "Content Security Policy" in line] == []
 
 
+# A client of its own, of nothing but the browser and PS3.18: search, metadata, one frame.
+CLIENT = """async (study) => {
+  const json = async (path) => {
+    const answer = await fetch("/dicom-web" + path, {headers: {Accept: "application/dicom+json"}});
+    return answer.json();
+  };
+  const first = (row, tag) => row[tag].Value[0];
+  const [found] = await json(`/studies?StudyInstanceUID=${study}&limit=5`);
+  const [series] = await json(`/studies/${study}/series`);
+  const below = `/studies/${study}/series/${first(series, "0020000E")}`;
+  const [image] = await json(below + "/metadata");
+  const answer = await fetch(
+    `/dicom-web${below}/instances/${first(image, "00080018")}/frames/1`,
+    {headers: {Accept: 'multipart/related; type="application/octet-stream"'}},
+  );
+  const boundary = /boundary="?([^";]+)/.exec(answer.headers.get("Content-Type"))[1];
+  const text = new TextDecoder("latin1").decode(await answer.arrayBuffer());
+  const begin = text.indexOf("\\r\\n\\r\\n") + 4;
+  const frame = text.slice(begin, text.indexOf("\\r\\n--" + boundary, begin));
+  return {
+    found: first(found, "0020000D"),
+    bytes: frame.length,
+    wanted: first(image, "00280010") * first(image, "00280011") * first(image, "00280100") / 8
+      * first(image, "00280002"),
+    shades: new Set(frame).size,
+    closed: text.endsWith(`--${boundary}--`) || text.endsWith(`--${boundary}--\\r\\n`),
+  };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("feature", "site"), [("ct200", "gkb1"), ("jpeg2000", "gkb1"), ("jpegls", "zlat")]
+)
+def test_a_second_client_gets_the_pixels_too(
+    page: Page, hospitals: Hospitals, watch: Watch, feature: str, site: str
+) -> None:
+    uid = hospitals.study(feature, site)["study_uid"]
+    page.goto(hospitals.gateway.url + "/upload")  # a page that may ask its own server
+    told = page.evaluate(CLIENT, uid)
+    assert (told["found"], told["bytes"], told["closed"]) == (uid, told["wanted"], True)
+    assert (told["shades"] > 25, watch.foreign, watch.refused) == (True, [], [])
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_first_page_fits_its_screen(
     page: Page, hospitals: Hospitals, watch: Watch, size: tuple[int, int]

@@ -221,6 +221,34 @@ def test_fragments_of_pixels_are_no_elements() -> None:
     )
 
 
+ITEM_OF_4 = struct.pack("<HHI", 0xFFFE, 0xE000, 4) + bytes(4)
+OPEN_ITEM = struct.pack("<HHIHHI", 0xFFFE, 0xE000, 0xFFFFFFFF, 0xFFFE, 0xE00D, 0)
+
+
+@pytest.mark.parametrize(
+    ("element", "sound"),
+    [
+        pytest.param(ITEM_OF_4, False, id="an item outside of a sequence"),
+        pytest.param(OPEN_ITEM, False, id="an open item outside of a sequence"),
+        pytest.param(
+            struct.pack("<HH2sHIHH2sH", 0x29, 0x10, b"SQ", 0, 8, 0x29, 0x11, b"LO", 0),
+            False,
+            id="a sequence without items",
+        ),
+        pytest.param(struct.pack("<HH2sH2s", 0x29, 0x10, b"ZZ", 2, b"ab"), False, id="a short ZZ"),
+        pytest.param(
+            struct.pack("<HH2sHI2s", 0x29, 0x10, b"ZZ", 0, 2, b"ab"), True, id="a long ZZ"
+        ),
+        pytest.param(struct.pack("<HH2sH2s", 0x29, 0x10, b"??", 2, b"ab"), True, id="no VR"),
+    ],
+)
+def test_elements_are_read_as_sites_read_them(element: bytes, sound: bool) -> None:
+    """H77; measured on Orthanc 1.10.1 and 1.12.7"""
+    file = file_of(PixelData=bytes(4000), BitsAllocated=8)
+    at = file.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    assert adds_up(file[:at] + element + file[at:], 64) is sound
+
+
 @pytest.mark.parametrize("missing", [1, 3999, 4003])
 def test_a_file_that_was_cut_does_not_add_up(missing: int) -> None:
     """H76, E27"""

@@ -65,13 +65,20 @@ class Hospital:
 
     def instances_of(self, study_uid: str) -> set[str]:
         """SOP instance UIDs that it holds of a study, asked past the proxy."""
+        return {entry["MainDicomTags"]["SOPInstanceUID"] for entry in self._entries(study_uid)}
+
+    def count_of(self, study_uid: str) -> int:
+        """Instances that it holds of a study, each of them counted."""
+        return len(self._entries(study_uid))
+
+    def _entries(self, study_uid: str) -> list[dict[str, Any]]:
         found = requests.post(
             f"{self.server.url}/tools/find",
             json={"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}, "Expand": True},
             auth=self.server.auth,
             timeout=10,
         )
-        return {entry["MainDicomTags"]["SOPInstanceUID"] for entry in found.json()}
+        return found.json()
 
 
 class GatewayProcess(Program):

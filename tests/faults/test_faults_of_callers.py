@@ -57,8 +57,8 @@ def test_vanished_callers_leave_nothing_behind(shared, region, large):
     before = (shared.open_files, shared.threads, shared.rss_mb)
     for _ in range(VANISHED):
         vanish(start_download(shared.port, large.path))
-    wait_until(lambda: proxy.open_connections <= 1, 5, "the connections to the site to end")
-    wait_until(lambda: shared.open_files <= before[0] + 3, 5, "the worker to close its sockets")
+    wait_until(lambda: proxy.open_connections <= 1, 60, "the connections to the site to end")
+    wait_until(lambda: shared.open_files <= before[0] + 3, 60, "the worker to close its sockets")
     assert shared.threads <= before[1] + 2
     assert shared.rss_mb < before[2] + 30
 

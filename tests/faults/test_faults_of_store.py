@@ -16,10 +16,11 @@ from tests.chaosproxy import (
     http,
     loses_answer,
     only,
+    passes,
     resets,
     says,
 )
-from tests.faults.callers import raw_send, vanish
+from tests.faults.callers import raw_send, read_to_the_end, vanish
 from tests.faults.images import Study, make_study
 from tests.waiting import wait_until
 
@@ -159,3 +160,66 @@ def test_a_caller_that_vanishes_while_it_stores_leaves_nothing_open(shared, regi
     wait_until(lambda: shared.open_files <= before + 3, 10, "the worker to close its sockets")
     wait_until(lambda: region["zlat"].proxy.open_connections <= 1, 5, "the site to be let go")
     assert store(shared, study).status_code == 200
+
+
+@pytest.mark.parametrize("reset", [True, False], ids=["vanishes", "says that it has ended"])
+def test_a_caller_that_breaks_off_was_told_of_nothing_and_loses_nothing(shared, region, reset):
+    """Parts are looked at together, so that the site has not seen a byte of what has come: nobody
+    was told that any of it is stored, and who repeats finds all of it there, once.
+    """
+    study = make_study(f"store-held-{reset}", instances=3)
+    body = body_of(study)
+    begun = body[: body.index(study.files[1]) + 1000]
+    with socket.create_connection(("127.0.0.1", shared.port), 60) as sock:
+        sock.sendall(request_head(f"Content-Length: {len(body)}") + begun)
+        if reset:
+            vanish(sock)
+        else:
+            sock.shutdown(socket.SHUT_WR)
+            answer = read_to_the_end(sock)
+            assert (answer.status, b"00081199" in answer.body) == (400, False)
+    wait_until(lambda: region["zlat"].proxy.open_connections <= 1, 60, "the site to be let go")
+    assert region["zlat"].instances_of(study.uid) <= set(study.sop_uids[:1])
+    answer = store(shared, study)
+    assert (answer.status_code, uids_in(answer, "00081199")) == (200, set(study.sop_uids))
+    assert region["zlat"].instances_of(study.uid) == set(study.sop_uids)
+    assert region["zlat"].count_of(study.uid) == len(study.sop_uids)
+
+
+def test_leave_to_send_is_given_by_the_gateway_and_no_site_hears_of_it(shared, region):
+    """H12"""
+    study = make_study("store-expecting", instances=1)
+    body = body_of(study)
+    heads = []
+
+    def listens(talk) -> None:
+        heads.append(talk.head)
+        passes(talk)
+
+    region["zlat"].proxy.fault = listens
+    head = request_head(f"Content-Length: {len(body)}", "Expect: 100-continue")
+    with socket.create_connection(("127.0.0.1", shared.port), 60) as sock:
+        sock.sendall(head)
+        assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert read_to_the_end(sock).status == 200
+    assert [head for head in heads if head.startswith(STORE.encode())] != []
+    assert [head for head in heads if b"\r\nexpect:" in head.lower()] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        pytest.param(["Content-Length: 10995116277760"], 413, id="too much"),
+        pytest.param(["Content-Length: 5000", "Content-Encoding: gzip"], 415, id="packed"),
+    ],
+)
+def test_who_asks_for_leave_to_send_what_is_not_taken_is_told_before_he_sends(
+    shared, lines, status
+):
+    """H12"""
+    with socket.create_connection(("127.0.0.1", shared.port), 60) as sock:
+        sock.sendall(request_head(*lines, "Expect: 100-continue"))
+        said = read_to_the_end(sock)
+    answer = (said.head + b"\r\n\r\n" + said.body).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d" % status)

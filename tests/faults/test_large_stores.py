@@ -79,9 +79,12 @@ def test_more_parts_than_anybody_has_are_refused(shared: GatewayProcess) -> None
     assert (answer.status_code, answer.json()["field"]) == (413, "body")
 
 
-def test_a_part_of_another_kind_refuses_the_request(shared: GatewayProcess) -> None:
-    """H18"""
-    page = part_head(BOUNDARY, [("Content-Type", "text/html")]) + b"<html></html>\r\n"
+@pytest.mark.parametrize(
+    "kind", ["text/html", "image/svg+xml", "application/zip", "multipart/related; boundary=c"]
+)
+def test_a_part_of_another_kind_refuses_the_request(shared: GatewayProcess, kind: str) -> None:
+    """H15, H18"""
+    page = part_head(BOUNDARY, [("Content-Type", kind)]) + b"<html></html>\r\n"
     assert post(shared, page, closing(BOUNDARY)).status_code == 415
 
 

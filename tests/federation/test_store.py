@@ -323,6 +323,14 @@ def test_a_file_that_was_cut_and_is_not_kept_was_not_understood() -> None:
     assert outcome(FakeRegion(keeps=False), GOOD[:-1]) == [CANNOT_UNDERSTAND]
 
 
+def test_what_the_site_could_not_read_is_not_taken_for_want_of_room() -> None:
+    """H77: a status for the whole request, and no word of which part it is about."""
+    region = FakeRegion(keeps=False)
+    region.said = SiteSaid(status=400)
+    assert outcome(region, GOOD) == [CANNOT_UNDERSTAND]
+    assert outcome(region, GOOD, SECOND[:-1]) == [OUT_OF_RESOURCES, CANNOT_UNDERSTAND]
+
+
 def test_the_reason_of_the_site_is_told() -> None:
     region = FakeRegion()
     region.said = SiteSaid(failed={"1.2.3.5": 0xA900})

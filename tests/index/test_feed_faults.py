@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from gateway.errors import SiteSpeaksGarbage
 from gateway.index.follow import Pace
 from gateway.records.engine import open_records
+from gateway.records.indexing import load_cursor
 from gateway.records.schema import migrate
 from gateway.records.studies import study
-from tests.bench.feed_stand_in import ROOT, FeedSite
+from tests.bench.feed_stand_in import ROOT, FeedSite, orthanc_id
 from tests.fakes import a_site
 from tests.index.conftest import catch_up, step_until
 from tests.index.door import Spoil, ask_feed, open_door
@@ -79,13 +80,22 @@ def test_studies_whose_entries_are_missing_are_found_by_their_count(serve, follo
     step_until(follower, lambda: len(_studies(records)) == 30)
 
 
-def test_study_that_cannot_be_read_does_not_hide_the_others(serve, follow, records):
+@pytest.mark.parametrize(
+    ("silent_about", "found"),
+    [
+        pytest.param([f"{ROOT}.5"], [1, 2, 3, 4, 5, 6, 7, 8, 9], id="its files"),
+        pytest.param([f"{ROOT}.5", orthanc_id(5)], [1, 2, 3, 4, 6, 7, 8, 9], id="its entry too"),
+    ],
+)
+def test_study_that_cannot_be_read_does_not_hide_the_others(
+    serve, follow, records, silent_about, found
+):
     def spoil(target, body):
-        bad = f"{ROOT}.5," in target + "," or f"{ROOT}.5&" in target or f"{ROOT}.5/" in target
+        bad = any(f"{name}{end}" in target + "," for name in silent_about for end in ",&/")
         return None if bad else body
 
     catch_up(follow(serve(FeedSite(9), spoil)))
-    assert _studies(records) == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert (_studies(records), load_cursor(records, "gkb1").aside) == (found, 1)
 
 
 @pytest.mark.parametrize(

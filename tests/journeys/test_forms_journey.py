@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless
 
 from tests.conftest import StartOrthanc
-from tests.documents import a_pdf, a_text_report
+from tests.documents import a_document, a_pdf, a_text_report
 from tests.journeys.conftest import Region, start_region
 from tests.journeys.indexed import write_study
 from tests.journeys.test_retrieve_journey import path_of
@@ -69,6 +69,14 @@ def a_monster() -> Instance:
     return Instance(plain.study_uid, plain.series_uid, plain.instance_uid, b"", out.getvalue())
 
 
+SCRIPT = b"<script>alert(36)</script>"
+ACTIVE = [
+    a_document(7, "text/html", b"<html>" + SCRIPT + b"</html> "),
+    a_document(
+        8, "image/svg+xml", b'<svg xmlns="http://www.w3.org/2000/svg">' + SCRIPT + b"</svg>"
+    ),
+    a_document(9, "application/pdf", b"<html>" + SCRIPT + b"</html> "),
+]
 BIG_ENDIAN, SLOW, MONSTER = a_big_endian_one(), a_slow_one(), a_monster()
 
 
@@ -78,7 +86,7 @@ def region(
     start_orthanc: StartOrthanc,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Region]:
-    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW, MONSTER]}
+    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW, MONSTER, *ACTIVE]}
     yield from start_region(
         orthanc_generation,
         start_orthanc,
@@ -137,6 +145,7 @@ def test_a_broken_zip_is_resumed_by_name(region: Region) -> None:
         ("bytes=4000-", 206, slice(4000, None)),
         ("bytes=-20", 206, slice(-20, None)),
         ("bytes=0-1,5-6", 200, slice(None)),
+        ("bytes=" + ",".join(["0-"] * 1000), 200, slice(None)),  # H22
         ("items=1-2", 200, slice(None)),
     ],
 )
@@ -288,6 +297,34 @@ def test_the_page_of_reports_speaks_to_people(
 ) -> None:
     answer = requests.get(f"{region.gateway.url}/report/{ROOT}.{study}", timeout=60)
     assert (answer.status_code, [w for w in words if w not in answer.text]) == (status, [])
+
+
+@pytest.mark.parametrize("document", ACTIVE, ids=["HTML", "SVG", "HTML that is called PDF"])
+def test_a_document_that_could_run_is_given_in_no_form_that_does(
+    region: Region, document: Instance
+) -> None:
+    """H36: as a file, as bytes, drawn, on the page of reports, by WADO-URI."""
+    path = path_of(document)
+    (row,) = region.gateway.get(path + "/metadata").json()
+    bulk = row["00420011"]["BulkDataURI"]
+    assert bulk.startswith(region.gateway.dicomweb + path)
+    below = region.gateway.dicomweb + path
+    addresses = [below, bulk, below + "/rendered", below + "/thumbnail"]
+    addresses += [f"{region.gateway.url}/report/{document.study_uid}"]
+    answers = [
+        requests.get(address, headers={"Accept": accept}, timeout=60)
+        for address in addresses
+        for accept in ("*/*", "text/html", "image/svg+xml", "application/octet-stream")
+    ]
+    answers += [wado(region, document, contentType=kind) for kind in ("text/html", "*/*")]
+    given = [answer for answer in answers if b"alert(36)" in answer.content]
+    assert any(answer.url == bulk for answer in given)
+    for answer in given:
+        kind = answer.headers["Content-Type"].partition(";")[0]
+        assert kind in {"application/dicom", "application/octet-stream", "multipart/related"}
+        assert answer.headers["Content-Disposition"] == "attachment"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert {answer.headers["X-Content-Type-Options"] for answer in answers} == {"nosniff"}
 
 
 # ---- WADO-URI

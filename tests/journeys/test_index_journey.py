@@ -12,7 +12,7 @@ from gateway.demo.servers import OrthancServer, Program
 from gateway.dicom.attributes import text
 from tests.conftest import StartOrthanc
 from tests.running import RunningGateway, load, region_toml, start_gateway
-from tests.studies import ROOT, a_study
+from tests.studies import ROOT, a_study, relabelled
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -119,6 +119,11 @@ LABELS = {
     "cp1251 labelled Latin-1": ("ISO_IR 100", NAME.encode("cp1251").decode("latin-1")),
     "cp1251 labelled ISO 8859-5": ("ISO_IR 144", NAME.encode("cp1251").decode("iso8859-5")),
 }
+# Orthanc leaves nothing of these names but their "^".
+UNKNOWN = {
+    "two character sets": ("ISO_IR 144", "ISO 2022 IR 6\\ISO 2022 IR 144"),
+    "UTF-8 labelled as nothing that there is": ("ISO_IR 192", "UTF-8"),
+}
 
 
 @pytest.mark.parametrize("number", [6, 7, 8, 9], ids=list(LABELS))
@@ -141,6 +146,21 @@ def test_a_name_is_found_whatever_its_bytes_and_these_stay(indexed: Indexed, num
         headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
     )
     assert instance.data in stored.content
+
+
+@pytest.mark.parametrize("number", [10, 11], ids=list(UNKNOWN))
+def test_a_name_is_found_whatever_its_character_set_is_called(
+    indexed: Indexed, number: int
+) -> None:
+    """trust.md H79"""
+    written, called = list(UNKNOWN.values())[number - 10]
+    texts = {"PatientName": NAME, "ReferringPhysicianName": "", "StudyDescription": ""}
+    (plain,) = a_study(number, (1,), charset=written, **texts)
+    load(indexed.servers["gkb1"], [relabelled(plain, called)])
+    question = "?PatientName=%D1%89%D1%83%D0%BA%D0%B8%D0%BD%D0%B0*&AccessionNumber="
+    wait_until(lambda: indexed.uids(f"{question}A{number}") == [str(number)], 60, "the name")
+    (row,) = indexed.gateway.get(f"/studies?AccessionNumber=A{number}").json()
+    assert text(row, "PatientName") == NAME
 
 
 def test_pages_do_not_shift_while_studies_arrive(indexed: Indexed) -> None:

@@ -5,23 +5,60 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
 import requests
-from pydicom.uid import JPEG2000Lossless
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from gateway.demo.servers import Program
 from gateway.dicom.attributes import text
+from gateway.model.alarms import Alarm
+from gateway.records.alarms import load_alarms
+from gateway.records.engine import open_records
 from tests.conftest import StartOrthanc
+from tests.documents import a_text_report
 from tests.journeys.conftest import Region, start_region
 from tests.journeys.test_retrieve_journey import AS_STORED, parts, path_of
 from tests.running import load, start_gateway
-from tests.studies import ROOT, Instance, a_study, an_instance
+from tests.studies import ROOT, SIDE, Instance, a_study, an_instance
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
+
+
+def forged(instance: Instance) -> Instance:
+    """The same UIDs with other pixels and another description."""
+    data = instance.data.replace("грудной".encode(), "брюшной".encode())
+    return replace(instance, data=data[:-SIDE] + bytes(SIDE))
+
+
+def rewritten(instance: Instance) -> Instance:
+    """As another program writes the same data set: its name stands in the file's head."""
+    file = pydicom.dcmread(io.BytesIO(instance.data))
+    file.file_meta.ImplementationVersionName = "ANOTHER"
+    return replace(instance, data=written(file))
+
+
+def coerced(instance: Instance) -> Instance:
+    """With another description, and a word about the one that was there (PS3.3 C.12.1.1.9)."""
+    file = pydicom.dcmread(io.BytesIO(instance.data))
+    former, change = Dataset(), Dataset()
+    former.StudyDescription, file.StudyDescription = file.StudyDescription, "КТ"
+    change.ModifiedAttributesSequence = [former]
+    file.OriginalAttributesSequence = [change]
+    return replace(instance, data=written(file))
+
+
+def written(file: Dataset) -> bytes:
+    out = io.BytesIO()
+    file.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
 
 # Study 70: series 1 overlaps, series 2 is at one site, series 3 at the other.
 OVERLAPPING = a_study(70, (3, 2, 1))
@@ -31,9 +68,28 @@ HALVES = a_study(71, (2,))
 MIXED = [an_instance(72, number=1, syntax=JPEG2000Lossless), an_instance(72, number=2)]
 COPIED = a_study(73, (2,))
 WHOLE = {70: OVERLAPPING, 71: HALVES, 72: MIXED, 73: COPIED}
+# Study 75: split, instance 1 has another content at magnit; 76: two whole copies, and 2 has.
+PARTED = a_study(75, (3,))
+DOUBLED = a_study(76, (2,))
+# Studies 77 and 78: split; what both hold is the same image, written by another program, or packed.
+REWRITTEN = a_study(77, (3,))
+PACKED = a_study(78, (3,))
+# Study 80: the same image, whose attributes a rule has coerced and said so.
+COERCED = a_study(80, (3,))
+# Study 79: its images are at one hospital, and what was found is written at the other.
+DESCRIBED = a_study(79, (2,))
 CONTENT = {
-    "gkb1": [*OVERLAPPING[:2], *OVERLAPPING[3:5], HALVES[0], MIXED[0], *COPIED],
-    "magnit": [*OVERLAPPING[1:3], OVERLAPPING[5], HALVES[1], MIXED[1], *COPIED],
+    "gkb1": [
+        *(*OVERLAPPING[:2], *OVERLAPPING[3:5], HALVES[0], MIXED[0], *COPIED),
+        *(*PARTED[:2], *DOUBLED, *REWRITTEN[:2], *PACKED[:2], *DESCRIBED, *COERCED[:2]),
+    ],
+    "magnit": [
+        *(*OVERLAPPING[1:3], OVERLAPPING[5], HALVES[1], MIXED[1], *COPIED),
+        *(forged(PARTED[0]), PARTED[2], DOUBLED[0], forged(DOUBLED[1])),
+        *(rewritten(REWRITTEN[0]), REWRITTEN[2]),
+        *(coerced(COERCED[0]), COERCED[2]),
+        *(an_instance(78, syntax=RLELossless), PACKED[2], a_text_report(79, DESCRIBED)),
+    ],
 }
 
 
@@ -76,6 +132,12 @@ def all_read(region: Region, *, sized: bool = False) -> bool:
         and (not sized or index["sized_studies"] >= len(WHOLE))
         for index in found
     )
+
+
+def alarms(region: Region) -> list[Alarm]:
+    records = open_records(f"sqlite:///{region.gateway.folder / 'state' / 'gateway.db'}")
+    with closing(records):
+        return load_alarms(records)
 
 
 def stored(instances: list[Instance]) -> list[bytes]:
@@ -138,6 +200,55 @@ def test_a_zip_of_two_sites_holds_each_instance_once(split: Region) -> None:
     assert sorted(found) == stored(OVERLAPPING)
 
 
+def differing(answer: requests.Response) -> bool:
+    return "other content at magnit" in answer.headers.get("Warning", "")
+
+
+def test_other_content_under_one_uid_is_never_mixed_in_without_a_word(split: Region) -> None:
+    """F19: of a study that is put together the first site's instance is given, and it is said."""
+    study = f"/studies/{ROOT}.75"
+    whole = split.gateway.get(study, headers={"Accept": AS_STORED})
+    packed = split.gateway.get(study, headers={"Accept": "application/zip"})
+    metadata = split.gateway.get(study + "/metadata")
+    assert [differing(answer) for answer in (whole, packed, metadata)] == [True] * 3
+    assert sorted(data for _, data in parts(split, study, AS_STORED)) == stored(PARTED)
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        assert sorted(archive.read(name) for name in archive.namelist()) == stored(PARTED)
+    assert {text(row, "StudyDescription") for row in metadata.json()} == {"КТ грудной клетки"}
+    subjects = {alarm.subject for alarm in alarms(split) if alarm.kind == "copies_differ"}
+    assert f"{ROOT}.75" in subjects
+
+
+def test_attributes_and_pixels_of_copies_that_differ_are_of_one_site(split: Region) -> None:
+    """F19: whoever opens the study first has them compared; then one hospital gives it all."""
+    study = f"/studies/{ROOT}.76"
+    wait_until(lambda: differing(split.gateway.get(study + "/metadata")), 60, "the comparison")
+    changed = DOUBLED[1]
+    for _ in range(3):
+        for row in split.gateway.get(study + "/metadata").json():
+            assert text(row, "StudyDescription") == "КТ грудной клетки"
+        assert parts(split, path_of(changed), AS_STORED)[0][1] == changed.data
+        frame = split.gateway.get(
+            path_of(changed) + "/frames/1", headers={"Accept": "application/octet-stream"}
+        )
+        assert (frame.content, differing(frame)) == (changed.pixels, True)
+    assert differing(split.gateway.get(study, headers={"Accept": AS_STORED}))
+
+
+@pytest.mark.parametrize(
+    "number", [77, 78, 80], ids=["another program", "another coding", "coerced attributes"]
+)
+def test_the_same_image_written_otherwise_is_no_other_content(split: Region, number: int) -> None:
+    answer = split.gateway.get(f"/studies/{ROOT}.{number}", headers={"Accept": AS_STORED})
+    assert (answer.status_code, answer.headers.get("Warning")) == (200, None)
+
+
+def test_a_report_is_found_at_the_hospital_that_wrote_it(split: Region) -> None:
+    answer = requests.get(f"{split.gateway.url}/report/{ROOT}.79", timeout=60)
+    assert (answer.status_code, "Описание" in answer.text) == (200, True)
+    assert f"{DESCRIBED[0].instance_uid}/thumbnail" in answer.text
+
+
 def test_what_has_just_come_to_another_site_is_found(split: Region) -> None:
     """The gateway remembers who holds a study; what it remembers is no reason for a 404."""
     here, there = a_study(74, (1, 1))
@@ -177,7 +288,7 @@ def test_a_gateway_that_has_just_started_knows_halves_from_copies(
 
 def test_what_only_a_silent_site_holds_is_told_and_never_404(split: Region) -> None:
     study = f"/studies/{ROOT}.70"
-    for number in (70, 71):
+    for number in (70, 71, 79):
         assert split.gateway.get(f"/studies/{ROOT}.{number}/metadata").status_code == 200
     split.servers["magnit"].kill()
     try:
@@ -189,6 +300,8 @@ def test_what_only_a_silent_site_holds_is_told_and_never_404(split: Region) -> N
             if below:
                 held = {uid for uid in held if uid.startswith(f"{ROOT}.70.1.")}
             assert (partial.status_code, uids_of(partial)) == (206, sorted(held))
+        report = requests.get(f"{split.gateway.url}/report/{ROOT}.79", timeout=60)
+        assert (report.status_code, "не отвечает magnit" in report.text) == (200, True)
         half = split.gateway.get(f"/studies/{ROOT}.71")  # as many as the other half
         assert half.status_code == 206
         packed = split.gateway.get(study, headers={"Accept": "application/zip"})

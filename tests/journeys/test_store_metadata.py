@@ -1,6 +1,7 @@
 """Metadata and bulk data in parts of their own become real files at a real site (PS3.18 10.5.2)."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,8 +13,9 @@ from PIL import Image
 from gateway.dicom.multipart import closing, part_head
 from gateway.dicom.native_model import to_xml
 from tests.journeys.conftest import Region
-from tests.journeys.test_store_journey import stored
-from tests.journeys.test_store_truth import reasons
+from tests.journeys.test_store_journey import store, stored
+from tests.journeys.test_store_truth import copies, md5, reasons
+from tests.running import start_gateway
 from tests.studies import SIDE, Instance, an_instance
 
 pytestmark = pytest.mark.real
@@ -123,3 +125,43 @@ def test_nothing_stays_on_our_disk(empty_region: Region) -> None:
     before = set(state.iterdir())
     test_json_metadata_with_pixels_are_stored(empty_region)
     assert {file for file in state.iterdir() if file.suffix == ""} - before == set()
+
+
+SMALL_DISK = 'mkdir -p "$0" && mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@"'
+
+
+def test_without_room_of_our_own_the_caller_is_told_and_what_needs_none_is_stored(
+    empty_region: Region, tmp_path: Path
+) -> None:
+    """F35: less is free beside the database than it needs; files pass without waiting on disk."""
+    state = tmp_path / "state"
+    gateway = start_gateway(
+        tmp_path,
+        {name: server.url for name, server in empty_region.servers.items()},
+        empty_region.servers,
+        home="archive",
+        wrap=("unshare", "--mount", "--map-root-user", "sh", "-c", SMALL_DISK, str(state)),
+    )
+    crowded = replace(empty_region, gateway=gateway)
+    waiting, plain = an_instance(305), an_instance(306)
+    try:
+        answer = send(
+            crowded,
+            JSON,
+            ({"Content-Type": JSON}, orjson.dumps([metadata_of(waiting, "pixels")])),
+            octets(waiting.pixels, "pixels"),
+        )
+        assert (answer.status_code, stored_of(answer), copies(crowded, "archive", waiting)) == (
+            507,
+            [],
+            [],
+        )
+        assert store(crowded, plain.data).status_code == 200
+        assert copies(crowded, "archive", plain) == [md5(plain)]
+    finally:
+        gateway.program.stop()
+
+
+def stored_of(answer: requests.Response) -> list[str]:
+    """What it says is stored; a refusal of the whole request says nothing."""
+    return stored(answer) if answer.headers["Content-Type"] == JSON else []

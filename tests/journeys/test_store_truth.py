@@ -2,14 +2,17 @@
 
 import gzip
 import hashlib
+import io
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import pydicom
 import pytest
 import requests
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, free_port
 from gateway.dicom.native_model import NAMESPACE
@@ -179,6 +182,21 @@ def test_a_file_that_was_cut_is_refused(empty_region: Region) -> None:
     assert copies(empty_region, "archive", instance) == []
 
 
+def test_a_deflated_file_is_refused_and_never_inflated(empty_region: Region) -> None:
+    """H74"""
+    plain, good = an_instance(221), an_instance(222)
+    file = pydicom.dcmread(io.BytesIO(plain.data))
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    out = io.BytesIO()
+    file.save_as(out)
+    answer = store(empty_region, out.getvalue())
+    (other,) = answer.json()["0008119A"]["Value"]  # it is not read, so it has no name
+    assert (answer.status_code, other["00081197"]["Value"]) == (409, [0xC122])
+    answer = store(empty_region, out.getvalue(), good.data)
+    assert (answer.status_code, stored(answer)) == (202, [good.instance_uid])
+    assert [copies(empty_region, "archive", one) for one in (plain, good)] == [[], [md5(good)]]
+
+
 PREAMBLES = [b"MZ", b"\x7fELF", b"<html>", b"%PDF-1.4", b"II*\0"]
 
 
@@ -210,6 +228,10 @@ def test_a_preamble_of_another_kind_of_file_is_kept_as_it_is(
 UNTIDY = {
     "an element out of order": struct.pack("<HH2sH", 0x0010, 0x0040, b"CS", 2) + b"M ",
     "group 0002 inside": struct.pack("<HH2sH", 0x0002, 0x0016, b"AE", 2) + b"AB",
+    "an end of no item": struct.pack("<HHI", 0xFFFE, 0xE00D, 0),
+    "a VR of a later edition": struct.pack("<HH2sHI", 0x0029, 0x1001, b"ZZ", 0, 2) + b"ab",
+    "no VR": struct.pack("<HH2sH", 0x0029, 0x1001, b"??", 2) + b"ab",
+    "no VR before the UIDs": b"",
     "an odd length": struct.pack("<HH2sH", 0x0029, 0x1001, b"LO", 3) + b"odd",
     "4,000 private elements": b"".join(
         struct.pack("<HH2sH", 0x0029, 0x1000 + n, b"LO", 2) + b"ab" for n in range(4_000)
@@ -234,12 +256,46 @@ def test_a_nesting_that_a_site_could_die_of_never_reaches_it(empty_region: Regio
     assert copies(empty_region, "archive", good) == [md5(good)]
 
 
+ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 4) + b"abcd"
+UNREADABLE = {
+    "an item outside of a sequence": ITEM,
+    "an open item outside of a sequence": struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    + struct.pack("<HHI", 0xFFFE, 0xE00D, 0),
+    "an end of no sequence": struct.pack("<HHI", 0xFFFE, 0xE0DD, 0),
+    "a sequence of something else than items": struct.pack("<HH2sHI", 0x29, 0x1010, b"SQ", 0, 8)
+    + struct.pack("<HH2sH", 0x29, 0x11, b"LO", 0),
+    "an unknown VR in the short form": struct.pack("<HH2sH", 0x29, 0x1010, b"ZZ", 2) + b"ab",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_no_site_can_read_is_told_as_such_and_never_as_want_of_room(
+    empty_region: Region, name: str
+) -> None:
+    """H77: Orthanc says that something of a request was not read, and not what."""
+    number = 310 + list(UNREADABLE).index(name)
+    bad, good = an_instance(number), an_instance(number, number=2)
+    at = bad.data.rindex(b"\xe0\x7f\x10\x00")
+    data = bad.data[:at] + UNREADABLE[name] + bad.data[at:]
+    answer = store(empty_region, data)
+    assert (answer.status_code, stored(answer), reasons(answer)) == (400, [], [0xC000])
+    answer = store(empty_region, data, good.data)
+    assert (answer.status_code, stored(answer), reasons(answer)) == (
+        202,
+        [good.instance_uid],
+        [0xC000],
+    )
+    assert [copies(empty_region, "archive", one) for one in (bad, good)] == [[], [md5(good)]]
+
+
 @pytest.mark.parametrize("name", UNTIDY)
 def test_an_untidy_file_is_stored_if_the_site_takes_it(empty_region: Region, name: str) -> None:
     """H77: what is told is what the site holds, and the gateway gives it on."""
     plain = an_instance(280 + list(UNTIDY).index(name))
     at = plain.data.rindex(b"\xe0\x7f\x10\x00")
     data = plain.data[:at] + UNTIDY[name] + plain.data[at:]
+    if name == "no VR before the UIDs":
+        data = plain.data.replace(b"\x08\x00\x60\x00CS", b"\x08\x00\x60\x00??")
     untidy = Instance(plain.study_uid, plain.series_uid, plain.instance_uid, plain.pixels, data)
     answer = store(empty_region, data)
     held = copies(empty_region, "archive", untidy)

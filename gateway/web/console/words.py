@@ -188,6 +188,12 @@ NEXT: Mapping[str, Words] = {
         "Find out whose server answers at this hospital's address in region.toml, then close the "
         "alarm with a reason.",
     ),
+    alarms.COPIES_DIFFER: Words(
+        "Сравните снимки по адресам этих больниц, оставьте верные, замените или удалите другие и "
+        "закройте тревогу с причиной.",
+        "Compare the images at these hospitals' own addresses, keep what is right, replace or "
+        "delete the others, then close the alarm with a reason.",
+    ),
     alarms.ARRIVALS_WAIT: Words(
         "Проверьте, что keeper работает и больница отвечает.",
         "See that the keeper runs and the hospital answers.",

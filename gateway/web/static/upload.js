@@ -131,13 +131,14 @@ function post(items) {
   const boundary = "upload-" + [...random].map((n) => n.toString(16)).join("");
   const head = `--${boundary}\r\nContent-Type: application/dicom\r\n\r\n`;
   const body = new Blob([...items.flatMap((item) => [head, item.file, "\r\n"]), `--${boundary}--\r\n`]);
+  const bytes = items.reduce((sum, item) => sum + item.file.size, 0); // without what frames them
   const request = new XMLHttpRequest();
   state.request = request;
   return new Promise((done) => {
     request.open("POST", at("site").value + "/studies");
     request.setRequestHeader("Content-Type", `multipart/related; type="application/dicom"; boundary=${boundary}`);
     request.setRequestHeader("Accept", "application/dicom+json");
-    request.upload.onprogress = (event) => progress(Math.min(event.loaded, body.size));
+    request.upload.onprogress = (event) => progress(Math.min(event.loaded, bytes));
     request.onload = () => {
       let answer = null;
       try {
