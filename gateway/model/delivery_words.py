@@ -88,6 +88,10 @@ REASONS: dict[str, Words] = {
         "для обезличивания нужен pseudonym_key_file приёмника в region.toml",
         "to de-identify, the destination needs pseudonym_key_file in region.toml",
     ),
+    "no_commitment": Words(
+        "для COMMIT нужны modality у получателя и Orthanc в больнице; исправьте region.toml",
+        "COMMIT needs a modality at the destination, and an Orthanc at the hospital",
+    ),
     "no_edits_by_c_store": Words(
         "через C-STORE нельзя менять снимки на пути; выберите приёмник DICOMweb",
         "by C-STORE nothing can be changed on the way; use a DICOMweb destination",
