@@ -25,7 +25,7 @@ from gateway.records.probes import load_profiles
 from gateway.records.reconciling import TO_MEND, Verdict, reconciled
 from gateway.records.storages import load_intake
 from gateway.records.studies import IndexState, load_index_states
-from gateway.routing.house import keep_alarms
+from gateway.routing.house import CLOCK_OFF_S, keep_alarms
 from gateway.routing.plan import NO_RULES
 
 LATE = timedelta(seconds=60)
@@ -51,7 +51,7 @@ KINDS = (
     alarms.DELIVERIES_IN_CONFLICT, alarms.DELIVERIES_STUCK, alarms.DESTINATION_SILENT,
     alarms.DESTINATION_BLOCKED, alarms.DESTINATION_UNKNOWN, alarms.EMERGENCY_LATE,
     alarms.DELIVERIES_OLD, alarms.SOURCE_RECYCLES, alarms.SITE_SILENT, alarms.NOTICES_WAIT,
-    alarms.ADDRESS_LIST_UNKNOWN, alarms.DELIVERED_LOST,
+    alarms.ADDRESS_LIST_UNKNOWN, alarms.DELIVERED_LOST, alarms.SITE_CLOCK_OFF,
 )  # fmt: skip
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -244,7 +244,8 @@ def _of_sites(
     profiles: Mapping[str, QuirkProfile],
     now: datetime,
 ) -> Found:
-    """A site whose change feed could not be read: what arrives there is not seen.
+    """A site whose change feed could not be read: what arrives there is not seen; and one whose
+    clock is wrong.
 
     Where all are unread it is the keeper that was away, unless the last probe failed as well.
     """
@@ -253,12 +254,18 @@ def _of_sites(
         for site in region.sites
         if (state := states.get(site.site_id)) and state.read_at
     }
+    off = {
+        site.site_id: profile.clock_ahead_s
+        for site in region.sites
+        if abs((profile := profiles.get(site.site_id, QuirkProfile())).clock_ahead_s) > CLOCK_OFF_S
+    }
     reads = any(at >= now - LATE for at in read_at.values())
-    return {
+    silent: Found = {
         (alarms.SITE_SILENT, site_id): {"oldest": _moment(at)}
         for site_id, at in read_at.items()
         if at < now - LATE and (reads or profiles.get(site_id, QuirkProfile()).problem)
     }
+    return silent | {(alarms.SITE_CLOCK_OFF, name): {"seconds": s} for name, s in off.items()}
 
 
 def _of_notices(

@@ -35,6 +35,7 @@ def carry_out(records: Records, region: Region, delivery_id: str, fence: int) ->
 
     raises  RecordsUnavailable; then the lease ends by itself and somebody tries again
     """
+    records.check_clock()
     me = f"{socket.gethostname()}:{os.getpid()}"
     work = take_work(records, delivery_id, fence, me, utc_now())
     if work is None:
@@ -148,6 +149,7 @@ class _Heartbeat:
         while not self._stop.wait(HEARTBEAT_S) and self.alive():
             ends = Deadline(LEASE_S[work.lane])  # from before the statement: never too long
             try:
+                self._records.check_clock()
                 if not prolong(self._records, work.delivery_id, work.fence, utc_now()):
                     self._lease.lost = True
                 else:
