@@ -34,6 +34,9 @@ OLD: Mapping[str, timedelta] = {"routine": timedelta(days=1), "bulk": timedelta(
 """How long a delivery of a lane may wait at a destination that takes others. Hours of a rule or of
 a destination make a night's wait right."""
 MARGIN_H = 24.0
+TO_MEND_AT_MAIL = frozenset(
+    {"mail_password", "mail_certificate", "mail_recipients", "mail_unsupported"}
+)
 NEVER = Storage(0, 0)
 MOVING = (
     State.SENDING, State.SENT, State.VERIFYING, State.DELIVERED, State.RETRY_WAIT, State.PARKED,
@@ -269,14 +272,16 @@ def _of_sites(
 
 
 def _of_notices(
-    region: Region, unsent: Mapping[tuple[str, Way], tuple[int, datetime]], now: datetime
+    region: Region, unsent: Mapping[tuple[str, Way], tuple[int, datetime, str]], now: datetime
 ) -> Found:
+    """A server that is away may come back by itself; what must be mended is told at once."""
     found: Found = {}
-    for (list_id, _), (count, since) in unsent.items():
+    for (list_id, _), (count, since, reason) in unsent.items():
         known = region.address_list(list_id) is not None
         kind = alarms.NOTICES_WAIT if known else alarms.ADDRESS_LIST_UNKNOWN
-        if not known or since < now - RECENTLY:
-            found[kind, list_id] = {"messages": count, "oldest": _moment(since)}
+        if not known or reason in TO_MEND_AT_MAIL or since < now - RECENTLY:
+            facts = {"messages": count, "oldest": _moment(since)}
+            found[kind, list_id] = facts | ({"reason": reason} if reason else {})
     return found
 
 
