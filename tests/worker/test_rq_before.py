@@ -20,10 +20,11 @@ from tests.worker.conftest import wait_for_worker, write_region
 pytestmark = pytest.mark.real
 
 BEFORE = "2.12"
+FILES = ("tests/worker/test_processes.py", "tests/worker/test_redis.py")
 ENVIRON = {"PYTHONPATH": f"{REPOSITORY / '.rq-before'}:{REPOSITORY}", "RQ_VERSION": BEFORE}
 OF_THE_QUEUES = (
     "worker_does", "unknown_function", "callback", "another_queue", "dies_with_it", "sigterm",
-    "survives_its_restart", "is_deaf", "frozen_redis", "the_rq_at_hand",
+    "survives_its_restart", "could_harm", "old_copy", "is_deaf", "frozen_redis", "the_rq_at_hand",
 )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def test_the_queues_work_with_the_rq_before() -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k",
-            " or ".join(OF_THE_QUEUES), "tests/worker/test_processes.py", str(Path(__file__)),
+            " or ".join(OF_THE_QUEUES), *FILES, str(Path(__file__)),
         ],
         cwd=REPOSITORY, env={**os.environ, **ENVIRON}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
