@@ -114,7 +114,8 @@ def gateway(tmp_path):
         rule_set, mistakes = parse_rule_set(RULES.replace("NAME", repr(payload)))
         assert rule_set, (payload, mistakes)
         number = save_version(records, rule_set, payload, payload, n, NOW)
-    activate(records, "gkb1", number, utc_now(), payload, utc_now())
+    now = utc_now()
+    activate(records, "gkb1", number, now, payload, now)
     for one in claim(records, room(), utc_now(), None):
         trouble = {"1.2.3": ("failed", PAYLOADS[0])}
         report = Report(Event.REFUSED, PAYLOADS[1], trouble)
@@ -132,7 +133,7 @@ def test_no_word_of_others_runs_on_any_page(gateway):
         answer = client.get(path, follow_redirects=True)
         if answer.mimetype != "text/html":
             continue
-        assert answer.status_code in (200, 404, 503), path
+        assert answer.status_code in (200, 400, 404), path
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
         page = answer.get_data(as_text=True)
         told += "pwned" in page
