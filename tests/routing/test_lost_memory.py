@@ -63,8 +63,8 @@ class Keeper:
         due, versions = sort_due(intake, self.region.sites[0], now)
         for seen in due:
             look_at_study(intake, self.region.sites[0], seen, versions, now)
-        for _ in ("send", "prove"):
-            for one in claim(self.records, room(), now, None):
+        while claims := claim(self.records, room(), now, None):
+            for one in claims:
                 carry_out(self.records, self.region, one.delivery_id, one.fence)
 
     def states(self) -> dict[str, State]:
