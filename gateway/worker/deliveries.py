@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 from gateway.clock import Deadline, utc_now
@@ -90,7 +91,8 @@ def _try(
     )
     act = deliver if work.state is State.SENDING else verify
     try:
-        return act(Wire(), consignment, heartbeat.alive)
+        with closing(Wire()) as wire:
+            return act(wire, consignment, heartbeat.alive)
     except Exception as error:  # noqa: BLE001 - the worker's door: the study may be a poison
         # The text of a foreign error may hold what stands in the image.
         log.error("delivery crashed", delivery=work.delivery_id, problem=type(error).__name__)
