@@ -1,12 +1,30 @@
-"""The one clock. Wall time is aware UTC; spans are measured on the monotonic clock."""
+"""The one clock. Wall time is aware UTC; spans are measured on the monotonic clock.
+
+Hosts that share a database follow its clock: leases and hours must mean the same on all of them
+(trust.md F40). One whose own clock is right within a second keeps it.
+"""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+NEARLY = timedelta(seconds=1)
+_ahead = timedelta(0)
 
 
 def utc_now() -> datetime:
     """Now, as an aware datetime in UTC."""
-    return datetime.now(UTC)
+    return datetime.now(UTC) - _ahead
+
+
+def follow(right: datetime) -> float:
+    """It is `right` now: from now on utc_now says so, too.
+
+    returns  seconds by which this host's own clock is ahead
+    """
+    global _ahead  # one host has one clock
+    ahead = datetime.now(UTC) - right
+    _ahead = ahead if abs(ahead) > NEARLY else timedelta(0)
+    return ahead.total_seconds()
 
 
 def monotonic_s() -> float:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.demo.servers import CONFIG_DIR, read_configuration, redis_conf, write_private
+from gateway.demo.servers import (
+    CONFIG_DIR,
+    REDIS_USER,
+    read_configuration,
+    redis_conf,
+    write_private,
+)
 
 TIME_ZONE = "Asia/Yekaterinburg"
 REGION_RU = "Демонстрационный регион"
@@ -303,9 +309,9 @@ def write_compose_files(folder: Path) -> None:
     dicom = {site.site_id: (site.site_id, 4242) for site in SITES}
     files = {
         "region.toml": region_toml(urls, ""),
-        "redis.conf": redis_conf(passwords["redis"], {"dir": "/data"}),
+        "redis.conf": redis_conf(passwords["redis"], {"dir": "/data"}, limited=True),
         "gateway.env": (
-            f"GATEWAY_REDIS_URL=redis://:{passwords['redis']}@redis:6379/0\n"
+            f"GATEWAY_REDIS_URL=redis://{REDIS_USER}:{passwords['redis']}@redis:6379/0\n"
             f"GATEWAY_DATABASE_URL=postgresql+psycopg://gateway:{database}@database/gateway\n"
         ),
     }

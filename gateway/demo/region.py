@@ -237,6 +237,7 @@ class Supervisor:
             layout.folder / "redis",
             layout.redis_port,
             password=self.passwords["redis"],
+            limited=True,
             log_file=layout.log_file("redis"),
         )
         servers: list[Program] = [self.redis, *map(self._orthanc, range(len(SITES)))]

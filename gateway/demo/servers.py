@@ -268,14 +268,19 @@ class OrthancServer(Program):
 
 
 class RedisServer(Program):
-    """A Redis on loopback that keeps every write and never evicts a key."""
+    """A Redis on loopback that keeps every write and never evicts a key.
+
+    limited  the password is that of a user who may do what the gateway does, and nothing else
+    """
 
     def __init__(
-        self, folder: Path, port: int, *, password: str = "", log_file: Path | None = None
-    ) -> None:
+        self, folder: Path, port: int, *, password: str = "", limited: bool = False,
+        log_file: Path | None = None,
+    ) -> None:  # fmt: skip
         self.storage = folder.absolute()
         self.port = port
         self.password = password
+        self._limited = limited
         super().__init__(
             "redis",
             ["redis-server", str(self.storage / "redis.conf")],
@@ -285,18 +290,21 @@ class RedisServer(Program):
 
     @property
     def url(self) -> str:
-        secret = f":{self.password}@" if self.password else ""
+        user = REDIS_USER if self._limited else ""
+        secret = f"{user}:{self.password}@" if self.password else ""
         return f"redis://{secret}127.0.0.1:{self.port}/0"
 
     def launch(self) -> None:
         """Write redis.conf and start."""
         self.storage.mkdir(parents=True, exist_ok=True)
         here = {"bind": "127.0.0.1", "port": str(self.port), "dir": f'"{self.storage}"'}
-        write_private(self.storage / "redis.conf", redis_conf(self.password, here))
+        write_private(
+            self.storage / "redis.conf", redis_conf(self.password, here, limited=self._limited)
+        )
         super().launch()
 
     def _answers(self) -> bool:
-        client = redis.Redis(port=self.port, password=self.password or None, socket_timeout=2)
+        client = redis.Redis.from_url(self.url, socket_timeout=2)
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -346,12 +354,27 @@ class NginxServer(Program):
 NGINX_FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-def redis_conf(password: str, more: Mapping[str, str] | None = None) -> str:
-    """The text of redis.conf: every write is kept, nothing is evicted (routing.md E4, E9)."""
-    options = dict(more or {}) | REDIS_OPTIONS | ({"requirepass": password} if password else {})
+def redis_conf(
+    password: str, more: Mapping[str, str] | None = None, *, limited: bool = False
+) -> str:
+    """The text of redis.conf: every write is kept, nothing is evicted (routing.md E4, E9).
+
+    limited  there is one user, with REDIS_RIGHTS (E34)
+    """
+    options = dict(more or {}) | REDIS_OPTIONS
+    if limited:
+        users = {"user default": "off", f"user {REDIS_USER}": f"on >{password} {REDIS_RIGHTS}"}
+        options |= users
+    elif password:
+        options |= {"requirepass": password}
     return "".join(f"{key} {value}\n" for key, value in options.items())
 
 
+REDIS_USER = "gateway"
+REDIS_RIGHTS = (
+    "~rq:* ~gateway:* &rq:* +@all -@admin -@dangerous +info +keys "
+    "+client|info +client|list +client|setname"
+)
 REDIS_OPTIONS = {
     "appendonly": "yes",
     "appendfsync": "everysec",

@@ -150,7 +150,7 @@ def _identify(data: bytes) -> Identity:
             if start + length > len(data):
                 raise IndexError
             patient[tag] = data[start : start + length].strip(b"\0 ")
-        at = walk.skip(start, length, 0)
+        at = walk.skip(at, start, length, 0)
     else:
         if at > len(data) or SERIES not in found:
             raise IndexError
@@ -231,7 +231,7 @@ def glance(data: bytes, *, whole: bool) -> Glance:
                 return _glance(syntax, order, values, at)
             if tag in ABOUT_PIXELS and length <= 64:
                 values[tag] = data[start : start + length]
-            at = walk.skip(start, length, 0)
+            at = walk.skip(at, start, length, 0)
     except (struct.error, IndexError):
         if not whole:
             raise MoreBytesNeeded from None
@@ -326,12 +326,16 @@ class _Walk:
         """Whether its VR is UN: within it no VR is written (PS3.5 6.2.2)."""
         return self._explicit and self._data[at + 4 : at + 6] == b"UN"
 
-    def skip(self, start: int, length: int, depth: int) -> int:
-        """The place after a value; undefined lengths are walked item by item."""
+    def skip(self, at: int, start: int, length: int, depth: int) -> int:
+        """The place after the value of the element at `at`; undefined lengths are walked item by
+        item."""
         if length != UNDEFINED:
             return start + length
         if depth >= DEPTH_LIMIT:
             raise NotUnderstood(f"sequences are nested deeper than {DEPTH_LIMIT}")
+        if self.is_unknown(at):
+            # Makers' sequences that came by an implicit transfer: nobody knew their VRs.
+            return _Walk(self._data, "<", explicit=False).skip(at, start, length, depth)
         at = start
         while True:
             tag, size, begin = self.element(at)
@@ -346,7 +350,7 @@ class _Walk:
             tag, length, start = self.element(at)
             if tag == ITEM_END:
                 return start
-            at = self.skip(start, length, depth + 1)
+            at = self.skip(at, start, length, depth + 1)
 
 
 @dataclass(slots=True)

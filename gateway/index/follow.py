@@ -32,6 +32,7 @@ from gateway.index.plan import (
 from gateway.index.rows import row_of
 from gateway.index.sizes import SizeReader
 from gateway.log import log
+from gateway.model.alarms import SITE_REPLACED
 from gateway.model.sites import Site
 from gateway.orthanc import feed
 from gateway.orthanc.feed import UIDS_PER_REQUEST, Counts, Entry, Listed, Page, StudyRecord
@@ -159,6 +160,7 @@ class Follower:
             self.check_soon()
         if place == "replaced":
             log.warning("site has another database", site=self.site.site_id, seq=cursor.seq)
+            self._writer.tell(SITE_REPLACED, is_so=True, now=utc_now())
             self._cursor = self._begin("its feed is another one")
             return True
         seq, fingerprint = plan_cursor(cursor, page)
@@ -292,6 +294,7 @@ class Follower:
         facts = {"seconds": round(seconds, 1), "read": changed, "deleted": deleted}
         if cursor.phase == "filling":
             self._writer.refresh_statistics()
+            self._writer.tell(SITE_REPLACED, is_so=False, now=utc_now())
             log.info("index fill ends", site=self.site.site_id, studies=filled, **facts)
         elif changed or deleted:
             log.info("index was mended by a comparison", site=self.site.site_id, **facts)

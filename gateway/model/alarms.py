@@ -32,6 +32,9 @@ DELIVERIES_OLD = "deliveries_old"
 DELIVERED_LOST = "delivered_lost"
 SOURCE_RECYCLES = "source_recycles"
 SITE_SILENT = "site_silent"
+SITE_CLOCK_OFF = "site_clock_off"
+SITE_REPLACED = "site_database_replaced"
+GATEWAY_CLOCK_OFF = "gateway_clock_off"
 DISK_FILLS = "disk_fills"
 REDIS_AWAY = "redis_away"
 REDIS_EVICTS = "redis_evicts"
@@ -144,6 +147,18 @@ MEANING: Mapping[str, tuple[str, str]] = {
     SITE_SILENT: (
         "площадка молчит больше минуты",
         "a site has been silent for more than a minute",
+    ),
+    SITE_CLOCK_OFF: (
+        "часы площадки врут больше чем на 30 секунд",
+        "a site's clock is wrong by more than 30 seconds",
+    ),
+    SITE_REPLACED: (
+        "у площадки другая база (замена или старая копия); её список читается заново",
+        "a site has another database (replaced, or an old backup); its list is read anew",
+    ),
+    GATEWAY_CLOCK_OFF: (
+        "часы этого сервера шлюза расходятся с часами базы больше чем на 30 секунд",
+        "the clock of this host of the gateway differs from the database's by more than 30 seconds",
     ),
     DISK_FILLS: (
         "диск шлюза заполняется; полный, он не даст принимать снимки",

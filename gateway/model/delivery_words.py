@@ -88,6 +88,10 @@ REASONS: dict[str, Words] = {
         "для обезличивания нужен pseudonym_key_file приёмника в region.toml",
         "to de-identify, the destination needs pseudonym_key_file in region.toml",
     ),
+    "no_commitment": Words(
+        "для COMMIT нужны modality у получателя и Orthanc в больнице; исправьте region.toml",
+        "COMMIT needs a modality at the destination, and an Orthanc at the hospital",
+    ),
     "no_edits_by_c_store": Words(
         "через C-STORE нельзя менять снимки на пути; выберите приёмник DICOMweb",
         "by C-STORE nothing can be changed on the way; use a DICOMweb destination",
@@ -142,6 +146,23 @@ REASONS: dict[str, Words] = {
         "правила записаны более новым шлюзом", "the rules were written by a newer gateway"
     ),
     "rerouted": Words("человек отправил к другому получателю", "a person sent it elsewhere"),
+    "mail_password": Words(
+        "почтовый сервер не принял имя или пароль (GATEWAY_SMTP_USER, …_PASSWORD_FILE)",
+        "the mail server does not take user or password (GATEWAY_SMTP_USER, ..._PASSWORD_FILE)",
+    ),
+    "mail_certificate": Words(
+        "сертификат почтового сервера не проверить (GATEWAY_SMTP_CA_FILE)",
+        "the mail server's certificate cannot be verified (GATEWAY_SMTP_CA_FILE)",
+    ),
+    "mail_recipients": Words(
+        "почтовый сервер не знает ни одного адреса списка", "the mail server knows no address of it"
+    ),
+    "mail_unsupported": Words(
+        "почтовый сервер не умеет того, что задано в GATEWAY_SMTP_SECURITY",
+        "the mail server cannot do what GATEWAY_SMTP_SECURITY says",
+    ),
+    "mail_answer": Words("почтовый сервер отказывает", "the mail server refuses"),
+    "mail_silent": Words("почтовый сервер не отвечает", "the mail server does not answer"),
     "error": Words("ошибка шлюза на этом исследовании", "a fault of the gateway over it"),
 }
 """What a person reads beside a delivery or an instance."""

@@ -30,6 +30,7 @@ FACTS: Mapping[str, Words] = {
     "failures": Words("неудач подряд", "failures in a row"),
     "hours_left": Words("часов осталось", "hours left"),
     "percent": Words("занято, %", "used, %"),
+    "seconds": Words("секунд", "seconds"),
     "lane": Words("полоса", "lane"),
     "oldest": Words("с", "since"),
     "reason": Words("причина", "reason"),

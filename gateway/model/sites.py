@@ -128,6 +128,7 @@ class QuirkProfile:
     recycles_bytes     of images; when it has so many it deletes the oldest patients (Orthanc's
                        MaximumStorageSize; it tells from 1.11.3). 0: never, or it does not tell
     recycles_patients  the same, in patients (MaximumPatientCount)
+    clock_ahead_s      seconds that its clock is ahead, by its `Date` (Orthanc alone says none: 0)
     """
 
     software: str = ""
@@ -142,6 +143,7 @@ class QuirkProfile:
     decodes: tuple[str, ...] = ()
     recycles_bytes: int = 0
     recycles_patients: int = 0
+    clock_ahead_s: int = 0
     probed_at: datetime | None = None
     problem: str = ""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -19,7 +20,7 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
-from gateway.clock import Deadline
+from gateway.clock import Deadline, utc_now
 from gateway.errors import (
     SiteError,
     SiteRefused,
@@ -102,6 +103,7 @@ def _measure(asker: "_Asker", known: QuirkProfile) -> QuirkProfile:
     return replace(
         known,
         software=known.software or asker.software,
+        clock_ahead_s=asker.clock_ahead_s,
         pages=_pages(first, asker.rows("limit=1&offset=1")),
         decodes_query=_decodes(asker, first),
         forwarded=bool(first)
@@ -146,6 +148,7 @@ class _Asker:
 
     def __init__(self, site: Site, deadline: Deadline) -> None:
         self.software = ""
+        self.clock_ahead_s = 0
         self._site = site
         self._deadline = deadline
         self._session = requests.Session()
@@ -206,6 +209,7 @@ class _Asker:
                 timeout=(self._site.timeouts.connect_s, max(0.001, self._deadline.remaining_s())),
             ) as answer:
                 self.software = self.software or answer.headers.get("Server", "")[:64]
+                self.clock_ahead_s = _ahead_s(answer.headers.get("Date", ""))
                 if answer.status_code in (401, 403):
                     raise SiteUntrusted(self._site.site_id, f"HTTP {answer.status_code}")
                 return answer.status_code, self._read(answer)
@@ -223,6 +227,14 @@ class _Asker:
         if self._deadline.passed:  # what a shut socket gave looks like a short answer
             raise SiteTimeout(self._site.site_id, self._deadline.total_s)
         return bytes(body)
+
+
+def _ahead_s(date: str) -> int:
+    """Of the clock that wrote a `Date` (RFC 9110 6.6.1), in whole seconds; 0: it says none."""
+    try:
+        return round((parsedate_to_datetime(date) - utc_now()).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return 0
 
 
 def _is_row(row: object) -> bool:

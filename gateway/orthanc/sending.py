@@ -97,19 +97,33 @@ def store_by_modality(
         raise
 
 
+def read_sop_class(wire: Wire, site: Site, orthanc_id: str) -> str:
+    """SOP class UID of an instance that the site holds; raises SiteError."""
+    target = f"/instances/{orthanc_id}/metadata/SopClassUid"
+    with wire.open(site, "GET", target, deadline=Deadline(site.timeouts.metadata_s)) as answer:
+        if answer.status != 200:
+            raise SiteRefused(site.site_id, answer.status, "an instance")
+        found = answer.read_all(ANSWER_LIMIT).decode("latin-1").strip("\0 ")
+    if not is_lenient_uid(found):
+        raise SiteSpeaksGarbage(site.site_id, "no SOP class")
+    return found
+
+
 def ask_commitment(
-    wire: Wire, site: Site, modality: str, orthanc_ids: Sequence[str], watch: Watch
+    wire: Wire, site: Site, modality: str, asked_for: Mapping[str, Any], watch: Watch
 ) -> dict[str, int]:
     """Storage commitment (PS3.4 J) asked by the site's Orthanc: SOP instance UID -> 0, or the
     reason why the archive does not commit itself.
 
-    raises  SiteError; SiteTimeout if the archive never answered
+    asked_for  "Resources": ids of the site's Orthanc; or "DicomInstances": (SOP class UID, SOP
+               instance UID) as the archive has them, whatever the site has
+    raises     SiteError; SiteTimeout if the archive never answered
     """
     asked = _post(
         wire,
         site,
         f"/modalities/{_named(modality)}/storage-commitment",
-        {"Resources": list(orthanc_ids)},
+        asked_for,
         Deadline(site.timeouts.store_s),
     )
     transaction = str(asked.get("ID"))

@@ -5,18 +5,19 @@ gone, and remembers how each destination answers. Limits are kept here, by the r
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import sqlalchemy as sa
 
-from gateway.model.deliveries import Event, State
+from gateway.model.deliveries import LEASE_S, Event, State
 from gateway.model.destinations import Destination
 from gateway.model.pace import EMERGENCY_PARALLEL, Pace, after
 from gateway.model.routing.rule_sets import Lane
 from gateway.model.windows import next_opening
+from gateway.records.arrivals import arrival
 from gateway.records.deliveries import DECIDING, Report, change, delivery, write_report
 from gateway.records.engine import Records, UtcDateTime, metadata
 from gateway.records.leases import Fence
@@ -24,6 +25,8 @@ from gateway.records.leases import Fence
 SWEEP = 500
 SOURCE_PARALLEL = 4
 """Deliveries of one hospital at once: its PACS has doctors to serve. Emergencies come on top."""
+CLOCK_JUMP = timedelta(seconds=max(LEASE_S.values()) + 30)
+"""What lies so far ahead of now was written by another clock: no lease is longer."""
 UNHEARD, WORKER_GONE = "unheard", "worker_gone"
 
 destination_pace = sa.Table(
@@ -100,6 +103,29 @@ def end_unheard(records: Records, now: datetime, fence: Fence | None) -> int:
             fence.check(connection)
         end = sa.update(delivery).where(unheard).values(lease_until=now)
         return connection.execute(end).rowcount
+
+
+def mend_moments(records: Records, now: datetime, fence: Fence | None) -> int:
+    """The clock was put back: what would wait for an hour that has been already is due now; how
+    many deliveries and arrivals.
+
+    raises  LeaseLost; RecordsUnavailable
+    """
+    d, a, future = delivery.c, arrival.c, now + CLOCK_JUMP
+    wrong = (
+        (delivery, d.lease_until > future, {"lease_until": now}),
+        (delivery, sa.and_(d.next_at > now, d.changed_at > future), {"next_at": now}),
+        (arrival, sa.and_(a.due_at > now, a.changed_at > future), {"due_at": now}),
+    )
+    with records.read() as connection:
+        looks = (sa.select(sa.literal(1)).select_from(t).where(w).limit(1) for t, w, _ in wrong)
+        if not any(connection.execute(look).first() for look in looks):
+            return 0
+    with records.write() as connection:
+        if fence:
+            fence.check(connection)
+        updates = [sa.update(table).where(where).values(values) for table, where, values in wrong]
+        return sum(connection.execute(update).rowcount for update in updates)
 
 
 def has_ended_lease(records: Records, now: datetime) -> bool:

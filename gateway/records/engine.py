@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 
-from gateway.clock import Deadline
+from gateway.clock import Deadline, follow
 from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
 
 BUSY_S = 5
@@ -101,6 +101,16 @@ class Records:
         """Ask the database for a sign of life; raises RecordsUnavailable."""
         with self.read() as connection:
             connection.execute(sa.select(sa.literal(1)))
+
+    def check_clock(self) -> float:
+        """Set this process's clock by the database's (gateway/clock.py); SQLite has no other one.
+
+        returns  seconds by which this host's own clock is ahead
+        """
+        if self.engine.dialect.name == "sqlite":
+            return 0.0
+        with self.read() as connection:
+            return follow(connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one())
 
     def insert(self, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
         """An INSERT that knows ON CONFLICT, which both databases spell the same."""

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
 from gateway.model.persons import PersonId
+from gateway.records.alarms import write_alarm, write_clearance
 from gateway.records.arrivals import touch_arrivals, touch_gone
 from gateway.records.engine import Records
 from gateway.records.events import site_event
@@ -140,6 +141,14 @@ class IndexWriter:
                 _upsert(self._records, site_cursor, {"read_at", "size_bytes", "sized"}),
                 [_row(cursor, mine)],
             )
+
+    def tell(self, kind: str, *, is_so: bool, now: datetime) -> None:
+        """An alarm about this site is open from now on, or is not; raises as `save` does."""
+        with self._write(()) as connection:
+            if is_so:
+                write_alarm(connection, kind, self._site_id, {}, now)
+            else:
+                write_clearance(connection, kind, [self._site_id], now)
 
     def save_sizes(self, sizes: Mapping[str, Mapping[str, tuple[int, str, str]]]) -> None:
         """Bytes, content and mark of series by the UIDs of study and series; a study has their

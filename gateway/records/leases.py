@@ -1,8 +1,8 @@
 """Leases: one row per name; who holds it leads until `until`.
 
-Times come from the callers' clocks: hosts that share the database keep them by NTP. A holder whose
-clock is wrong, or that was frozen beyond its time, is no danger, only a nuisance: it writes under
-the fence that it was given, and with the next holder that fence is an old one.
+Times come from gateway/clock.py, which follows the database's clock. A holder whose clock jumps,
+or that was frozen beyond its time, is no danger, only a nuisance: it writes under the fence that it
+was given, and with the next holder that fence is an old one.
 
 No two holders write at one time. On SQLite the write lock sees to it. On PostgreSQL every fenced
 transaction shares an advisory lock of its fence, and whoever takes the lease ends the sessions that
@@ -16,6 +16,8 @@ import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
 from gateway.records.engine import BUSY_S, Records, UtcDateTime, metadata
+
+LONGEST = timedelta(minutes=1)
 
 lease = sa.Table(
     "lease",
@@ -66,7 +68,8 @@ def take_lease(records: Records, name: str, holder: str, now: datetime, span_s: 
             "fence": sa.case((same, lease.c.fence), else_=lease.c.fence + 1),
             "until": until,
         },
-        where=sa.or_(same, lease.c.until < now),
+        # Nobody takes a lease for so long: it was taken before the clock was put back.
+        where=sa.or_(same, lease.c.until < now, lease.c.until > until + LONGEST),
     )
     with records.write() as connection:
         fence = connection.execute(take.returning(lease.c.fence)).scalar_one_or_none() or 0

@@ -121,13 +121,15 @@ def note_alarms(
             write_notices(connection, records, list_id, told, now, (way,))
 
 
-def load_unsent(records: Records) -> Mapping[tuple[str, Way], tuple[int, datetime]]:
-    """What waits to be told, by list and way: how many notices, and since when."""
+def load_unsent(records: Records) -> Mapping[tuple[str, Way], tuple[int, datetime, str]]:
+    """What waits to be told, by list and way: how many notices, since when, and why the last try
+    failed."""
     keys = (notice.c.list_id, notice.c.way)
-    question = sa.select(*keys, sa.func.count(), sa.func.min(notice.c.made_at)).where(_UNSENT)
+    of_all = (sa.func.count(), sa.func.min(notice.c.made_at), sa.func.max(notice.c.reason))
+    question = sa.select(*keys, *of_all).where(_UNSENT)
     with records.read() as connection:
         rows = connection.execute(question.group_by(*keys)).all()
-    return {(list_id, way): (count, since) for list_id, way, count, since in rows}
+    return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
 
 
 def next_bundle(

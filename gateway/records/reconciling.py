@@ -63,6 +63,7 @@ reconciled = sa.Table(
 class Expected:
     """A study that a destination should have.
 
+    changed_at      when the delivery was last said to be anything: if delivered, when it was proven
     instance_count  of what is sent there
     there           instances that the index knows there; None if it knows nothing of it there
     """
@@ -70,6 +71,7 @@ class Expected:
     delivery_id: str
     study_uid: str
     state: State
+    changed_at: datetime
     instance_count: int
     there: int | None
 
@@ -128,7 +130,9 @@ def walk_expected(
     )
     there = sa.and_(study.c.site_id == destination_site, study.c.study_uid == delivery.c.study_uid)
     d = delivery.c
-    columns = (d.delivery_id, d.study_uid, d.state, d.instance_count, study.c.instance_count)
+    columns = (
+        d.delivery_id, d.study_uid, d.state, d.changed_at, d.instance_count, study.c.instance_count,
+    )  # fmt: skip
     question = (
         sa.select(*columns)
         .select_from(delivery.join(arrival, current).outerjoin(study, there))
@@ -141,7 +145,7 @@ def walk_expected(
         with records.read() as connection:
             rows = connection.execute(question.where(d.study_uid > after)).all()
         if rows:
-            yield [Expected(row[0], row[1], State(row[2]), row[3], row[4]) for row in rows]
+            yield [Expected(row[0], row[1], State(row[2]), *row[3:]) for row in rows]
             after = rows[-1].study_uid
         if len(rows) < PAGE:
             return

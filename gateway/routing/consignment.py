@@ -52,11 +52,17 @@ class Consignment:
             return Event.CONFLICT, "source_holds_two"
         if self.editing.deidentifies and not self.destination.pseudonym_key:
             return Event.REFUSED, "no_pseudonym_key"
+        if self._commits and not (self.destination.modality and self.source.kind == "orthanc"):
+            return Event.REFUSED, "no_commitment"
         if self.destination.kind != "dicom":
             return None
         if self.editing.edits:
             return Event.REFUSED, "no_edits_by_c_store"
         return (Event.REFUSED, "no_modality") if self.source.kind != "orthanc" else None
+
+    @property
+    def _commits(self) -> bool:
+        return "COMMIT" in ((self.verify,) if self.verify else self.destination.verify)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ cause. These are of the machine on which the keeper leads.
 """
 
 import shutil
+import socket
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from gateway.settings import Settings
 
 FULL_PERCENT = (80, 90, 95)
 SAFE_POLICY = "noeviction"
-KINDS = (alarms.DISK_FILLS, alarms.REDIS_AWAY, alarms.REDIS_EVICTS)
+CLOCK_OFF_S = 30.0
+KINDS = (alarms.DISK_FILLS, alarms.REDIS_AWAY, alarms.REDIS_EVICTS, alarms.GATEWAY_CLOCK_OFF)
 
 Found = dict[tuple[str, str], dict[str, Any]]
 """(kind, subject) -> facts."""
@@ -31,7 +33,11 @@ def check_house(records: Records, settings: Settings, now: datetime, fence: Fenc
 
     raises  LeaseLost if another keeper leads; RecordsUnavailable
     """
-    found = {**_of_disks(_folders(settings)), **_of_redis(settings.redis_url)}
+    found = {
+        **_of_disks(_folders(settings)),
+        **_of_redis(settings.redis_url),
+        **_of_clock(records.check_clock()),
+    }
     keep_alarms(records, KINDS, found, now, fence)
     return found
 
@@ -73,6 +79,13 @@ def _of_disks(folders: Mapping[str, Path]) -> Found:
             if percent >= mark:
                 found[alarms.DISK_FILLS, f"{name} {mark} %"] = {"percent": int(percent)}
     return found
+
+
+def _of_clock(ahead_s: float) -> Found:
+    """Of this host against the database's; the database's own against nobody's."""
+    if abs(ahead_s) <= CLOCK_OFF_S:
+        return {}
+    return {(alarms.GATEWAY_CLOCK_OFF, socket.gethostname()): {"seconds": round(ahead_s)}}
 
 
 def _of_redis(url: str) -> Found:

@@ -25,7 +25,7 @@ from gateway.records.probes import load_profiles
 from gateway.records.reconciling import TO_MEND, Verdict, reconciled
 from gateway.records.storages import load_intake
 from gateway.records.studies import IndexState, load_index_states
-from gateway.routing.house import keep_alarms
+from gateway.routing.house import CLOCK_OFF_S, keep_alarms
 from gateway.routing.plan import NO_RULES
 
 LATE = timedelta(seconds=60)
@@ -34,6 +34,9 @@ OLD: Mapping[str, timedelta] = {"routine": timedelta(days=1), "bulk": timedelta(
 """How long a delivery of a lane may wait at a destination that takes others. Hours of a rule or of
 a destination make a night's wait right."""
 MARGIN_H = 24.0
+TO_MEND_AT_MAIL = frozenset(
+    {"mail_password", "mail_certificate", "mail_recipients", "mail_unsupported"}
+)
 NEVER = Storage(0, 0)
 MOVING = (
     State.SENDING, State.SENT, State.VERIFYING, State.DELIVERED, State.RETRY_WAIT, State.PARKED,
@@ -51,7 +54,7 @@ KINDS = (
     alarms.DELIVERIES_IN_CONFLICT, alarms.DELIVERIES_STUCK, alarms.DESTINATION_SILENT,
     alarms.DESTINATION_BLOCKED, alarms.DESTINATION_UNKNOWN, alarms.EMERGENCY_LATE,
     alarms.DELIVERIES_OLD, alarms.SOURCE_RECYCLES, alarms.SITE_SILENT, alarms.NOTICES_WAIT,
-    alarms.ADDRESS_LIST_UNKNOWN, alarms.DELIVERED_LOST,
+    alarms.ADDRESS_LIST_UNKNOWN, alarms.DELIVERED_LOST, alarms.SITE_CLOCK_OFF,
 )  # fmt: skip
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -244,7 +247,8 @@ def _of_sites(
     profiles: Mapping[str, QuirkProfile],
     now: datetime,
 ) -> Found:
-    """A site whose change feed could not be read: what arrives there is not seen.
+    """A site whose change feed could not be read: what arrives there is not seen; and one whose
+    clock is wrong.
 
     Where all are unread it is the keeper that was away, unless the last probe failed as well.
     """
@@ -253,23 +257,31 @@ def _of_sites(
         for site in region.sites
         if (state := states.get(site.site_id)) and state.read_at
     }
+    off = {
+        site.site_id: profile.clock_ahead_s
+        for site in region.sites
+        if abs((profile := profiles.get(site.site_id, QuirkProfile())).clock_ahead_s) > CLOCK_OFF_S
+    }
     reads = any(at >= now - LATE for at in read_at.values())
-    return {
+    silent: Found = {
         (alarms.SITE_SILENT, site_id): {"oldest": _moment(at)}
         for site_id, at in read_at.items()
         if at < now - LATE and (reads or profiles.get(site_id, QuirkProfile()).problem)
     }
+    return silent | {(alarms.SITE_CLOCK_OFF, name): {"seconds": s} for name, s in off.items()}
 
 
 def _of_notices(
-    region: Region, unsent: Mapping[tuple[str, Way], tuple[int, datetime]], now: datetime
+    region: Region, unsent: Mapping[tuple[str, Way], tuple[int, datetime, str]], now: datetime
 ) -> Found:
+    """A server that is away may come back by itself; what must be mended is told at once."""
     found: Found = {}
-    for (list_id, _), (count, since) in unsent.items():
+    for (list_id, _), (count, since, reason) in unsent.items():
         known = region.address_list(list_id) is not None
         kind = alarms.NOTICES_WAIT if known else alarms.ADDRESS_LIST_UNKNOWN
-        if not known or since < now - RECENTLY:
-            found[kind, list_id] = {"messages": count, "oldest": _moment(since)}
+        if not known or reason in TO_MEND_AT_MAIL or since < now - RECENTLY:
+            facts = {"messages": count, "oldest": _moment(since)}
+            found[kind, list_id] = facts | ({"reason": reason} if reason else {})
     return found
 
 

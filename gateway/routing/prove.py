@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.clock import Deadline
 from gateway.dicom.content import read_content
@@ -19,7 +20,7 @@ from gateway.model.manifests import Instance
 from gateway.model.routing.actions import Verify
 from gateway.orthanc.copies import open_copy
 from gateway.orthanc.manifests import Held, list_files
-from gateway.orthanc.sending import ask_commitment
+from gateway.orthanc.sending import ask_commitment, read_sop_class
 from gateway.orthanc.wire import Wire
 from gateway.routing.consignment import (
     SILENT_AT_SOURCE,
@@ -193,12 +194,23 @@ class _Proof:
             yield block
 
     def _commitment(self) -> Event | None:
-        """None if the archive commits itself to every instance (PS3.4 J)."""
+        """None if the archive commits itself to every instance (PS3.4 J), by the UIDs that it has
+        there: those of what was de-identified are new."""
         source, modality = self.consignment.source, self.consignment.destination.modality
-        uids = [one.sop_uid for one in self.consignment.manifest.instances]
-        ids = [self._path(one).rpartition("/")[2] for one in self.consignment.manifest.instances]
-        said = ask_commitment(self.wire, source, modality, ids, self.pulse)
-        answers = [said.get(uid, NO_SUCH_INSTANCE) for uid in uids]
+        ids = {one.sop_uid: self._orthanc_id(one) for one in self.consignment.manifest.instances}
+        asked: dict[str, list[Any]] = {"Resources": list(ids.values())}
+        if self.editing.deidentifies:
+            renamed = [[self._sop_class(ids[uid]), self.editing.uid(uid)] for uid in ids]
+            asked = {"DicomInstances": renamed}
+        said = ask_commitment(self.wire, source, modality, asked, self.pulse)
+        answers = [said.get(self.editing.uid(uid), NO_SUCH_INSTANCE) for uid in ids]
         if not any(answers):
             return None
         return Event.INCOMPLETE if NO_SUCH_INSTANCE in answers else Event.UNVERIFIED
+
+    def _orthanc_id(self, one: Instance) -> str:
+        return self._path(one).rpartition("/")[2]
+
+    def _sop_class(self, orthanc_id: str) -> str:
+        self.pulse()
+        return read_sop_class(self.wire, self.consignment.source, orthanc_id)

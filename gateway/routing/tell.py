@@ -88,7 +88,8 @@ def _try(
         else:
             _post(wire, to, message)
     except (MailUnavailable, SiteError) as error:
-        save_failed(records, bundle, error.code, utc_now())
+        reason = f"mail_{error.code}" if isinstance(error, MailUnavailable) else error.code
+        save_failed(records, bundle, reason, utc_now())
         log.warning("people are not told, tried again", problem=str(error), **facts)
         return False
     save_sent(records, bundle, utc_now())

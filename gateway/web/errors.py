@@ -146,7 +146,10 @@ def answer_of(error: GatewayError) -> Response:
         answer = problem(status, title, detail=str(error))
         answer.headers["Retry-After"] = "5"
         return answer
-    return problem(status, title)
+    answer = problem(status, title)
+    if status == 503:  # the database is away or locked: a moment later it may be there
+        answer.headers["Retry-After"] = "5"
+    return answer
 
 
 def lead_to_sign_in(error: NotSignedIn) -> ResponseReturnValue:

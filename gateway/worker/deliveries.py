@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 from gateway.clock import Deadline, utc_now
@@ -35,6 +36,7 @@ def carry_out(records: Records, region: Region, delivery_id: str, fence: int) ->
 
     raises  RecordsUnavailable; then the lease ends by itself and somebody tries again
     """
+    records.check_clock()
     me = f"{socket.gethostname()}:{os.getpid()}"
     work = take_work(records, delivery_id, fence, me, utc_now())
     if work is None:
@@ -89,7 +91,8 @@ def _try(
     )
     act = deliver if work.state is State.SENDING else verify
     try:
-        return act(Wire(), consignment, heartbeat.alive)
+        with closing(Wire()) as wire:
+            return act(wire, consignment, heartbeat.alive)
     except Exception as error:  # noqa: BLE001 - the worker's door: the study may be a poison
         # The text of a foreign error may hold what stands in the image.
         log.error("delivery crashed", delivery=work.delivery_id, problem=type(error).__name__)
@@ -148,6 +151,7 @@ class _Heartbeat:
         while not self._stop.wait(HEARTBEAT_S) and self.alive():
             ends = Deadline(LEASE_S[work.lane])  # from before the statement: never too long
             try:
+                self._records.check_clock()
                 if not prolong(self._records, work.delivery_id, work.fence, utc_now()):
                     self._lease.lost = True
                 else:

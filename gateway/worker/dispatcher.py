@@ -25,6 +25,7 @@ from gateway.records.dispatch import (
     has_due,
     has_ended_lease,
     load_paces,
+    mend_moments,
     sweep_leases,
     unblock,
 )
@@ -40,7 +41,7 @@ from gateway.worker.jobs import ROUTE, VERIFY
 TURN_S = 1.0
 BUSY_TURN_S = 0.2  # for BUSY_S after a claim: a worker waits no longer for his next one
 BUSY_S = 5.0
-CHECK_S = 60.0
+CHECK_S = 30.0  # an alarm is raised within a minute of its cause
 DEPTH = 2
 """Claims for each worker: one that he works on, and one that waits, so that he need not."""
 DIRECT = 4
@@ -112,6 +113,7 @@ class Dispatcher(threading.Thread):
             self._check = Deadline(CHECK_S)
             silent = {name for name, p in load_paces(self._records).items() if p.is_silent}
             with self._intake.turn:
+                mend_moments(self._records, now, self._fence)
                 check_invariants(self._records, region, now, self._fence)
                 write_failovers(self._records, silent, now, self._fence)
         for one in self._claim(region):

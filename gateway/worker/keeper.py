@@ -144,6 +144,7 @@ class Keeper:
     def _take_lease(self) -> None:
         if self.leads and self._renew and not self._renew.passed:
             return
+        self._records.check_clock()
         lease = Deadline(LEASE_S)  # counted from before the statement: never longer than the row's
         fence = Fence(LEASE, take_lease(self._records, LEASE, self.holder, utc_now(), LEASE_S))
         self._lease = lease if fence.number else None

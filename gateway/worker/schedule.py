@@ -69,7 +69,7 @@ def describe_change(before: QuirkProfile | None, after: QuirkProfile) -> tuple[s
     differences = {
         f.name: f"{getattr(before, f.name)} -> {getattr(after, f.name)}"
         for f in fields(QuirkProfile)
-        if f.name not in ("probed_at", "problem")
+        if f.name not in ("probed_at", "problem", "clock_ahead_s")
         and getattr(before, f.name) != getattr(after, f.name)
     }
     if before.problem:

@@ -2,18 +2,21 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from gateway.dicom import header_edit
 from gateway.dicom.content import read_content
 from gateway.dicom.header_edit import CannotEdit, edited
-from gateway.dicom.part10 import glance
+from gateway.dicom.part10 import glance, identify
+from tests.dicom.private import in_implicit_vr, with_unknown_sequence
 from tests.documents import a_text_report
 from tests.studies import an_instance
 
@@ -22,6 +25,10 @@ COMPRESSED = an_instance(2, frames=3, syntax=RLELossless).data
 REPORT = a_text_report(3).data
 FILES = st.sampled_from([PLAIN, COMPRESSED, REPORT])
 TAIL = b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0\0\0\0\0"
+
+
+MAKERS = Path(str(get_testdata_file("CT_small.dcm", download=False))).read_bytes()
+"""A CT of GE with 75 private elements, by explicit VR."""
 
 
 def cut(file: bytes, size: int) -> Iterator[bytes]:
@@ -96,3 +103,39 @@ def test_another_encoding_of_the_same_says_the_same() -> None:
 def test_another_image_does_not_say_the_same(other: bytes) -> None:
     assert not read_content(iter([PLAIN])).same(read_content(iter([other])))
     assert ExplicitVRLittleEndian == read(other).file_meta.TransferSyntaxUID
+
+
+def private_of(file: bytes) -> dict[int, bytes]:
+    """Tag -> the bytes that stand there."""
+    dataset = read(file)
+    tags = [element.tag for element in read(file) if element.tag.is_private]
+    return {int(tag): dataset.get_item(tag).value or b"" for tag in tags}
+
+
+def number(dataset: Dataset) -> None:
+    dataset.PatientID = "77"
+
+
+def test_makers_elements_without_a_vr_pass_byte_by_byte() -> None:
+    file = in_implicit_vr(MAKERS)
+    made = b"".join(edited([file], number))
+    assert read(made).PatientID == "77"
+    assert len(private_of(file)) > 50
+    assert private_of(made) == private_of(file) == private_of(MAKERS)
+
+
+@pytest.mark.parametrize("size", [700, 10**6])
+def test_a_makers_sequence_whose_vrs_nobody_knew_passes_whole(size: int) -> None:
+    """PS3.5 6.2.2: within UN of undefined length no VR is written."""
+    file = with_unknown_sequence(MAKERS)
+    made = read(b"".join(edited(cut(file, size), number)))
+    inner = made[0x00091199].value[0]
+    assert inner[0x00091001].value == b"a maker's own "
+    assert inner.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.3"
+    assert made.PixelData == read(MAKERS).PixelData
+
+
+def test_the_identity_behind_such_a_sequence_is_read() -> None:
+    known = identify(MAKERS, whole=True)
+    found = identify(with_unknown_sequence(MAKERS), whole=True)
+    assert (found.sop_instance_uid, found.study_uid) == (known.sop_instance_uid, known.study_uid)

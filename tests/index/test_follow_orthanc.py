@@ -13,6 +13,7 @@ from gateway.index.follow import Pace
 from gateway.index.plan import NONE
 from gateway.orthanc import feed
 from gateway.orthanc.wire import Wire
+from gateway.records.alarms import load_alarms
 from gateway.records.indexing import load_cursor
 from gateway.records.leases import release_lease
 from gateway.records.studies import load_index_states, study
@@ -99,7 +100,11 @@ def test_replaced_database_is_read_from_its_beginning(server, follow, records):
     server.start()
     for number in (3, 4, 5, 6):  # as many entries as before, and more
         load(server, a_study(number, (3, 1)))
+    follower.step()
+    (alarm,) = load_alarms(records)  # F47: raised at once, and gone when all is read again
+    assert (alarm.kind, alarm.subject) == ("site_database_replaced", "gkb1")
     catch_up(follower)
+    assert load_alarms(records) == []
     assert sorted(_rows(records)) == ["A3", "A4", "A5", "A6"]
     assert differences(records, {"gkb1": server}) == []
 

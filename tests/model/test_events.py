@@ -144,8 +144,32 @@ def test_wrong_field_is_named_and_its_value_not_shown(field, value):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"\xff", b"[" * 10_000, b'{"version": NaN}', b"null"],
-    ids=["empty", "cut", "list", "no UTF-8", "nested", "NaN", "null"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 10_000,
+        b'{"version": NaN}',
+        b"null",
+        b'{"version": 1e400}',
+        b'{"version": ' + b"9" * 400 + b"}",
+        b'{"version": "\\ud800"}',
+        b'{"version": 1, "version": 2}',
+    ],
+    ids=[
+        "empty",
+        "cut",
+        "list",
+        "no UTF-8",
+        "nested",
+        "NaN",
+        "null",
+        "beyond a float",
+        "400 digits",
+        "half a letter",
+        "a key twice",
+    ],
 )
 def test_body_that_is_no_object_is_refused(body):
     with pytest.raises(BadRequest):

@@ -1,6 +1,8 @@
 import io
 import json
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pydicom
 import pytest
@@ -8,6 +10,7 @@ import requests
 import responses
 from pydicom.uid import generate_uid
 
+from gateway.clock import utc_now
 from gateway.demo.servers import free_port
 from gateway.model.sites import QuirkProfile, Timeouts
 from gateway.orthanc.probe import NOBODY, probe_site
@@ -160,3 +163,20 @@ def test_real_orthanc_is_seen_as_it_is(orthanc_generation, start_orthanc, dicom_
     assert probe_site(as_site(server, kind="dicomweb"), NOW) == QuirkProfile(
         forwarded=True, pages=True, probed_at=NOW
     )
+
+
+@pytest.mark.parametrize(
+    ("date", "least", "most"),
+    [
+        (lambda: format_datetime(utc_now() + timedelta(hours=1), usegmt=True), 3500, 3700),
+        (lambda: format_datetime(utc_now() - timedelta(hours=1), usegmt=True), -3700, -3500),
+        (lambda: "yesterday", 0, 0),
+        (lambda: "", 0, 0),
+    ],
+    ids=["an hour ahead", "an hour behind", "nonsense", "nothing"],
+)
+def test_a_clock_that_is_wrong_is_seen_by_its_date(date, least, most):
+    """F40"""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.get(re.compile(".*"), body="[]", headers={"Date": date()})
+        assert least <= probe_site(SITE, NOW).clock_ahead_s <= most

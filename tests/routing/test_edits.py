@@ -1,13 +1,16 @@
 """What a rule changes on the way is proven at the archive like anything else."""
 
 import io
+from collections.abc import Callable
 
 import pydicom
 import pytest
 
 from gateway.dicom.deidentify import Pseudonyms
+from gateway.dicom.part10 import identify
 from gateway.model.deliveries import Event
 from gateway.model.routing.actions import Action, Deidentify, MapTag, RemoveTag, SetTag
+from tests.dicom.private import in_implicit_vr, with_unknown_sequence
 from tests.routing.conftest import KEY, Pair, always, bring, delete, other_content
 from tests.running import load
 from tests.studies import Instance, a_study, an_instance
@@ -88,3 +91,37 @@ def test_other_content_under_the_new_uid_is_a_conflict(pair: Pair) -> None:
     load(pair.archive, [other_content(study[0])])
     assert pair.deliver(study, actions=EDITS).event is Event.SENT
     assert pair.verify(study, actions=EDITS).event is Event.CONFLICT
+
+
+@pytest.mark.parametrize("written", [in_implicit_vr, with_unknown_sequence])
+@pytest.mark.parametrize("action", [SetTag("IssuerOfPatientID", "${site.issuer}"),
+                                    Deidentify("basic")])  # fmt: skip
+def test_a_makers_elements_hold_no_study_up(
+    pair: Pair, dicom_file: bytes, written: Callable[[bytes], bytes], action: Action
+) -> None:
+    """A real CT of GE: its private elements without a VR, and one sequence by UN."""
+    file = written(named_anew(dicom_file, f"{written.__name__}{type(action).__name__}"))
+    known = identify(file, whole=True)
+    study = bring(
+        pair,
+        [Instance(known.study_uid, known.series_uid, known.sop_instance_uid, b"", file)],
+    )
+    assert pair.deliver(study, actions=(action,)).event is Event.SENT
+    assert pair.verify(study, actions=(action,), draw=always).event is Event.PROVEN
+    anonymous = isinstance(action, Deidentify)
+    name = Pseudonyms(KEY).uid(known.study_uid) if anonymous else known.study_uid
+    (there,) = map(read, pair.files(name))
+    private = sum(element.tag.is_private for element in there)
+    assert (private > 50) is not anonymous
+    assert there.pixel_array.tobytes() == read(dicom_file).pixel_array.tobytes()
+
+
+def named_anew(file: bytes, word: str) -> bytes:
+    """The same image in a study of its own."""
+    dataset, out = read(file), io.BytesIO()
+    uid = Pseudonyms(word).uid
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(dataset, keyword, uid(dataset[keyword].value))
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.save_as(out)
+    return out.getvalue()

@@ -1,6 +1,7 @@
 """The gateway's own disk and Redis: one alarm for each mark and cause, gone with it."""
 
 import shutil
+import socket
 from collections import namedtuple
 from datetime import timedelta
 
@@ -49,3 +50,12 @@ def test_a_redis_that_is_away_or_throws_jobs_away(look, redis_server):
         client.config_set("maxmemory-policy", "noeviction")
         client.close()
     assert look(3) == set()
+
+
+@pytest.mark.parametrize("ahead_s", [31, -3600])
+def test_a_host_whose_clock_is_wrong_is_told_until_it_is_right(look, records, monkeypatch, ahead_s):
+    """F40"""
+    monkeypatch.setattr(records, "check_clock", lambda: ahead_s)
+    assert look(1) == {("gateway_clock_off", socket.gethostname())}
+    monkeypatch.setattr(records, "check_clock", lambda: 29.0)
+    assert look(2) == set()

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from gateway.model import alarms
 from gateway.model.address_lists import AddressList
 from gateway.model.deliveries import Event
 from gateway.model.destinations import Destination
@@ -20,7 +21,9 @@ from gateway.records.leases import Fence, take_lease
 from gateway.records.planning import Decided, save_decided
 from gateway.records.probes import save_profile
 from gateway.records.studies import site_cursor
+from gateway.routing import house, invariants
 from gateway.routing.invariants import check_invariants
+from gateway.worker import dispatcher, notices
 from tests.arrived import NOW, SITE, arrival_of, plan, room, touch
 from tests.fakes import a_site
 
@@ -186,3 +189,31 @@ def test_people_who_cannot_be_told(records, look):
     known = replace(REGION, address_lists=(AddressList("duty", ("a@b.example",)),))
     assert ("notices_wait", "duty") not in look(599, known)
     assert ("notices_wait", "duty") in look(601, known)
+
+
+@pytest.mark.parametrize("ahead_s", [31, -3600])
+def test_a_site_whose_clock_is_wrong(records, look, ahead_s):
+    """F40"""
+    save_profile(records, SITE, QuirkProfile(clock_ahead_s=ahead_s, probed_at=NOW), None)
+    assert look(1) == {("site_clock_off", SITE)}
+    save_profile(records, SITE, QuirkProfile(clock_ahead_s=30, probed_at=NOW), None)
+    assert look(2) == set()
+
+
+def test_every_alarm_goes_with_its_cause_or_by_a_persons_word():
+    """Nobody must tidy up after the gateway: each kind is looked for again and again, or belongs to
+    what a thread sees end (index, names), or says itself that a person closes it."""
+    looked_for = {*invariants.KINDS, *house.KINDS}
+    ended_where_seen = {
+        alarms.NAME_NOT_RESOLVED, alarms.SITE_REPLACED, alarms.STUDY_OF_TWO_PATIENTS,
+        alarms.TORN_LINK,
+    }  # fmt: skip
+    parts = (looked_for, ended_where_seen, alarms.CLOSED_BY_WORD)
+    assert set().union(*parts) == set(alarms.MEANING)
+    assert sum(map(len, parts)) == len(alarms.MEANING)
+
+
+def test_an_alarm_is_raised_within_a_minute_of_its_cause():
+    """By how often the causes are looked at, and told."""
+    assert dispatcher.CHECK_S + notices.LOOK_S < 60
+    assert notices.CHECK_S + notices.LOOK_S < 60

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.deliveries import Event
+from gateway.model.routing.actions import Action, Deidentify, SetTag
 from tests.chaosproxy import http, only, says
 from tests.routing.conftest import Pair, always, bring, delete, other_content
 from tests.running import load
@@ -80,3 +81,23 @@ def test_an_archive_commits_itself_to_what_it_holds_alone(pair: Pair) -> None:
     assert pair.verify(study, "dicom", **node).event is Event.INCOMPLETE
     node["verify"] = ("SET", "CHECKSUM")
     assert pair.verify(study, "dicom", **node).event is Event.UNVERIFIED
+
+
+@pytest.mark.parametrize("action", [Deidentify("basic"), SetTag("PatientID", "77")])
+def test_an_archive_commits_itself_to_what_was_changed_on_the_way(
+    pair: Pair, action: Action
+) -> None:
+    """By the UIDs that it holds, which the hospital that asks has never seen."""
+    study = bring(pair, a_study(1270 if isinstance(action, Deidentify) else 1271, (2,)))
+    asked = {"actions": (action,), "modality": "archive", "verify": ("SET", "COMMIT")}
+    assert pair.deliver(study, **asked).event is Event.SENT
+    assert pair.verify(study, **asked).event is Event.PROVEN
+    delete(pair.archive, pair.consignment(study, **asked).editing.uid(study[0].instance_uid))
+    assert pair.verify(study, **asked).event is Event.INCOMPLETE
+
+
+def test_a_rule_that_wants_a_commitment_where_none_can_be_asked_is_told_so(pair: Pair) -> None:
+    study = bring(pair, a_study(1280, (1,)))
+    said = pair.deliver(study, verify_by="COMMIT")
+    assert (said.event, said.reason) == (Event.REFUSED, "no_commitment")
+    assert pair.held(study[0].study_uid) == set()

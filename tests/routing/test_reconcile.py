@@ -1,5 +1,6 @@
 """What a hospital and its archive hold, compared: real Orthancs, SQLite and PostgreSQL."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -55,8 +56,11 @@ def sent(
     return uid
 
 
-def set_state(records: Records, uid: str, state: State) -> None:
-    change = sa.update(delivery).where(delivery.c.study_uid == uid).values(state=state)
+def set_state(records: Records, uid: str, state: State, days_ago: float = 8) -> None:
+    """Since so many days ago it has been so: what is new is always compared with hashes."""
+    since = utc_now() - timedelta(days=days_ago)
+    values = {"state": state, "changed_at": since}
+    change = sa.update(delivery).where(delivery.c.study_uid == uid).values(values)
     with records.write() as connection:
         connection.execute(change)
 
@@ -119,6 +123,26 @@ def test_what_is_absent_is_found_and_sent_again(
     after = compare(records, region)
     assert (after.complete, after.waiting, after.compared) == (4, 1, 0)
     assert findings(records) == {}
+
+
+def test_what_was_proven_in_the_last_week_is_compared_with_hashes_and_a_sample_of_the_rest(
+    records: Records, pair: Pair, region: Region, follow: Any
+) -> None:
+    """F24: the archive has the same number of images, and other ones."""
+    new, old, older = (bring(pair, a_study(750 + n, (1,))) for n in range(3))
+    load(pair.archive, [other_content(study[0]) for study in (new, old, older)])
+    for study, days_ago in ((new, 6.9), (old, 7.1), (older, 700)):
+        set_state(records, sent(records, pair, study), State.DELIVERED, days_ago)
+    catch_up(follow(region.sites[1]))
+    draws = iter([0.06, 0.04])  # of those that are not new, 5 in 100 are compared
+    destination = region.destination("archive")
+    assert destination is not None
+    by_default = Comparison(region.sites[0], destination, draw=lambda: next(draws))
+    found = reconcile(records, region, by_default)
+    assert (found.complete, found.conflicting, found.compared) == (1, 2, 2)
+    assert findings(records) == {
+        study[0].study_uid: (Verdict.CONFLICTING, 0) for study in (new, older)
+    }
 
 
 def test_every_night_what_an_archive_lost_is_sent_again_with_an_alarm_until_it_is_there(

@@ -271,6 +271,19 @@ def test_a_connection_is_tested_five_times_a_minute_and_no_more(client):
     assert 0 < int(answers[5].headers["Retry-After"]) <= 60
 
 
+@pytest.mark.parametrize(
+    "place", ["169.254.169.254", "localhost:6379", "http:%2f%2f10.0.0.1", "gkb1", "to:archive"]
+)
+def test_nobody_tests_a_connection_to_what_the_operator_did_not_name(client, place):
+    """H33: no address comes from the page, so that the button scans nothing."""
+    data = {"url": "http://127.0.0.1:6379", "host": "127.0.0.1", "port": "22"}
+    path = f"/console/destinations/{place}/test"
+    assert client.post(path, data=data, headers=OURS).status_code == 404
+    told = client.post("/console/destinations/archive/test", data=data, headers=OURS)
+    assert told.status_code == 200
+    assert "6379" not in words(told)
+
+
 def test_a_study_is_judged_again_by_hand(client, gateway):
     touch(gateway.records, "1.5", 1, NOW)
     data = {"site": "gkb1"}

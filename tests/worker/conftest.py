@@ -1,12 +1,15 @@
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from gateway.demo.servers import RedisServer, free_port
+from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
 from gateway.records.engine import Records, open_records
 from gateway.records.schema import migrate
+from tests.waiting import wait_until
 
 REGION_HEAD = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
 
@@ -21,6 +24,10 @@ def write_region(file: Path, *, probe_s: float = 0.5, **sites: str) -> Path:
     draft = file.with_suffix(".new")
     draft.write_text(text)
     return draft.replace(file)
+
+
+def wait_for_worker(redis, name="routine"):
+    wait_until(lambda: redis.scard(f"rq:workers:{name}"), 60, "a worker")
 
 
 @pytest.fixture
@@ -52,3 +59,32 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
 def dead_url() -> str:
     """An address where nobody listens."""
     return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def region(tmp_path, dead_url):
+    return write_region(tmp_path / "region.toml", gkb1=dead_url)
+
+
+@pytest.fixture
+def start(tmp_path, database, region, redis_server):
+    """start("keeper") or start("worker --queue routine") -> a process that lives."""
+    programs = []
+
+    def start_program(what, redis_url=redis_server.url, **more):
+        log = tmp_path / f"{len(programs)}.log"
+        command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
+        environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url, **more}
+        program = Program(what, command, log, folder=REPOSITORY, environ=environ)
+        programs.append(program)
+        return program.start()
+
+    yield start_program
+    for program in programs:
+        program.stop()
+
+
+@pytest.fixture
+def site_that_hangs():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from gateway.clock import utc_now
-from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
+from gateway.demo.servers import RedisServer, free_port
 from gateway.queues import Doorbell
 from gateway.records.alarms import load_alarms
 from gateway.records.leases import take_lease
@@ -21,38 +19,9 @@ from gateway.records.notices import load_unsent
 from gateway.records.probes import load_probes, load_profiles, order_probe
 from tests.mailserver import Post, run_mail_server
 from tests.waiting import wait_until
-from tests.worker.conftest import write_region
+from tests.worker.conftest import wait_for_worker, write_region
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def region(tmp_path, dead_url):
-    return write_region(tmp_path / "region.toml", gkb1=dead_url)
-
-
-@pytest.fixture
-def start(tmp_path, database, region, redis_server):
-    """start("keeper") or start("worker --queue routine") -> a process that lives."""
-    programs = []
-
-    def start_program(what, redis_url=redis_server.url, **more):
-        log = tmp_path / f"{len(programs)}.log"
-        command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
-        environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url, **more}
-        program = Program(what, command, log, folder=REPOSITORY, environ=environ)
-        programs.append(program)
-        return program.start()
-
-    yield start_program
-    for program in programs:
-        program.stop()
-
-
-@pytest.fixture
-def site_that_hangs():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _says(program, words):
@@ -63,17 +32,13 @@ def _queue(redis, name="routine"):
     return Queue(name, connection=redis, serializer=JSONSerializer)
 
 
-def _wait_for_worker(redis, name="routine"):
-    wait_until(lambda: redis.scard(f"rq:workers:{name}"), 60, "a worker")
-
-
 def _fetch(job):
     return Job.fetch(job.id, connection=job.connection, serializer=JSONSerializer)
 
 
 def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
     start("worker --queue routine")
-    _wait_for_worker(redis)
+    wait_for_worker(redis)
     now = utc_now()
     order_probe(records, "gkb1", now)
     doorbell = Doorbell(redis_server.url)
@@ -87,7 +52,7 @@ def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
 
 def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, redis, tmp_path):
     worker = start("worker --queue routine")
-    _wait_for_worker(redis)
+    wait_for_worker(redis)
     job = _queue(redis).enqueue("os.system", f"touch {tmp_path}/pwned")
     wait_until(lambda: not worker.alive, 60, "the worker to stop")
     assert worker.exit_code == 1
@@ -99,7 +64,7 @@ def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, 
 @pytest.mark.parametrize("callback", ["on_success", "on_failure"])
 def test_callback_of_a_job_is_not_executed(start, redis, records, tmp_path, callback):
     start("worker --queue routine")
-    _wait_for_worker(redis)
+    wait_for_worker(redis)
     order_probe(records, "gkb1", utc_now())
     _queue(redis).enqueue("probe", "gkb1", **{callback: Callback("os.abort")})
     wait_until(lambda: load_profiles(records), 60, "the probe")
@@ -109,7 +74,7 @@ def test_callback_of_a_job_is_not_executed(start, redis, records, tmp_path, call
 
 def test_worker_of_another_queue_leaves_the_job_alone(start, redis, records):
     start("worker --queue bulk")
-    _wait_for_worker(redis, "bulk")
+    wait_for_worker(redis, "bulk")
     order_probe(records, "gkb1", utc_now())
     job = _queue(redis).enqueue("probe", "gkb1")
     last = _queue(redis, "bulk").enqueue("probe", "nobody", result_ttl=60)
@@ -120,7 +85,7 @@ def test_worker_of_another_queue_leaves_the_job_alone(start, redis, records):
 def test_child_of_a_worker_dies_with_it(start, redis, records, region, site_that_hangs):
     write_region(region, probe_s=60, gkb1=site_that_hangs)
     worker = start("worker --queue routine")
-    _wait_for_worker(redis)
+    wait_for_worker(redis)
     order_probe(records, "gkb1", utc_now())
     _queue(redis).enqueue("probe", "gkb1")
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
@@ -132,7 +97,7 @@ def test_child_of_a_worker_dies_with_it(start, redis, records, region, site_that
 
 def test_worker_stops_on_sigterm(start, redis):
     worker = start("worker --queue emergency")
-    _wait_for_worker(redis, "emergency")
+    wait_for_worker(redis, "emergency")
     worker.ask_to_stop()
     wait_until(lambda: not worker.alive, 60, "the worker to stop")
     assert worker.exit_code == 0
@@ -166,7 +131,7 @@ def test_worker_waits_for_redis_and_survives_its_restart(start, tmp_path, record
     worker = start("worker --queue routine", server.url)
     wait_until(lambda: _says(worker, "redis does not answer, trying again"), 60, "a log line")
     with server, Redis.from_url(server.url) as client:
-        _wait_for_worker(client)
+        wait_for_worker(client)
         server.kill()
         server.start()
         order_probe(records, "gkb1", utc_now())
@@ -183,7 +148,7 @@ def test_keeper_probes_without_redis_and_without_workers(start, records, dead_ur
 
 def test_keeper_probes_itself_when_a_worker_is_deaf(start, redis, records):
     worker = start("worker --queue routine")
-    _wait_for_worker(redis)
+    wait_for_worker(redis)
     worker.pause()
     start("keeper")
     wait_until(lambda: load_profiles(records), 60, "the probe")

@@ -7,6 +7,7 @@ copy along; a version that somebody else saved meanwhile is never overwritten (R
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -93,10 +94,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def rule_versions(owner: str) -> Response:
         check_owner(gateway.region, owner)
         versions = load_versions(records, owner)
-        before = {
-            newer.number: older
-            for newer, older in zip(versions, [*versions[1:], None], strict=True)
-        }
+        before = {newer.number: older for newer, older in zip_longest(versions, versions[1:])}
         return show(
             gateway, "rule_versions", owner=owner, owner_words=owner_words(gateway.region, owner),
             versions=versions, activations=load_activations(records, owner),

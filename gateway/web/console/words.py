@@ -269,6 +269,18 @@ NEXT: Mapping[str, Words] = {
         "Проверьте сервер больницы и линию до неё; продолжится само.",
         "Check the hospital's server and the line to it; all goes on by itself.",
     ),
+    alarms.SITE_CLOCK_OFF: Words(
+        "Настройте на сервере больницы NTP; тревога уйдёт после следующего опроса.",
+        "Set NTP up at the hospital's server; the alarm goes with the next probe.",
+    ),
+    alarms.SITE_REPLACED: Words(
+        "Спросите больницу, что случилось с её Orthanc: всё ли на месте. Дочитается само.",
+        "Ask the hospital what happened to its Orthanc and whether all is there; it is read anew.",
+    ),
+    alarms.GATEWAY_CLOCK_OFF: Words(
+        "Настройте NTP на этом сервере; до того шлюз живёт по часам базы.",
+        "Set NTP up on this host; until then the gateway goes by the database's clock.",
+    ),
     alarms.DISK_FILLS: Words(
         "Освободите или добавьте место там, где лежит GATEWAY_STATE_DIR (или кэш).",
         "Free or add room where GATEWAY_STATE_DIR (or the cache) lies.",
