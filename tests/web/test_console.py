@@ -26,6 +26,7 @@ from gateway.web.console.alarms import OF_STUDY, tell
 from gateway.web.console.frame import own_origins
 from gateway.web.console.words import GROUPS, MARKS, NEXT
 from tests.arrived import NOW, plan, room, touch
+from tests.web.forms import with_token
 
 REGION = """
 [region]
@@ -74,7 +75,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(gateway: Gateway) -> FlaskClient:
-    return create_app(gateway).test_client()
+    return with_token(create_app(gateway).test_client())
 
 
 def words(answer) -> str:
@@ -356,7 +357,9 @@ def as_actor(gateway: Gateway):
     """A client for whoever it is told to be."""
 
     def make(actor: Actor) -> FlaskClient:
-        return create_app(gateway, lambda: actor).test_client()
+        client = create_app(gateway, lambda: actor).test_client()
+        runs_it = actor.duties[0].role in (Role.HOSPITAL_IT, Role.REGIONAL_ADMIN)
+        return with_token(client) if runs_it else client
 
     return make
 
@@ -398,10 +401,39 @@ def test_who_does_not_run_a_network_is_told_so(as_actor, role):
     assert "Вам это не разрешено" in words(answer)
 
 
-def test_every_form_of_the_console_is_judged_by_its_origin(client, gateway):
-    app = create_app(gateway)
-    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/console")]
-    posts = [rule.rule for rule in rules if "POST" in (rule.methods or ())]
-    assert len(posts) >= 6
-    refused = [re.sub(r"<[^>]*>", "x", path) for path in posts]
-    assert [client.post(path).status_code for path in refused] == [403] * len(refused)
+@pytest.fixture
+def forms(gateway: Gateway) -> list[str]:
+    """Addresses of every form of the console."""
+    rules = [rule for rule in create_app(gateway).url_map.iter_rules() if "POST" in rule.methods]
+    found = [rule.rule for rule in rules if rule.rule.startswith("/console")]
+    assert len(found) >= 12
+    return [re.sub(r"<[^>]*>", "x", path) for path in found]
+
+
+def test_every_form_of_the_console_is_judged_by_its_origin(client, forms):
+    assert [client.post(path).status_code for path in forms] == [403] * len(forms)
+
+
+def test_every_form_of_the_console_must_bring_its_pages_token_back(gateway, client, forms):
+    stranger = create_app(gateway).test_client()
+    token = {"csrf_token": client.environ_base["HTTP_X_CSRFTOKEN"]}
+    for data in ({}, token, {"csrf_token": "guessed"}):
+        answers = [stranger.post(path, data=data, headers=OURS) for path in forms]
+        assert [answer.status_code for answer in answers] == [403] * len(forms)
+    assert "Страница слишком стара" in words(answers[0])
+    assert "set-cookie" not in answers[0].headers
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/rules/gkb1", "/rules/gkb1/versions", "/rules/ministry"])
+def test_every_form_of_a_page_holds_its_token(client, path):
+    page = client.get("/console" + path, follow_redirects=True).text
+    posts = re.findall(r'<form method="post".*?</form>', page, re.DOTALL)
+    assert [form for form in posts if 'name="csrf_token" value="' not in form] == []
+    assert len(posts) == len(re.findall(r'method="post"', page, re.IGNORECASE))
+
+
+def test_the_cookie_of_the_token_is_kept_from_scripts_and_from_other_pages(gateway):
+    answer = create_app(gateway).test_client().get("/console/destinations")
+    (cookie,) = answer.headers.getlist("Set-Cookie")
+    assert cookie.startswith("gateway-form=")
+    assert {"HttpOnly", "Path=/", "SameSite=Strict"} <= set(cookie.split("; "))

@@ -17,7 +17,7 @@ from gateway.clock import utc_now
 from gateway.model.routing.document import format_rule_set, parse_rule_set
 from gateway.records.rules import active_version, load_activations, load_version, save_version
 from gateway.web import create_app
-from tests.web.forms import form_to
+from tests.web.forms import form_to, with_token
 from tests.web.indexed import indexed_gateway
 from tests.web.rows import ROWS
 
@@ -64,7 +64,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 def client(gateway: Gateway) -> FlaskClient:
     client = create_app(gateway).test_client()
     client.environ_base["HTTP_ORIGIN"] = gateway.settings.base_url
-    return client
+    return with_token(client)
 
 
 @pytest.fixture

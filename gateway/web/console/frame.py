@@ -1,7 +1,7 @@
 """The frame of the console: pages, mistakes told as pages, and who may send a form (trust.md H60).
 
 A form counts only if its page was ours: the browser names the page's origin, which no other page
-can forge. A page shows itself again every few seconds (static/console.js), so all of it is plain
+can forge, and the form brings back the page's token. A page shows itself again every few seconds (static/console.js), so all of it is plain
 HTML that also works without a script.
 """
 
@@ -26,12 +26,14 @@ from gateway.model.sites import Site
 from gateway.model.wording import Words, number, span, volume
 from gateway.web.console.words import DONE, LANE_WORDS, PROBLEMS, field_words
 from gateway.web.errors import answer_of, lead_to_sign_in
+from gateway.web.form_tokens import check_token
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 FORM_LIMIT = 64 * 1024
+MOST_TEXT = 4_000_000
 MOST_LETTERS = 200
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 DOOR = "console"
@@ -68,8 +70,13 @@ def guard(door: Blueprint, gateway: Gateway) -> None:
         return answer
 
 
-def own_form(gateway: Gateway) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-    """Marks a view that changes something: it takes forms of our own pages alone."""
+def own_form(
+    gateway: Gateway, most_bytes: int = FORM_LIMIT
+) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Marks a view that changes something: it takes forms of our own pages alone.
+
+    most_bytes  of a form with its files; its texts alone are at most MOST_TEXT
+    """
     origins = own_origins(gateway.settings.base_url)
 
     def mark(view: Callable[P, Response]) -> Callable[P, Response]:
@@ -77,6 +84,9 @@ def own_form(gateway: Gateway) -> Callable[[Callable[P, Response]], Callable[P, 
         def judged(*args: P.args, **kwargs: P.kwargs) -> Response:
             if request.headers.get("Origin") not in origins:
                 raise ForeignPage(f"a form of the console is sent from none of {sorted(origins)}")
+            request.max_content_length = most_bytes
+            request.max_form_memory_size = min(most_bytes, MOST_TEXT)
+            check_token()
             return view(*args, **kwargs)
 
         return judged

@@ -14,7 +14,7 @@ from gateway.model.access import Action
 from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.mistakes import Mistake
 from gateway.model.routing.rule_sets import MINISTRY, OTHERWISE, Rule
-from gateway.web.console.frame import back_to, own_form, show, text_of
+from gateway.web.console.frame import MOST_TEXT, back_to, own_form, show, text_of
 from gateway.web.console.rule_form import (
     NEW_COMPARISON,
     Document,
@@ -46,7 +46,7 @@ OF_LAST_RULE = ("send", "hold")
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """POST /console/rules/{owner} and /console/rules/{owner}/rule"""
-    own = own_form(gateway)
+    own, own_files = own_form(gateway, MOST_TEXT), own_form(gateway, FILES_BYTES)
 
     @door.get("/rules/<owner>/rule")
     @needs(Action.READ_RULES)
@@ -55,9 +55,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
 
     @door.post("/rules/<owner>")
     @needs(Action.WRITE_RULES)
-    @own
+    @own_files
     def work_on_rules(owner: str) -> Response:
-        work = go_on(gateway, owner, request, FILES_BYTES)
+        work = go_on(gateway, owner, request.form)
         act, _, rule_id = request.form.get("act", "look").partition(":")
         if act in ("edit", "new"):
             return _show_first(gateway, work, act, rule_id)
@@ -79,7 +79,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     @needs(Action.WRITE_RULES)
     @own
     def rule_form(owner: str) -> Response:
-        work = go_on(gateway, owner, request)
+        work = go_on(gateway, owner, request.form)
         name = request.form.get("rule", "")
         act = request.form.get("act", "look")
         if act == "cancel":

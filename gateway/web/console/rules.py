@@ -43,7 +43,6 @@ from gateway.web.console.frame import back_to, count_of, own_form, reach, show, 
 from gateway.web.console.rule_words import STATE_WORDS, located_words
 from gateway.web.console.rule_work import (
     FILES_BYTES,
-    FORM_BYTES,
     Work,
     author_of,
     begin,
@@ -69,7 +68,7 @@ class Owner:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/rules"""
-    own = own_form(gateway)
+    own, own_files = own_form(gateway), own_form(gateway, FILES_BYTES)
     records = gateway.records
 
     @door.get("/rules")
@@ -122,10 +121,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
 
     @door.post("/rules/<owner>/upload")
     @needs(Action.WRITE_RULES)
-    @own
+    @own_files
     def upload_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
-        request.max_content_length = FORM_BYTES
         text = read_text(request.files.get("file"))
         known = {one.destination_id for one in gateway.region.destinations}
         found, mistakes = parse_rule_set(text, known)
@@ -139,9 +137,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
 
     @door.post("/rules/<owner>/save")
     @needs(Action.WRITE_RULES)
-    @own
+    @own_files
     def save_rules(owner: str) -> Response:
-        work = go_on(gateway, owner, request, FILES_BYTES)
+        work = go_on(gateway, owner, request.form)
         by = author_of(request.form)
         comment = text_of(request.form, "comment", required=True)
         try:

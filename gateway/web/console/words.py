@@ -10,6 +10,7 @@ from gateway.errors import (
     NotFound,
     RecordsUnavailable,
     SiteError,
+    StaleForm,
     TooManyTries,
 )
 from gateway.model import alarms
@@ -87,6 +88,15 @@ PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
             "go on by themselves. See that PostgreSQL runs, its disk has room, and "
             "GATEWAY_DATABASE_URL is right; for SQLite, that GATEWAY_STATE_DIR is there and not "
             "full. This page comes back by itself.",
+        ),
+    ),
+    StaleForm: (
+        Words("Страница слишком стара", "The page is too old"),
+        Words(
+            "Ничего не сделано: страница открыта давно, или браузер не хранит её cookie. Обновите её "
+            "и повторите.",
+            "Nothing was done: the page was opened long ago, or the browser keeps none of its "
+            "cookies. Load it again and repeat.",
         ),
     ),
     ForeignPage: (
