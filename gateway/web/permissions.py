@@ -77,6 +77,11 @@ def decide(action: Action, thing: Thing) -> Decision:
     return decision
 
 
+def may(action: Action) -> bool:
+    """Whether the actor of this request may do so at all, somewhere."""
+    return allow(g.actor, action).allowed
+
+
 def register(app: Flask, identify: Identify | None, auditor: Auditor | None = None) -> None:
     """Take the decision for every request; to be called when all routes stand.
 
@@ -108,4 +113,5 @@ def register(app: Flask, identify: Identify | None, auditor: Auditor | None = No
                     auditor.refused(action or Action.SEARCH, EVERYTHING, "credentials")
                 raise
         named = request.view_args or {}
-        decide(action or Action.SEARCH, at(named.get("site_id"), named.get("study")))
+        study_uid = named.get("study") or named.get("study_uid")
+        decide(action or Action.SEARCH, at(named.get("site_id"), study_uid))

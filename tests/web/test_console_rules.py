@@ -315,7 +315,7 @@ def test_an_activation_waits_for_a_second_person_and_a_rollback_is_one_click(
     keep(gateway, RULES.replace("КТ в архив", "КТ"), based_on=1)
     client.post(f"{GKB1}/activate", data={"version": 2, "by": "ivanova", "second_person": "yes"})
     page = client.get(f"{GKB1}/versions")
-    assert "нужен второй человек" in words(page)
+    assert "ждёт второго человека" in words(page)
     approval = form_to(page.text, "/approve").to_dict()
     own = client.post(f"{GKB1}/approve", data=approval | {"by": "ivanova"})
     assert own.status_code == 409

@@ -10,6 +10,7 @@ from gateway.web.console import (
     alarms,
     deliveries,
     destinations,
+    finding,
     frame,
     overview,
     rule_desk,
@@ -28,6 +29,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     for page in (
         overview,
         deliveries,
+        finding,
         studies,
         why,
         destinations,

@@ -8,7 +8,7 @@ HTML that also works without a script.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import ParamSpec
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -20,13 +20,15 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, ForeignPage, GatewayError, NotAllowed, NotFound, NotSignedIn
 from gateway.log import log
-from gateway.model.access import LOCAL_OPERATOR
+from gateway.model.access import LOCAL_OPERATOR, Action
 from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
 from gateway.model.sites import Site
 from gateway.model.wording import Words, number, span, volume
+from gateway.records.accounts import name_of
 from gateway.web.console.words import DONE, LANE_WORDS, PROBLEMS, field_words
 from gateway.web.errors import answer_of, lead_to_sign_in
 from gateway.web.form_tokens import check_token
+from gateway.web.permissions import may
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -113,6 +115,14 @@ def actor() -> str:
     return DOOR if g.actor == LOCAL_OPERATOR else f"{DOOR}:{g.actor.subject}"
 
 
+def who(gateway: Gateway, by: str) -> str:
+    """Who did something, as people know them."""
+    door, _, account_id = by.partition(":")
+    if door != DOOR:
+        return by
+    return name_of(gateway.records, account_id) or account_id or "консоль · console"
+
+
 def own_origins(base_url: str) -> frozenset[str]:
     """Origins of our own pages; a machine has several names for itself."""
     parts = urlsplit(base_url)
@@ -161,7 +171,9 @@ def show(
         f"console/{name}.html",
         region=region, now=utc_now(), clock=Clock(zone), site_names=sites, place_names=places,
         number=number, span=span, volume=volume, reason_in_words=reason_in_words, STATES=STATES,
-        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, DONE=DONE, did=did or Did(), **facts,
+        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, DONE=DONE, did=did or Did(),
+        may=lambda action: may(Action(action)), me=actor(), is_local=g.actor == LOCAL_OPERATOR,
+        who=partial(who, gateway), **facts,
     )  # fmt: skip
     return Response(page, status)
 

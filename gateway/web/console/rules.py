@@ -15,12 +15,19 @@ from werkzeug.datastructures import FileStorage
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
-from gateway.errors import BadRequest, GatewayError, NotFound, RuleSetChanged, RuleSetRefused
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    NotAllowed,
+    NotFound,
+    RuleSetChanged,
+    RuleSetRefused,
+)
 from gateway.log import log
 from gateway.model.access import Action
 from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.document import MAX_SIZE, Located, format_rule_set, parse_rule_set
-from gateway.model.routing.rule_sets import MINISTRY, Rule, RuleSet
+from gateway.model.routing.rule_sets import MINISTRY, Rule, RuleSet, drops_anew
 from gateway.model.routing.words import (
     action_in_words,
     difference_in_words,
@@ -51,7 +58,7 @@ from gateway.web.console.rule_work import (
     owner_words,
 )
 from gateway.web.errors import answer_of
-from gateway.web.permissions import needs
+from gateway.web.permissions import may, needs
 
 
 @dataclass(frozen=True)
@@ -91,15 +98,17 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     @needs(Action.READ_RULES)
     def rule_versions(owner: str) -> Response:
         check_owner(gateway.region, owner)
-        versions = load_versions(records, owner)
+        now, versions = utc_now(), load_versions(records, owner)
+        activations = load_activations(records, owner)
         before = {
             newer.number: older
             for newer, older in zip(versions, [*versions[1:], None], strict=True)
         }
         return show(
             gateway, "rule_versions", owner=owner, owner_words=owner_words(gateway.region, owner),
-            versions=versions, activations=load_activations(records, owner),
-            active=active_version(records, owner, utc_now()),
+            versions=versions, activations=activations, writes=writes_rules(owner),
+            waiting=waiting_of(activations, now),
+            active=active_version(records, owner, now),
             changes=lambda one: differences(
                 older.rule_set if (older := before[one.number]) else None, one.rule_set
             ),
@@ -156,7 +165,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         number, now = count_of(request.form, "version"), utc_now()
         by = author_of(request.form)
         start = _start(gateway, owner, text_of(request.form, "starts_at")) or now
-        second = request.form.get("second_person") == "yes"
+        second = request.form.get("second_person") == "yes" or waits_for_another(
+            gateway, owner, number
+        )
         try:
             activate(records, owner, number, start, by, now, needs_approval=second)
         except RuleSetRefused as error:
@@ -171,8 +182,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def approve_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
         activation = count_of(request.form, "activation")
-        if activation not in {one.activation_id for one in load_activations(records, owner)}:
+        asked = [a for a in load_activations(records, owner) if a.activation_id == activation]
+        if not asked:
             raise NotFound("activation")
+        if drops_more(gateway, owner, asked[0].number) and not may(Action.DROP_STUDIES):
+            raise NotAllowed
         by = author_of(request.form)
         try:
             approve(records, activation, by, utc_now())
@@ -180,6 +194,27 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
             return _refused(gateway, error)
         log.info("rules approved", owner=owner, activation=activation, by=by)
         return back_to("console.rule_versions", owner=owner, done="approved")
+
+
+def writes_rules(owner: str) -> bool:
+    """Whether the actor may write this owner's rules: the ministry's only who reaches every site."""
+    return may(Action.WRITE_RULES) and (owner != MINISTRY or reach() is None)
+
+
+def drops_more(gateway: Gateway, owner: str, number: int) -> bool:
+    """Whether studies that go somewhere now would go nowhere by a rule of this version."""
+    version = load_version(gateway.records, owner, number)
+    active = active_version(gateway.records, owner, utc_now())
+    before = active.rule_set if active else None
+    return version is not None and bool(drops_anew(version.rule_set, before))
+
+
+def waits_for_another(gateway: Gateway, owner: str, number: int) -> bool:
+    """Whether a second person must approve: by the settings, or because it drops studies and the
+    actor alone has no right to that."""
+    if gateway.settings.rules_approval == "required":
+        return True
+    return not may(Action.DROP_STUDIES) and drops_more(gateway, owner, number)
 
 
 def save(gateway: Gateway, work: Work, by: str, comment: str) -> int:
@@ -207,16 +242,26 @@ def read_owner(gateway: Gateway, owner: str) -> Owner:
     return Owner(
         owner, owner_words(gateway.region, owner), load_version(records, owner),
         active_version(records, owner, now), planned_of(activations, now),
-        tuple(a for a in activations if a.needs_approval and a.approved_at is None),
+        waiting_of(activations, now),
     )  # fmt: skip
 
 
 def planned_of(activations: Sequence[Activation], now: datetime) -> tuple[Activation, ...]:
-    """What has not begun and will: an activation ends those that were planned before it."""
+    """What has not begun and will, the next first."""
+    ahead = (a for a in _not_overtaken(activations, now) if a.starts_at > now and _counts(a))
+    return tuple(sorted(ahead, key=lambda a: a.starts_at))
+
+
+def waiting_of(activations: Sequence[Activation], now: datetime) -> tuple[Activation, ...]:
+    """What waits for a second person."""
+    return tuple(a for a in _not_overtaken(activations, now) if not _counts(a))
+
+
+def _not_overtaken(activations: Sequence[Activation], now: datetime) -> list[Activation]:
+    """An activation ends those that were decided before it and have not begun."""
     last = max((a.activation_id for a in activations if a.starts_at <= now and _counts(a)),
                default=0)  # fmt: skip
-    ahead = (a for a in activations if a.starts_at > now and a.activation_id > last)
-    return tuple(sorted(filter(_counts, ahead), key=lambda a: a.starts_at))
+    return [a for a in activations if a.activation_id > last]
 
 
 def _counts(activation: Activation) -> bool:
@@ -240,7 +285,9 @@ def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: objec
         is_changed=newest is None or newest.rule_set != work.rule_set,
         changes=differences(active.rule_set if active else None, work.rule_set),
         planned=planned_of(activations, now),
-        waiting=[a for a in activations if not _counts(a)], zone=zone_of(gateway, work.owner),
+        waiting=waiting_of(activations, now), zone=zone_of(gateway, work.owner),
+        writes=writes_rules(work.owner),
+        must_wait=newest is not None and waits_for_another(gateway, work.owner, newest.number),
         **(defaults | facts),
     )  # fmt: skip
     answer.set_etag(f"{work.owner}-{work.based_on}")

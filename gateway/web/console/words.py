@@ -155,6 +155,7 @@ FIELDS: Mapping[str, Words] = {
     "state": Words("состояние", "state"),
     "destination": Words("приёмник", "destination"),
     "site": Words("больница", "hospital"),
+    "number": Words("номер", "number"),
     "lane": Words("очередь", "lane"),
     "study": Words("исследование (UID)", "study (UID)"),
     "after": Words("страница", "page"),
