@@ -20,6 +20,13 @@ from gateway.records.alarms import load_alarms, write_alarm
 from gateway.records.deliveries import Report
 from gateway.records.delivery_desk import Filter, list_deliveries, load_story
 from gateway.records.dispatch import claim, save_report
+from gateway.records.reconciling import (
+    Figures,
+    Finding,
+    Verdict,
+    save_figures,
+    save_findings,
+)
 from gateway.settings import Settings
 from gateway.web import create_app
 from gateway.web.console.alarms import OF_STUDY, tell
@@ -53,7 +60,7 @@ url = "http://127.0.0.1:9"
 OURS = {"Origin": "http://127.0.0.1:8080"}
 UID = "1.2.826.0.1.1"
 PAGES = (
-    "", "/", "/deliveries", "/destinations", "/sites", "/alarms", f"/studies/{UID}",
+    "", "/", "/deliveries", "/destinations", "/sites", "/alarms", "/reconciliation", f"/studies/{UID}",
     "/deliveries/confirm?act=retry", "/arrivals?site=gkb1&state=planned",
 )  # fmt: skip
 
@@ -279,6 +286,47 @@ def test_a_study_is_judged_again_by_hand(client, gateway):
     assert answer.headers["Location"] == "/console/studies/1.5?done=judge&count=0"
     bad = client.post("/console/studies/1.5/judge", data={"site": "x"}, headers=OURS)
     assert bad.status_code == 404
+
+
+def compare(gateway: Gateway) -> None:
+    """Last night's comparison: the study's images are not all at the archive."""
+    now = utc_now()
+    found = Finding("gkb1", "archive", UID, Verdict.PARTIAL, 2, "missing", now)
+    save_findings(gateway.records, [found])
+    save_figures(gateway.records, Figures("gkb1", "archive", now, now, complete=99, partial=1))
+
+
+def deliver(gateway: Gateway) -> None:
+    """The study is proven to be at the archive."""
+    archive = gateway.region.destination("archive")
+    for event in (Event.SENT, Event.PROVEN):
+        (one,) = claim(gateway.records, room(), utc_now(), None)
+        report = Report(event)
+        save_report(gateway.records, one.delivery_id, one.fence, report, utc_now(), "w", archive)
+    assert delivery_of(gateway).state == State.DELIVERED
+
+
+def test_what_the_archive_has_lost_is_seen_and_sent_again_by_one_button(client, gateway):
+    assert "Ни одной сверки ещё не было" in words(client.get("/console/reconciliation"))
+    deliver(gateway)
+    compare(gateway)
+    told = words(client.get("/console/reconciliation"))
+    assert "99,0 % исследований целы у получателя: 99 из 100" in told
+    assert "Дослать недостающее: 1" in told
+    path = "/console/reconciliation/gkb1/archive/mend"
+    answer = client.post(path, headers=OURS, follow_redirects=True)
+    assert "Отправляются снова: 1" in words(answer)
+    assert delivery_of(gateway).state == State.PLANNED
+    nowhere = client.post("/console/reconciliation/gkb1/reserve/mend", headers=OURS)
+    assert nowhere.status_code == 404
+
+
+def test_a_comparison_of_another_hospital_does_not_exist(as_actor, gateway):
+    compare(gateway)
+    stranger = as_actor(of_site(Role.HOSPITAL_IT, "reserve"))
+    assert UID not in stranger.get("/console/reconciliation").text
+    path = "/console/reconciliation/gkb1/archive/mend"
+    assert stranger.post(path, headers=OURS).status_code == 404
 
 
 def raise_alarm(gateway: Gateway, kind: str, subject: str, **facts: object) -> None:

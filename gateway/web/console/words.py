@@ -71,6 +71,7 @@ DONE: Mapping[str, Words] = {
     "retry": Words("Повторяются", "Tried again"),
     "reroute": Words("Отправляются в другое место", "Sent elsewhere"),
     "exclude": Words("Исключены", "Excluded"),
+    "mend": Words("Отправляются снова", "Sent again"),
     "judge": Words("Решаются заново", "Judged again"),
     "wake": Words("Приёмник пробуем снова; его доставок", "Tried again; its deliveries"),
     "close": Words("Закрыто тревог", "Alarms closed"),
