@@ -105,7 +105,7 @@ def test_a_rule_is_written_tried_saved_and_activated_and_a_study_goes_by_it(
     look(page, tmp_path, "mistake")
     page.locator("#when-0").get_by_label("CT", exact=False).first.check()
     expect(page.locator("#sentence")).to_contain_text(
-        "Если модальности — есть хотя бы одно из: CT, то отправить в archive"
+        "Если модальности — есть хотя бы одно из: CT, то отправить в «archive»"
     )
     page.select_option("#state", "active")
     look(page, tmp_path, "rule")

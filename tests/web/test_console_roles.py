@@ -217,9 +217,7 @@ def test_a_rule_that_drops_studies_counts_only_by_the_word_of_who_may_drop(desk:
     assert "Версия действует" in activate(desk, "other-it", dropping), "it drops no more than now"
 
 
-def test_a_second_person_may_be_made_mandatory(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_person_may_be_made_mandatory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     number = next_version(desk, "zlat", DROP.replace("drop", "hold"))
     before = counts(desk)
     settings = replace(desk.gateway.settings, rules_approval="required")
@@ -292,7 +290,9 @@ def test_what_is_found_shows_no_name_and_where_it_stands(desk: Desk) -> None:
 @pytest.mark.parametrize("number", ["", "x" * 65, "Иванов\x00", "%", "' OR 1=1--", "<script>"])
 def test_a_strange_number_finds_nothing(desk: Desk, number: str) -> None:
     answer = find(desk, "it", number)
-    assert answer.status_code == (400 if not number or len(number) > 64 or "\x00" in number else 200)
+    assert answer.status_code == (
+        400 if not number or len(number) > 64 or "\x00" in number else 200
+    )
     assert U not in answer.text
     assert "<script>" not in answer.text
 

@@ -114,8 +114,13 @@ def test_a_rule_is_written_with_buttons_alone_saved_activated_and_counts(client,
         client, page, "look", name="Срочные", when__0__value=["CT", "MR"],
         then__0__targets="archive", lane="emergency", state="active",
     )  # fmt: skip
-    assert "Если модальности — есть хотя бы одно из: CT, MR, то отправить в archive" in words(page)
-    assert "If modalities has any of: CT, MR, then send to archive (emergency)" in words(page)
+    assert (
+        "Если модальности — есть хотя бы одно из: CT, MR, то отправить в «Больница archive»"
+        in words(page)
+    )
+    assert 'If modalities has any of: CT, MR, then send to "Hospital archive" (emergency)' in words(
+        page
+    )
     page = press(client, page, "done")
     assert "Есть несохранённые изменения" in words(page)
     assert "добавлено правило «Срочные»" in words(page)
@@ -180,11 +185,13 @@ def test_groups_and_actions_are_added_moved_and_removed(client, saved):
     page = press(client, page, "up:then.1")
     told = words(page)
     assert "(неверно всё: модальности — есть хотя бы одно из: SR; номер пациента равно 7)" in told
-    assert "то обезличить, отправить в archive, задержать: потом" in told
+    assert "то обезличить, отправить в «Больница archive», задержать: потом" in told
     page = press(client, press(client, page, "remove:when.1"), "remove:then.2")
-    assert "Если модальность равно CT, то обезличить, отправить в archive" in words(page)
+    assert "Если модальность равно CT, то обезличить, отправить в «Больница archive»" in words(page)
     again = press(client, press(client, page, "done"), "edit:ct")
-    assert "Если модальность равно CT, то обезличить, отправить в archive" in words(again)
+    assert "Если модальность равно CT, то обезличить, отправить в «Больница archive»" in words(
+        again
+    )
 
 
 def test_rules_are_moved_dragged_switched_and_removed(client, gateway, saved):

@@ -40,5 +40,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         if len({one.study_uid for one in found}) == 1 and found[0].arrived:
             return back_to("console.study", study_uid=found[0].study_uid)
         return show(
-            gateway, "found", words=words, rows=found[:MOST], more=len(found) > MOST, marks=MARKS
+            gateway,
+            "found",
+            words=words,
+            rows=found[:MOST],
+            more=len(found) > MOST,
+            marks=MARKS,
+            archives={site.site_id for site in gateway.region.sites if site.role == "archive"},
         )

@@ -1,8 +1,8 @@
 """The frame of the console: pages, mistakes told as pages, and who may send a form (trust.md H60).
 
 A form counts only if its page was ours: the browser names the page's origin, which no other page
-can forge, and the form brings back the page's token. A page shows itself again every few seconds (static/console.js), so all of it is plain
-HTML that also works without a script.
+can forge, and the form brings back the page's token. A page shows itself again every few seconds
+(static/console.js), so all of it is plain HTML that also works without a script.
 """
 
 from collections.abc import Callable, Mapping

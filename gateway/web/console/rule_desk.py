@@ -27,6 +27,7 @@ from gateway.web.console.rule_form import (
     judge_otherwise,
     judge_rule,
 )
+from gateway.web.console.rule_telling import Teller
 from gateway.web.console.rule_trying import order, try_files, try_study
 from gateway.web.console.rule_view import view_of
 from gateway.web.console.rule_words import (
@@ -38,7 +39,7 @@ from gateway.web.console.rule_words import (
     VERIFY_WORDS,
 )
 from gateway.web.console.rule_work import FILES_BYTES, Work, go_on, owner_words
-from gateway.web.console.rules import action_words, rule_words, show_work, status_of, zone_of
+from gateway.web.console.rules import show_work, status_of, zone_of
 from gateway.web.permissions import needs
 
 OF_LAST_RULE = ("send", "hold")
@@ -144,12 +145,12 @@ def show_rule(
 ) -> Response:  # fmt: skip
     """The form; a rule without mistakes is told in words too."""
     last = "when" not in document
-    right = judged is not None and not mistakes
+    right, tell = judged is not None and not mistakes, Teller(gateway.region)
     return show(
         gateway, "rule", status=status, work=work, editing=name, last=last,
         view=view_of(document, mistakes, gateway.region), mistakes=mistakes,
-        sentence=rule_words(judged) if right and isinstance(judged, Rule) else None,
-        sentences=action_words(judged) if right and isinstance(judged, tuple) else None,
+        sentence=tell.rule(judged) if right and isinstance(judged, Rule) else None,
+        sentences=tell.actions(judged) if right and isinstance(judged, tuple) else None,
         owner_words=owner_words(gateway.region, work.owner), joins=JOIN_WORDS,
         all_actions=ACTION_WORDS,
         actions={name: words for name, words in ACTION_WORDS.items()

@@ -29,7 +29,7 @@ from gateway.web.console.frame import actor, reach, text_of
 
 MINISTRY_WORDS = Words("Министерство: правила для всех больниц", "Ministry: rules for all")
 FILES_BYTES = 128_000_000
-NOT_YET = "правил ещё нет / no rules yet"
+NOT_YET = "нет подходящего правила"
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,9 @@ from gateway.errors import (
 )
 from gateway.log import log
 from gateway.model.access import Action
-from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.document import MAX_SIZE, Located, format_rule_set, parse_rule_set
-from gateway.model.routing.rule_sets import MINISTRY, Rule, RuleSet, drops_anew
-from gateway.model.routing.words import (
-    action_in_words,
-    difference_in_words,
-    refusal_in_words,
-    rule_in_words,
-)
+from gateway.model.routing.rule_sets import MINISTRY, drops_anew
+from gateway.model.routing.words import refusal_in_words
 from gateway.model.wording import Words
 from gateway.records.rules import (
     Activation,
@@ -47,6 +41,7 @@ from gateway.records.rules import (
     save_version,
 )
 from gateway.web.console.frame import back_to, count_of, own_form, reach, show, text_of
+from gateway.web.console.rule_telling import Teller
 from gateway.web.console.rule_words import STATE_WORDS, located_words
 from gateway.web.console.rule_work import (
     FILES_BYTES,
@@ -109,7 +104,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
             versions=versions, activations=activations, writes=writes_rules(owner),
             waiting=waiting_of(activations, now),
             active=active_version(records, owner, now),
-            changes=lambda one: differences(
+            changes=lambda one: Teller(gateway.region).differences(
                 older.rule_set if (older := before[one.number]) else None, one.rule_set
             ),
             done=request.args.get("done", ""),
@@ -197,7 +192,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
 
 
 def writes_rules(owner: str) -> bool:
-    """Whether the actor may write this owner's rules: the ministry's only who reaches every site."""
+    """Whether the actor may write these rules: the ministry's only who reaches every site."""
     return may(Action.WRITE_RULES) and (owner != MINISTRY or reach() is None)
 
 
@@ -270,7 +265,7 @@ def _counts(activation: Activation) -> bool:
 
 def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: object) -> Response:
     """The page of a rule set with its working copy."""
-    records, now = gateway.records, utc_now()
+    records, now, teller = gateway.records, utc_now(), Teller(gateway.region)
     newest = load_version(records, work.owner)
     active = active_version(records, work.owner, now)
     above = active_version(records, MINISTRY, now) if work.owner != MINISTRY else None
@@ -280,10 +275,10 @@ def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: objec
     }  # fmt: skip
     answer = show(
         gateway, "rule_set", status=status, work=work, newest=newest, active=active, above=above,
-        owner_words=owner_words(gateway.region, work.owner), rule_words=rule_words,
-        action_words=action_words, state_words=STATE_WORDS,
+        owner_words=owner_words(gateway.region, work.owner), tell=teller,
+        state_words=STATE_WORDS,
         is_changed=newest is None or newest.rule_set != work.rule_set,
-        changes=differences(active.rule_set if active else None, work.rule_set),
+        changes=teller.differences(active.rule_set if active else None, work.rule_set),
         planned=planned_of(activations, now),
         waiting=waiting_of(activations, now), zone=zone_of(gateway, work.owner),
         writes=writes_rules(work.owner),
@@ -297,24 +292,6 @@ def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: objec
 def status_of(error: GatewayError) -> int:
     """The status that web/errors.py has for it."""
     return answer_of(error).status_code
-
-
-def rule_words(rule: Rule) -> Words:
-    return Words(rule_in_words(rule, "ru"), rule_in_words(rule, "en"))
-
-
-def action_words(actions: Sequence[RuleAction]) -> list[Words]:
-    return [Words(action_in_words(a, "ru"), action_in_words(a, "en")) for a in actions]
-
-
-def differences(old: RuleSet | None, new: RuleSet) -> list[Words]:
-    """What changed, one sentence each, in both languages."""
-    return [
-        Words(ru, en)
-        for ru, en in zip(
-            difference_in_words(old, new, "ru"), difference_in_words(old, new, "en"), strict=True
-        )
-    ]
 
 
 def _refused(gateway: Gateway, error: RuleSetRefused) -> Response:
@@ -373,11 +350,11 @@ def _changed_meanwhile(
     """Nothing was saved: what the other has changed, and how to go on with one's own."""
     newest = load_version(gateway.records, work.owner)
     base = load_version(gateway.records, work.owner, work.based_on) if work.based_on else None
-    begun = base.rule_set if base else None
+    begun, teller = base.rule_set if base else None, Teller(gateway.region)
     return show(
         gateway, "rule_conflict", status=status_of(error), work=work, newest=newest, by=by,
         comment=comment, owner_words=owner_words(gateway.region, work.owner),
-        theirs=differences(begun, newest.rule_set) if newest else [],
-        mine=differences(begun, work.rule_set),
+        theirs=teller.differences(begun, newest.rule_set) if newest else [],
+        mine=teller.differences(begun, work.rule_set),
         address=url_for("console.work_on_rules", owner=work.owner),
     )  # fmt: skip

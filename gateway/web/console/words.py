@@ -94,8 +94,8 @@ PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
     StaleForm: (
         Words("Страница слишком стара", "The page is too old"),
         Words(
-            "Ничего не сделано: страница открыта давно, или браузер не хранит её cookie. Обновите её "
-            "и повторите.",
+            "Ничего не сделано: страница открыта давно, или браузер не хранит её cookie. Обновите "
+            "её и повторите.",
             "Nothing was done: the page was opened long ago, or the browser keeps none of its "
             "cookies. Load it again and repeat.",
         ),
