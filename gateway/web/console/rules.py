@@ -121,6 +121,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         name = f"rules-{owner}-{number}.yaml"
         answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         answer.set_etag(f"{owner}-{number}")
+        answer.make_conditional(request)
         return answer
 
     @door.post("/rules/<owner>/upload")
