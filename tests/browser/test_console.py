@@ -60,7 +60,8 @@ kind = "orthanc"
 PAGES = (
     "", "/deliveries", "/deliveries?state=all", "/deliveries/confirm?act=exclude",
     "/deliveries/confirm?act=reroute", "/destinations", "/sites", "/alarms",
-    "/arrivals?site=gkb1&state=planned", "/reconciliation", "/studies/{uid}", "/studies/{uid}/why?site=gkb1",
+    "/arrivals?site=gkb1&state=planned", "/reconciliation",
+    "/studies/{uid}", "/studies/{uid}/why?site=gkb1",
     "/studies/1.2.3",
 )  # fmt: skip
 

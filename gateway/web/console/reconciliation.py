@@ -74,12 +74,12 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
             did=did_of(request.args),
         )  # fmt: skip
 
-    @door.post("/reconciliation/<site>/<destination>/mend")
+    @door.post("/reconciliation/<site_id>/<destination>/mend")
     @needs(Action.RESEND)
     @own
-    def mend_all(site: str, destination: str) -> Response:
-        if (site, destination) not in {(one.site_id, one.destination) for one in within_reach()}:
+    def mend_all(site_id: str, destination: str) -> Response:
+        if (site_id, destination) not in {(one.site_id, one.destination) for one in within_reach()}:
             raise NotFound("comparison")
-        count = mend(records, site, destination)
-        log.info("sent again", site=site, destination=destination, count=count, by=actor())
+        count = mend(records, site_id, destination)
+        log.info("sent again", site=site_id, destination=destination, count=count, by=actor())
         return back_to("console.reconciliation", done="mend", count=count)
