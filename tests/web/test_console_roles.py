@@ -300,3 +300,24 @@ def test_a_strange_number_finds_nothing(desk: Desk, number: str) -> None:
 @pytest.mark.parametrize("who", ["doctor", "auditor", "ministry"])
 def test_who_runs_no_network_searches_no_queue(desk: Desk, who: str) -> None:
     assert find(desk, who, "A1").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+        'multipart/related; type="application/dicom"; boundary=x',
+    ],
+)
+def test_no_page_of_others_stores_an_image_with_somebodys_session(desk: Desk, kind: str) -> None:
+    """The upload page and the viewer store through the door of all programs, without a token: what
+    it takes no form can send, and a script of another page may not."""
+    doctor = desk.browsers["doctor"]
+    foreign = {"Origin": "http://evil.example"}
+    for said in (foreign, {"Sec-Fetch-Site": "cross-site"}):
+        answer = doctor.post("/dicom-web/studies", data=b"--x--", content_type=kind, headers=said)
+        assert answer.status_code == 403
+    own = doctor.post("/dicom-web/studies", data=b"--x--\r\n", content_type=kind)
+    assert own.status_code == (400 if "related" in kind else 415)

@@ -7,7 +7,7 @@ can forge, and the form brings back the page's token. A page shows itself again 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial, wraps
 from typing import ParamSpec
 from urllib.parse import urlsplit
@@ -189,7 +189,8 @@ class Clock:
 
     @property
     def name(self) -> str:
-        return self.zone.key
+        offset = utc_now().astimezone(self.zone).utcoffset() or timedelta()
+        return f"{self.zone.key}, UTC{offset / timedelta(hours=1):+g}"
 
 
 def back_to(endpoint: str, **values: object) -> Response:
