@@ -172,6 +172,10 @@ class NotSignedIn(GatewayError):
     """Who asks has not said who it is, or not so that it can be believed. Never says why."""
 
 
+class StaleForm(ForeignPage):
+    """A form came back without the token of its page, or with one that has run out."""
+
+
 class NotAllowed(GatewayError):
     """Who asks is known, and no role of theirs may do this anywhere."""
 

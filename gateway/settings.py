@@ -52,6 +52,9 @@ class Settings:
     doctors_read: str = _setting(
         "own", "whose images doctors read for a patient's care: of their `own` hospital, `region`"
     )
+    rules_approval: str = _setting(
+        "optional", "`required`: every activation of rules waits for a second person"
+    )
     key_file: str = _setting("", "the gateway's key; empty: `gateway.key` in STATE_DIR")
     web_workers: int = _setting(2, "web processes; one per core")
     proxy_decision_s: int = _setting(
@@ -179,6 +182,8 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_ACCESS: must be open or login")
     if settings.doctors_read not in ("own", "region"):
         mistakes.append("GATEWAY_DOCTORS_READ: must be own or region")
+    if settings.rules_approval not in ("optional", "required"):
+        mistakes.append("GATEWAY_RULES_APPROVAL: must be optional or required")
     if settings.access == "login" and settings.proxy_decision_s > MOST_DECISION_OF_LOGINS_S:
         mistakes.append(
             f"GATEWAY_PROXY_DECISION_S: must be at most {MOST_DECISION_OF_LOGINS_S} with logins: "

@@ -4,10 +4,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 
+from gateway.cli import main
 from gateway.model.access import describe_table
 from gateway.model.destinations import KEYS, Limits
 from gateway.model.routing.document import parse_rule_set
@@ -119,6 +122,29 @@ def run_gateway(words: list[str], folder: Path) -> subprocess.CompletedProcess[s
         text=True,
         timeout=60,
     )
+
+
+def commands_of_the_text() -> list[str]:
+    """What stands in the sentences, `gateway a|b X` as two commands."""
+    found = re.findall(r"`(gateway [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
+    told = {" ".join(one.split()) for one in found}
+    return sorted(
+        one.replace(group, name)
+        for one in told
+        for group in re.findall(r"\S+\|\S+", one) or [" "]
+        for name in group.split("|")
+    )
+
+
+@pytest.mark.parametrize("command", commands_of_the_text())
+def test_a_command_in_a_sentence_is_one_that_there_is(command: str) -> None:
+    words, here = shlex.split(command)[1:], main
+    while isinstance(here, click.Group) and words and not words[0].startswith("-"):
+        found = here.get_command(click.Context(here), words[0])
+        assert found is not None, words
+        here, words = found, words[1:]
+    with suppress(click.MissingParameter):  # a sentence may leave out what it is about
+        here.make_context(here.name, [*words])
 
 
 def test_the_picture_is_there() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from gateway.clock import utc_now
-from gateway.commands.opening import open_quietly, region_option
+from gateway.commands.opening import load_settings_or_end, open_quietly, region_option
 from gateway.errors import RuleSetChanged, RuleSetRefused
 from gateway.model.routing.document import format_rule_set, parse_rule_set
 from gateway.model.routing.rule_sets import RuleSet
@@ -145,14 +145,16 @@ def activate_version(
     region: Path | None,
 ) -> None:  # fmt: skip
     """Let a version count; an older number is a rollback."""
+    second_person |= load_settings_or_end(region=region).rules_approval == "required"
     records = open_quietly(region).records
     now = utc_now()
     start = _moment(starts_at) if starts_at else now
     with _words_of_refusals():
         made = activate(records, owner, number, start, by, now, needs_approval=second_person)
+    waits = " после одобрения / once approved" if second_person else ""
     click.echo(
         f"{owner}: версия {number} действует с {_when(start)} / version {number} counts from "
-        f"{_when(start)} (активация / activation {made})"
+        f"{_when(start)}{waits} (активация / activation {made})"
     )
 
 

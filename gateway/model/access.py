@@ -39,6 +39,7 @@ class Action(StrEnum):
     READ_RULES = "read_rules"
     WRITE_RULES = "write_rules"
     APPROVE_RULES = "approve_rules"
+    DROP_STUDIES = "drop_studies"  # by rules that count; a person excludes one by RESEND
     READ_DELIVERIES = "read_deliveries"
     RESEND = "resend"
     READ_FIGURES = "read_figures"  # aggregates only
@@ -81,6 +82,7 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.READ_RULES,
             Action.WRITE_RULES,
             Action.APPROVE_RULES,
+            Action.DROP_STUDIES,
             Action.READ_DELIVERIES,
             Action.RESEND,
             Action.READ_FIGURES,

@@ -152,6 +152,14 @@ def _load_posts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tupl
     return found
 
 
+def name_of(records: Records, account_id: str) -> str:
+    """As colleagues know it: its name, or its login; "" if there is no such account."""
+    question = sa.select(account.c.name, account.c.login).where(account.c.account_id == account_id)
+    with records.read() as connection:
+        row = connection.execute(question).first()
+    return (row.name or row.login) if row else ""
+
+
 def find_account(records: Records, login: str) -> Account:
     """raises AccountRefused ("unknown")"""
     found = load_accounts(records, login)

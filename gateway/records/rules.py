@@ -174,10 +174,14 @@ def activate(
 def approve(records: Records, activation_id: int, approver: str, now: datetime) -> None:
     """The second person's word.
 
-    raises  RuleSetRefused if the activation is unknown, approved already, needs nobody, or is the
-            approver's own
+    raises  RuleSetRefused if the activation is unknown, approved already, needs nobody, is the
+            approver's own, or is overtaken: what was decided after it counts, so it never would
     """
-    table = rule_activation
+    table, later = rule_activation, rule_activation.alias()
+    overtaken = sa.exists().where(
+        later.c.owner == table.c.owner, later.c.id > table.c.id, later.c.starts_at <= now,
+        sa.or_(~later.c.needs_approval, later.c.approved_at.is_not(None)),
+    )  # fmt: skip
     change = (
         sa.update(table)
         .where(
@@ -185,6 +189,7 @@ def approve(records: Records, activation_id: int, approver: str, now: datetime) 
             table.c.needs_approval,
             table.c.approved_at.is_(None),
             table.c.author != approver,
+            ~overtaken,
         )
         .values(approved_by=approver, approved_at=now)
     )

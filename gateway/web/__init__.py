@@ -4,13 +4,14 @@ from flask import Flask
 
 from gateway.bootstrap import Gateway
 from gateway.records.journal import Journal
-from gateway.records.keyring import load_keyring
+from gateway.records.keyring import load_keyring, make_keyring
 from gateway.web import (
     audit_desk,
     auditing,
     capabilities,
     errors,
     events,
+    form_tokens,
     front_proxy,
     health,
     home,
@@ -57,10 +58,12 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
-    auditor, keyring = None, None
-    if gateway.settings.access == "login":
-        keyring = load_keyring(gateway.settings.keyring_file)
-        identity = Identity(gateway)
+    auditor, identity = None, Identity(gateway)
+    key_file = gateway.settings.keyring_file
+    people_sign_in = gateway.settings.access == "login"
+    keyring = load_keyring(key_file) if people_sign_in else make_keyring(key_file)
+    form_tokens.register(app, keyring, identity.cookie, is_secure=identity.is_secure)
+    if people_sign_in:
         journal = Journal(gateway.settings.state_dir / "audit")
         app.extensions["journal"] = journal  # wsgi.py brings its lines into the table
         auditor = auditing.Auditor(journal, keyring)
@@ -68,12 +71,6 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(sharing.create_blueprint(gateway, identity, keyring, auditor))
-        app.config.update(
-            SECRET_KEY=keyring.derived("forms"),
-            SESSION_COOKIE_NAME=f"{identity.cookie}-form",  # for the token of forms alone
-            SESSION_COOKIE_SECURE=identity.is_secure,
-            SESSION_COOKIE_SAMESITE="Strict",
-        )
         identify = identify or identity
     app.register_blueprint(audit_desk.create_blueprint(gateway, keyring))
     permissions.register(app, identify, auditor)

@@ -6,7 +6,7 @@ from gateway.bootstrap import Gateway
 from gateway.model.access import Action
 from gateway.model.wording import number, span
 from gateway.web.health import describe_sites
-from gateway.web.permissions import needs
+from gateway.web.permissions import may, needs
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -36,6 +36,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             region=region,
             sites=describe_sites(gateway),
             trouble=TROUBLE,
+            may={str(action) for action in Action if may(action)},
             open=gateway.settings.access == "open",
             number=number,
             span=span,

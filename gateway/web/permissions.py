@@ -83,6 +83,11 @@ def decide(action: Action, thing: Thing, *, written: bool = True) -> Decision:
     return decision
 
 
+def may(action: Action) -> bool:
+    """Whether the actor of this request may do so at all, somewhere."""
+    return allow(g.actor, action).allowed
+
+
 def register(app: Flask, identify: Identify | None, auditor: Auditor | None = None) -> None:
     """Take the decision for every request; to be called when all routes stand.
 

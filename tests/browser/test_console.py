@@ -1,5 +1,6 @@
 """The console in a browser, over a hospital, an archive that refuses at first, and real workers."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ kind = "orthanc"
 PAGES = (
     "", "/deliveries", "/deliveries?state=all", "/deliveries/confirm?act=exclude",
     "/deliveries/confirm?act=reroute", "/destinations", "/sites", "/alarms",
-    "/arrivals?site=gkb1&state=planned", "/studies/{uid}", "/studies/{uid}/why?site=gkb1",
+    "/arrivals?site=gkb1&state=planned", "/reconciliation",
+    "/studies/{uid}", "/studies/{uid}/why?site=gkb1",
     "/studies/1.2.3",
 )  # fmt: skip
 
@@ -228,14 +230,57 @@ def test_nobody_stumbles_over_a_page(
     assert faults == {}
 
 
+def test_a_study_is_found_by_its_number_which_no_address_holds(
+    desk: Desk, page: Page, parked: str, tmp_path: Path
+) -> None:
+    page.goto(desk.url + "/deliveries")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_label("Найти исследование").fill(parked)
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("История исследования")
+    expect(page.locator("#live")).to_contain_text("КТ в архив")
+    page.goto(desk.url + "/deliveries")
+    page.get_by_label("Найти исследование").fill("НЕТ-ТАКОГО-77")
+    page.get_by_role("button", name="Найти").click()
+    expect(page.locator("#live")).to_contain_text("Такого исследования в ваших больницах нет")
+    assert [url for url in asked if "77" in url.partition("/console")[2]] == []
+    save(page, tmp_path, "found")
+
+
+def gateway_command(desk: Desk, *words: str) -> str:
+    """What a command of README says, in the region's folder."""
+    folder = desk.gateway.folder
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *words], cwd=folder, capture_output=True, text=True,
+        env={"PATH": "/usr/bin:/bin", "GATEWAY_STATE_DIR": str(folder / "state")}, timeout=WAIT_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_after_an_archive_was_down_the_chapter_of_readme_is_right(desk: Desk) -> None:
+    busy = http("503 Service Unavailable", b"")
+    desk.proxy.fault = only("POST /dicom-web/studies", says(busy))
+    uid = desk.store(a_study(9104, (2,)), State.RETRY_WAIT)
+    desk.proxy.fault = passes
+    gateway_command(desk, "deliveries", "retry", "--state", "retry_wait", "--by", "ivanova")
+    wait_until(lambda: desk.states(uid) == [State.DELIVERED], WAIT_S, "what waited")
+    told = load_story(desk.records, uid).deliveries[0]
+    assert "ivanova" in {line.by for line in told.history}
+    assert "gkb1 → archive" in gateway_command(desk, "reconcile", "gkb1", "--mend")
+    assert desk.states(uid) == [State.DELIVERED]
+    desk.proxy.fault = REFUSED
+
+
 def test_a_destination_is_tested_and_the_answer_stays(desk: Desk, page: Page) -> None:
     page.goto(desk.url + "/destinations")
     page.get_by_role("button", name="Проверить соединение").first.click()
     answers = page.locator("#tested-archive li")
-    expect(answers.first).to_contain_text("отвечает", timeout=PATIENCE_MS)
+    expect(answers.first).to_contain_text("связь", timeout=PATIENCE_MS)
     with page.expect_response(lambda r: r.url.endswith("/destinations") and r.status == 200):
         pass  # the page has shown itself again
-    expect(answers.first).to_contain_text("отвечает")
+    expect(answers.first).to_contain_text("связь")
 
 
 def test_a_page_lives_through_a_restart_and_says_that_it_waits(

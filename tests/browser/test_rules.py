@@ -3,6 +3,7 @@ then a study that is stored at the hospital is delivered by it."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gateway.demo.servers import RedisServer, free_port
 from gateway.model.deliveries import State
 from gateway.records.engine import open_records
 from gateway.records.held import find_holders
-from gateway.records.rules import active_version
+from gateway.records.rules import active_version, load_version, save_version
 from gateway.records.schema import migrate
 from tests.browser.conftest import DESKTOP, PHONE, save
 from tests.browser.test_console import PATIENCE_MS, WAIT_S, Desk, start
@@ -105,7 +106,7 @@ def test_a_rule_is_written_tried_saved_and_activated_and_a_study_goes_by_it(
     look(page, tmp_path, "mistake")
     page.locator("#when-0").get_by_label("CT", exact=False).first.check()
     expect(page.locator("#sentence")).to_contain_text(
-        "Если модальности — есть хотя бы одно из: CT, то отправить в archive"
+        "Если модальности — есть хотя бы одно из: CT, то отправить в «archive»"
     )
     page.select_option("#state", "active")
     look(page, tmp_path, "rule")
@@ -131,6 +132,56 @@ def test_a_rule_is_written_tried_saved_and_activated_and_a_study_goes_by_it(
     study = a_study(9101, (2,))
     desk.store(study, State.DELIVERED)
     wait_until(lambda: desk.states(uid) == [State.DELIVERED], WAIT_S, "the study that waited")
+
+
+def test_somebody_who_saved_meanwhile_is_seen_and_a_second_person_approves(
+    page: Page, desk: Desk, tmp_path: Path
+) -> None:
+    page.goto(f"{desk.gateway.url}/console/rules/gkb1")
+    page.get_by_role("button", name="Изменить").first.click()
+    says(page, "Название")
+    page.fill("#name", "КТ в региональный архив")
+    press(page, "Готово")
+    says(page, "Есть несохранённые изменения")
+    base = load_version(desk.records, "gkb1")
+    assert base is not None
+    theirs = replace(base.rule_set.rules[0], name="КТ")
+    others = replace(base.rule_set, rules=(theirs,))
+    save_version(desk.records, others, "Петров", "короче", base.number, utc_now())
+    page.fill("#by", "Иванова")
+    page.fill("#comment", "понятнее")
+    press(page, "Сохранить новую версию")
+    says(page, "Петров сохранил(а) версию 2")
+    says(page, "переименовано в «КТ в региональный архив»")
+    look(page, tmp_path, "conflict")
+    press(page, "Продолжить со своими правилами")
+    press(page, "Сохранить новую версию")
+    says(page, "Сохранена новая версия")
+    page.fill("#by-on", "Иванова")
+    page.get_by_label("нужен второй человек").check()
+    press(page, "Включить версию 3")
+    says(page, "Активация ждёт второго человека")
+    look(page, tmp_path, "approval")
+    page.locator(".approval input[name=by]").fill("Иванова")
+    press(page, "Одобрить")
+    says(page, "одобрить нельзя")
+    page.go_back()
+    page.locator(".approval input[name=by]").fill("Петров")
+    press(page, "Одобрить")
+    says(page, "Действует: версия 3")
+
+
+def test_a_dropped_file_is_tried_and_not_kept(page: Page, desk: Desk, tmp_path: Path) -> None:
+    file = a_study(9190, (1,))[0]
+    path = tmp_path / "IM1"
+    path.write_bytes(file.data)
+    page.goto(f"{desk.gateway.url}/console/rules/gkb1")
+    page.set_input_files("#files", str(path))
+    press(page, "Проверить файлы")
+    expect(page.locator("#tried")).to_contain_text("→")
+    expect(page.locator("#tried")).to_contain_text("модальности — есть хотя бы одно из: CT")
+    look(page, tmp_path, "file")
+    assert find_holders(desk.records, file.study_uid) == []
 
 
 def test_a_replay_ends_by_itself_on_the_page(page: Page, desk: Desk, tmp_path: Path) -> None:

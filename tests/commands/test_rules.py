@@ -135,6 +135,16 @@ def test_a_second_person_must_be_another_person(run):
     assert "● 1  " in run("list", "north").output
 
 
+def test_the_settings_may_demand_a_second_person_of_everybody(run, monkeypatch):
+    monkeypatch.setenv("GATEWAY_RULES_APPROVAL", "required")
+    run("save", "--comment", "x", rules=RULES)
+    assert "once approved" in run("activate", "north", 1).output
+    assert "○ 1  " in run("list", "north").output
+    assert run("approve", 1).exit_code == 1
+    assert run("approve", 1, "--by", "petrov").exit_code == 0
+    assert "● 1  " in run("list", "north").output
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

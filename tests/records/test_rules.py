@@ -101,6 +101,16 @@ def test_a_version_that_needs_a_second_person_waits_for_one(records):
         approve(records, made + 1, "sidorov", NOON)
 
 
+def test_what_was_decided_later_overtakes_what_waits_for_a_second_person(records):
+    save(records, "one", 0)
+    save(records, "two", 1)
+    waits = activate(records, "north", 2, NOON, "ivanova", NOON, needs_approval=True)
+    activate(records, "north", 1, NOON + HOUR, "ivanova", NOON)
+    with pytest.raises(RuleSetRefused, match="not_to_approve"):
+        approve(records, waits, "petrov", NOON + 2 * HOUR)
+    assert numbers(records, NOON + 2 * HOUR) == [1]
+
+
 def test_what_cannot_be_activated_is_refused(records):
     save(records, "one", 0)
     with pytest.raises(RuleSetRefused, match="no_such_version"):

@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 
@@ -58,6 +59,14 @@ def forms_of(page: str) -> list[tuple[str, MultiDict]]:
     reader = _Reader()
     reader.feed(page)
     return reader.forms
+
+
+def with_token(client: FlaskClient) -> FlaskClient:
+    """The client, having opened a page of the console: it brings that page's token back."""
+    page = client.get("/console/destinations").text
+    tokens = [inputs["csrf_token"] for _, inputs in forms_of(page) if "csrf_token" in inputs]
+    client.environ_base["HTTP_X_CSRFTOKEN"] = tokens[0]
+    return client
 
 
 def form_to(page: str, ending: str) -> MultiDict:

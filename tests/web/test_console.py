@@ -20,12 +20,20 @@ from gateway.records.alarms import load_alarms, write_alarm
 from gateway.records.deliveries import Report
 from gateway.records.delivery_desk import Filter, list_deliveries, load_story
 from gateway.records.dispatch import claim, save_report
+from gateway.records.reconciling import (
+    Figures,
+    Finding,
+    Verdict,
+    save_figures,
+    save_findings,
+)
 from gateway.settings import Settings
 from gateway.web import create_app
 from gateway.web.console.alarms import OF_STUDY, tell
 from gateway.web.console.frame import own_origins
 from gateway.web.console.words import GROUPS, MARKS, NEXT
 from tests.arrived import NOW, plan, room, touch
+from tests.web.forms import with_token
 
 REGION = """
 [region]
@@ -52,8 +60,8 @@ url = "http://127.0.0.1:9"
 OURS = {"Origin": "http://127.0.0.1:8080"}
 UID = "1.2.826.0.1.1"
 PAGES = (
-    "", "/", "/deliveries", "/destinations", "/sites", "/alarms", f"/studies/{UID}",
-    "/deliveries/confirm?act=retry", "/arrivals?site=gkb1&state=planned",
+    "", "/", "/deliveries", "/destinations", "/sites", "/alarms", "/reconciliation",
+    f"/studies/{UID}", "/deliveries/confirm?act=retry", "/arrivals?site=gkb1&state=planned",
 )  # fmt: skip
 
 
@@ -74,7 +82,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(gateway: Gateway) -> FlaskClient:
-    return create_app(gateway).test_client()
+    return with_token(create_app(gateway).test_client())
 
 
 def words(answer) -> str:
@@ -267,7 +275,7 @@ def test_a_connection_is_tested_five_times_a_minute_and_no_more(client):
     path = "/console/destinations/archive/test"
     answers = [client.post(path, headers=OURS) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
-    assert "▲ отвечает" in words(answers[0])
+    assert "▲ связь" in words(answers[0])
     assert 0 < int(answers[5].headers["Retry-After"]) <= 60
 
 
@@ -291,6 +299,47 @@ def test_a_study_is_judged_again_by_hand(client, gateway):
     assert answer.headers["Location"] == "/console/studies/1.5?done=judge&count=0"
     bad = client.post("/console/studies/1.5/judge", data={"site": "x"}, headers=OURS)
     assert bad.status_code == 404
+
+
+def compare(gateway: Gateway) -> None:
+    """Last night's comparison: the study's images are not all at the archive."""
+    now = utc_now()
+    found = Finding("gkb1", "archive", UID, Verdict.PARTIAL, 2, "missing", now)
+    save_findings(gateway.records, [found])
+    save_figures(gateway.records, Figures("gkb1", "archive", now, now, complete=99, partial=1))
+
+
+def deliver(gateway: Gateway) -> None:
+    """The study is proven to be at the archive."""
+    archive = gateway.region.destination("archive")
+    for event in (Event.SENT, Event.PROVEN):
+        (one,) = claim(gateway.records, room(), utc_now(), None)
+        report = Report(event)
+        save_report(gateway.records, one.delivery_id, one.fence, report, utc_now(), "w", archive)
+    assert delivery_of(gateway).state == State.DELIVERED
+
+
+def test_what_the_archive_has_lost_is_seen_and_sent_again_by_one_button(client, gateway):
+    assert "Ни одной сверки ещё не было" in words(client.get("/console/reconciliation"))
+    deliver(gateway)
+    compare(gateway)
+    told = words(client.get("/console/reconciliation"))
+    assert "99,0 % исследований целы у получателя: 99 из 100" in told
+    assert "Дослать недостающее: 1" in told
+    path = "/console/reconciliation/gkb1/archive/mend"
+    answer = client.post(path, headers=OURS, follow_redirects=True)
+    assert "Отправляются снова: 1" in words(answer)
+    assert delivery_of(gateway).state == State.PLANNED
+    nowhere = client.post("/console/reconciliation/gkb1/reserve/mend", headers=OURS)
+    assert nowhere.status_code == 404
+
+
+def test_a_comparison_of_another_hospital_does_not_exist(as_actor, gateway):
+    compare(gateway)
+    stranger = as_actor(of_site(Role.HOSPITAL_IT, "reserve"))
+    assert UID not in stranger.get("/console/reconciliation").text
+    path = "/console/reconciliation/gkb1/archive/mend"
+    assert stranger.post(path, headers=OURS).status_code == 404
 
 
 def raise_alarm(gateway: Gateway, kind: str, subject: str, **facts: object) -> None:
@@ -369,7 +418,9 @@ def as_actor(gateway: Gateway):
     """A client for whoever it is told to be."""
 
     def make(actor: Actor) -> FlaskClient:
-        return create_app(gateway, lambda: actor).test_client()
+        client = create_app(gateway, lambda: actor).test_client()
+        runs_it = actor.duties[0].role in (Role.HOSPITAL_IT, Role.REGIONAL_ADMIN)
+        return with_token(client) if runs_it else client
 
     return make
 
@@ -411,10 +462,39 @@ def test_who_does_not_run_a_network_is_told_so(as_actor, role):
     assert "Вам это не разрешено" in words(answer)
 
 
-def test_every_form_of_the_console_is_judged_by_its_origin(client, gateway):
-    app = create_app(gateway)
-    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/console")]
-    posts = [rule.rule for rule in rules if "POST" in (rule.methods or ())]
-    assert len(posts) >= 6
-    refused = [re.sub(r"<[^>]*>", "x", path) for path in posts]
-    assert [client.post(path).status_code for path in refused] == [403] * len(refused)
+@pytest.fixture
+def forms(gateway: Gateway) -> list[str]:
+    """Addresses of every form of the console."""
+    rules = [rule for rule in create_app(gateway).url_map.iter_rules() if "POST" in rule.methods]
+    found = [rule.rule for rule in rules if rule.rule.startswith("/console")]
+    assert len(found) >= 12
+    return [re.sub(r"<[^>]*>", "x", path) for path in found]
+
+
+def test_every_form_of_the_console_is_judged_by_its_origin(client, forms):
+    assert [client.post(path).status_code for path in forms] == [403] * len(forms)
+
+
+def test_every_form_of_the_console_must_bring_its_pages_token_back(gateway, client, forms):
+    stranger = create_app(gateway).test_client()
+    token = {"csrf_token": client.environ_base["HTTP_X_CSRFTOKEN"]}
+    for data in ({}, token, {"csrf_token": "guessed"}):
+        answers = [stranger.post(path, data=data, headers=OURS) for path in forms]
+        assert [answer.status_code for answer in answers] == [403] * len(forms)
+    assert "Страница слишком стара" in words(answers[0])
+    assert "set-cookie" not in answers[0].headers
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/rules/gkb1", "/rules/gkb1/versions", "/rules/ministry"])
+def test_every_form_of_a_page_holds_its_token(client, path):
+    page = client.get("/console" + path, follow_redirects=True).text
+    posts = re.findall(r'<form method="post".*?</form>', page, re.DOTALL)
+    assert [form for form in posts if 'name="csrf_token" value="' not in form] == []
+    assert len(posts) == len(re.findall(r'method="post"', page, re.IGNORECASE))
+
+
+def test_the_cookie_of_the_token_is_kept_from_scripts_and_from_other_pages(gateway):
+    answer = create_app(gateway).test_client().get("/console/destinations")
+    (cookie,) = answer.headers.getlist("Set-Cookie")
+    assert cookie.startswith("gateway-form=")
+    assert {"HttpOnly", "Path=/", "SameSite=Strict"} <= set(cookie.split("; "))

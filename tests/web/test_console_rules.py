@@ -3,6 +3,8 @@
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
 from html import unescape
 from pathlib import Path
 
@@ -15,11 +17,20 @@ from werkzeug.test import TestResponse
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.model.routing.document import format_rule_set, parse_rule_set
-from gateway.records.rules import active_version, load_activations, load_version, save_version
+from gateway.records.replays import DONE, end_replay, take_replay
+from gateway.records.rules import (
+    activate,
+    active_version,
+    load_activations,
+    load_version,
+    save_version,
+)
+from gateway.routing.replay import Replayed, Sampled, Tally
 from gateway.web import create_app
-from tests.web.forms import form_to
+from tests.arrived import NOW, touch
+from tests.web.forms import form_to, with_token
 from tests.web.indexed import indexed_gateway
-from tests.web.rows import ROWS
+from tests.web.rows import ROWS, U
 
 HOME = "/console/rules"
 GKB1 = f"{HOME}/gkb1"
@@ -64,7 +75,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 def client(gateway: Gateway) -> FlaskClient:
     client = create_app(gateway).test_client()
     client.environ_base["HTTP_ORIGIN"] = gateway.settings.base_url
-    return client
+    return with_token(client)
 
 
 @pytest.fixture
@@ -114,8 +125,13 @@ def test_a_rule_is_written_with_buttons_alone_saved_activated_and_counts(client,
         client, page, "look", name="Срочные", when__0__value=["CT", "MR"],
         then__0__targets="archive", lane="emergency", state="active",
     )  # fmt: skip
-    assert "Если модальности — есть хотя бы одно из: CT, MR, то отправить в archive" in words(page)
-    assert "If modalities has any of: CT, MR, then send to archive (emergency)" in words(page)
+    assert (
+        "Если модальности — есть хотя бы одно из: CT, MR, то отправить в «Больница archive»"
+        in words(page)
+    )
+    assert 'If modalities has any of: CT, MR, then send to "Hospital archive" (emergency)' in words(
+        page
+    )
     page = press(client, page, "done")
     assert "Есть несохранённые изменения" in words(page)
     assert "добавлено правило «Срочные»" in words(page)
@@ -180,11 +196,13 @@ def test_groups_and_actions_are_added_moved_and_removed(client, saved):
     page = press(client, page, "up:then.1")
     told = words(page)
     assert "(неверно всё: модальности — есть хотя бы одно из: SR; номер пациента равно 7)" in told
-    assert "то обезличить, отправить в archive, задержать: потом" in told
+    assert "то обезличить, отправить в «Больница archive», задержать: потом" in told
     page = press(client, press(client, page, "remove:when.1"), "remove:then.2")
-    assert "Если модальность равно CT, то обезличить, отправить в archive" in words(page)
+    assert "Если модальность равно CT, то обезличить, отправить в «Больница archive»" in words(page)
     again = press(client, press(client, page, "done"), "edit:ct")
-    assert "Если модальность равно CT, то обезличить, отправить в archive" in words(again)
+    assert "Если модальность равно CT, то обезличить, отправить в «Больница archive»" in words(
+        again
+    )
 
 
 def test_rules_are_moved_dragged_switched_and_removed(client, gateway, saved):
@@ -315,7 +333,7 @@ def test_an_activation_waits_for_a_second_person_and_a_rollback_is_one_click(
     keep(gateway, RULES.replace("КТ в архив", "КТ"), based_on=1)
     client.post(f"{GKB1}/activate", data={"version": 2, "by": "ivanova", "second_person": "yes"})
     page = client.get(f"{GKB1}/versions")
-    assert "нужен второй человек" in words(page)
+    assert "ждёт второго человека" in words(page)
     approval = form_to(page.text, "/approve").to_dict()
     own = client.post(f"{GKB1}/approve", data=approval | {"by": "ivanova"})
     assert own.status_code == 409
@@ -405,3 +423,62 @@ def test_a_form_of_another_page_is_refused(client, saved):
     inputs = form_to(client.get(GKB1).text, "/gkb1")
     client.environ_base["HTTP_ORIGIN"] = "http://evil.example"
     assert client.post(GKB1, data=inputs).status_code == 403
+
+
+def activate_now(gateway: Gateway, text: str) -> None:
+    now = utc_now()
+    activate(gateway.records, "gkb1", keep(gateway, text), now, "ivanova", now)
+
+
+def test_why_a_study_did_not_go_is_told_condition_by_condition(client, gateway):
+    own = "    - {field: PatientID, op: equals, value: '77'}\n    - field: Modality\n"
+    no_ct = RULES.replace("value: CT", "value: MR").replace("    - field: Modality\n", own)
+    activate_now(gateway, no_ct)
+    touch(gateway.records, f"{U}.1", 2, NOW)
+    told = words(client.get(f"/console/studies/{U}.1/why?site=gkb1"))
+    assert "■ ждёт человека held: нет правила" in told
+    assert "○ модальность равно MR" in told
+    assert "— неверно false [ct" in told
+    assert "— верно true [скрыто · hidden]" in told, "a patient's number is not shown"
+    assert "тогда: отправить в «Больница archive»" in told
+
+
+def test_a_shadow_rule_tells_what_it_would_send_and_sends_nothing(client, gateway):
+    activate_now(gateway, RULES.replace("2026-01-31", "2025-01-31").replace("CT", "MR"))
+    told = words(press(client, client.get(GKB1), "try-study", study="A1"))
+    assert "⇢ Больница archive" in told
+    assert "проба, не отправляется · shadow" in told
+    assert "■ ждёт человека" in told
+    assert "→ Больница archive" not in told
+
+
+def test_a_replay_tells_hits_gains_losses_and_gigabytes_a_day(client, gateway, saved):
+    answer = press(client, client.get(GKB1), "replay", days="10")
+    row = take_replay(gateway.records, utc_now())
+    tally = Tally(hits=71, gains=12, losses=3, size_bytes=250 * 10**9, unsized=2)
+    tally.sample.append(Sampled("gkb1", f"{U}.1", date(2026, 1, 1), "gain"))
+    result = Replayed(10, studies=89, sends={"archive": tally})
+    end_replay(gateway.records, row.replay_id, DONE, asdict(result) | {"beyond": {}})
+    told = words(client.get(answer.location))
+    assert "→ Больница archive Hospital archive 71 +12 −3 25 ГБ" in told
+    assert "+ 01.01.2026" in told
+    assert "● готово" in told
+
+
+def test_yaml_is_not_fetched_again_while_it_is_the_same_and_its_etag_guards_a_save(
+    client, gateway, saved
+):
+    etag = client.get(f"{GKB1}/1.yaml").headers["ETag"]
+    assert client.get(f"{GKB1}/1.yaml", headers={"If-None-Match": etag}).status_code == 304
+    page = press(client, client.get(GKB1), "remove:new")
+    inputs = form_to(page.text, "/gkb1").to_dict(flat=False) | {"by": "ivanova", "comment": "x"}
+    keep(gateway, RULES.replace("КТ в архив", "КТ"), based_on=1)
+    late = client.post(f"{GKB1}/save", data=inputs, headers={"If-Match": etag})
+    assert late.status_code == 412
+    assert load_version(gateway.records, "gkb1").number == 2
+
+
+def test_a_refusal_is_marked_so_that_the_script_keeps_what_was_typed(client, saved):
+    inputs = form_to(client.get(GKB1).text, "/gkb1")
+    client.environ_base["HTTP_ORIGIN"] = "http://evil.example"
+    assert "data-refusal" in client.post(GKB1, data=inputs).text

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from gateway.model.routing.actions import Action, read_actions, write_actions
+from gateway.model.routing.actions import Action, Drop, read_actions, write_actions
 from gateway.model.routing.conditions import (
     Group,
     every_comparison,
@@ -86,6 +86,18 @@ class RuleSet:
     owner: str
     rules: tuple[Rule, ...]
     otherwise: tuple[Action, ...] = ()
+
+
+def drops_anew(rule_set: RuleSet, before: RuleSet | None) -> tuple[Rule, ...]:
+    """Rules that count and send studies nowhere, and are not word for word in the set before."""
+    known = before.rules if before else ()
+    return tuple(
+        rule
+        for rule in rule_set.rules
+        if rule.state == "active"
+        and rule not in known
+        and any(isinstance(action, Drop) for action in rule.then)
+    )
 
 
 def read_rule_set(reader: Reader) -> RuleSet | None:

@@ -197,8 +197,10 @@ REFUSALS: dict[str, Pair] = {
         "время начала уже прошло; укажите будущее", "the start has passed; give a later one",
     ),
     "not_to_approve": (
-        "одобрить нельзя: такой активации нет, она уже одобрена, не ждёт второго или ваша же",
-        "cannot be approved: unknown, approved already, waits for nobody, or your own",
+        "одобрить нельзя: такой активации нет, она уже одобрена, не ждёт второго, "
+        "ваша же, или после неё включили другую",
+        "cannot be approved: unknown, approved already, waits for nobody, your own, "
+        "or overtaken by a later one",
     ),
 }  # fmt: skip
 

@@ -23,13 +23,14 @@ from gateway.records.dispatch import load_paces, unblock
 from gateway.routing.try_destination import Check, try_destination
 from gateway.turns import Turns
 from gateway.web.console.frame import actor, back_to, did_of, own_form, reach, show
+from gateway.web.console.rule_words import VERIFY_WORDS
 from gateway.web.console.words import GROUPS
 from gateway.web.permissions import needs
 
 TESTS_A_MINUTE = 5
 CHECKED: Mapping[str, Words] = {
-    "answers": Words("отвечает", "answers"),
-    "stores": Words("принимает исследования", "takes studies"),
+    "answers": Words("связь", "connection"),
+    "stores": Words("приём исследований", "storing of studies"),
     "room": Words("место на диске", "room on its disk"),
 }
 FACTS: Mapping[str, Words] = {
@@ -87,7 +88,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def page(tested: str = "", answers: tuple[Answer, ...] = ()) -> Response:
         return show(
             gateway, "destinations", standings=read_standings(gateway), tested=tested,
-            answers=answers, groups=GROUPS, did=did_of(request.args),
+            answers=answers, groups=GROUPS, proofs=VERIFY_WORDS, did=did_of(request.args),
         )  # fmt: skip
 
     def find(destination_id: str) -> Destination:

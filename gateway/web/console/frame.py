@@ -1,14 +1,14 @@
 """The frame of the console: pages, mistakes told as pages, and who may send a form (trust.md H60).
 
 A form counts only if its page was ours: the browser names the page's origin, which no other page
-can forge. A page shows itself again every few seconds (static/console.js), so all of it is plain
-HTML that also works without a script.
+can forge, and the form brings back the page's token. A page shows itself again every few seconds
+(static/console.js), so all of it is plain HTML that also works without a script.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from functools import wraps
+from datetime import datetime, timedelta
+from functools import partial, wraps
 from typing import ParamSpec
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -20,18 +20,22 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, ForeignPage, GatewayError, NotAllowed, NotFound, NotSignedIn
 from gateway.log import log
-from gateway.model.access import LOCAL_OPERATOR
+from gateway.model.access import LOCAL_OPERATOR, Action
 from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
 from gateway.model.sites import Site
 from gateway.model.wording import Words, number, span, volume
+from gateway.records.accounts import name_of
 from gateway.web.console.words import DONE, LANE_WORDS, PROBLEMS, field_words
 from gateway.web.errors import answer_of, lead_to_sign_in
+from gateway.web.form_tokens import check_token
+from gateway.web.permissions import may
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 FORM_LIMIT = 64 * 1024
+MOST_TEXT = 4_000_000
 MOST_LETTERS = 200
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 DOOR = "console"
@@ -68,8 +72,13 @@ def guard(door: Blueprint, gateway: Gateway) -> None:
         return answer
 
 
-def own_form(gateway: Gateway) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-    """Marks a view that changes something: it takes forms of our own pages alone."""
+def own_form(
+    gateway: Gateway, most_bytes: int = FORM_LIMIT
+) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Marks a view that changes something: it takes forms of our own pages alone.
+
+    most_bytes  of a form with its files; its texts alone are at most MOST_TEXT
+    """
     origins = own_origins(gateway.settings.base_url)
 
     def mark(view: Callable[P, Response]) -> Callable[P, Response]:
@@ -77,6 +86,9 @@ def own_form(gateway: Gateway) -> Callable[[Callable[P, Response]], Callable[P, 
         def judged(*args: P.args, **kwargs: P.kwargs) -> Response:
             if request.headers.get("Origin") not in origins:
                 raise ForeignPage(f"a form of the console is sent from none of {sorted(origins)}")
+            request.max_content_length = most_bytes
+            request.max_form_memory_size = min(most_bytes, MOST_TEXT)
+            check_token()
             return view(*args, **kwargs)
 
         return judged
@@ -101,6 +113,14 @@ def check_site(gateway: Gateway, site_id: str) -> Site:
 def actor() -> str:
     """Who is recorded beside an act: an id of ours, never a name."""
     return DOOR if g.actor == LOCAL_OPERATOR else f"{DOOR}:{g.actor.subject}"
+
+
+def who(gateway: Gateway, by: str) -> str:
+    """Who did something, as people know them."""
+    door, _, account_id = by.partition(":")
+    if door != DOOR:
+        return by
+    return name_of(gateway.records, account_id) or account_id or "консоль · console"
 
 
 def own_origins(base_url: str) -> frozenset[str]:
@@ -151,7 +171,9 @@ def show(
         f"console/{name}.html",
         region=region, now=utc_now(), clock=Clock(zone), site_names=sites, place_names=places,
         number=number, span=span, volume=volume, reason_in_words=reason_in_words, STATES=STATES,
-        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, DONE=DONE, did=did or Did(), **facts,
+        ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, DONE=DONE, did=did or Did(),
+        may=lambda action: may(Action(action)), me=actor(), is_local=g.actor == LOCAL_OPERATOR,
+        who=partial(who, gateway), **facts,
     )  # fmt: skip
     return Response(page, status)
 
@@ -167,7 +189,8 @@ class Clock:
 
     @property
     def name(self) -> str:
-        return self.zone.key
+        offset = utc_now().astimezone(self.zone).utcoffset() or timedelta()
+        return f"{self.zone.key}, UTC{offset / timedelta(hours=1):+g}"
 
 
 def back_to(endpoint: str, **values: object) -> Response:

@@ -14,7 +14,7 @@ from gateway.model.access import Action
 from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.mistakes import Mistake
 from gateway.model.routing.rule_sets import MINISTRY, OTHERWISE, Rule
-from gateway.web.console.frame import back_to, own_form, show, text_of
+from gateway.web.console.frame import MOST_TEXT, back_to, own_form, show, text_of
 from gateway.web.console.rule_form import (
     NEW_COMPARISON,
     Document,
@@ -27,6 +27,7 @@ from gateway.web.console.rule_form import (
     judge_otherwise,
     judge_rule,
 )
+from gateway.web.console.rule_telling import Teller
 from gateway.web.console.rule_trying import order, try_files, try_study
 from gateway.web.console.rule_view import view_of
 from gateway.web.console.rule_words import (
@@ -38,7 +39,7 @@ from gateway.web.console.rule_words import (
     VERIFY_WORDS,
 )
 from gateway.web.console.rule_work import FILES_BYTES, Work, go_on, owner_words
-from gateway.web.console.rules import action_words, rule_words, show_work, status_of, zone_of
+from gateway.web.console.rules import show_work, status_of, zone_of
 from gateway.web.permissions import needs
 
 OF_LAST_RULE = ("send", "hold")
@@ -46,7 +47,7 @@ OF_LAST_RULE = ("send", "hold")
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """POST /console/rules/{owner} and /console/rules/{owner}/rule"""
-    own = own_form(gateway)
+    own, own_files = own_form(gateway, MOST_TEXT), own_form(gateway, FILES_BYTES)
 
     @door.get("/rules/<owner>/rule")
     @needs(Action.READ_RULES)
@@ -55,9 +56,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
 
     @door.post("/rules/<owner>")
     @needs(Action.WRITE_RULES)
-    @own
+    @own_files
     def work_on_rules(owner: str) -> Response:
-        work = go_on(gateway, owner, request, FILES_BYTES)
+        work = go_on(gateway, owner, request.form)
         act, _, rule_id = request.form.get("act", "look").partition(":")
         if act in ("edit", "new"):
             return _show_first(gateway, work, act, rule_id)
@@ -79,7 +80,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     @needs(Action.WRITE_RULES)
     @own
     def rule_form(owner: str) -> Response:
-        work = go_on(gateway, owner, request)
+        work = go_on(gateway, owner, request.form)
         name = request.form.get("rule", "")
         act = request.form.get("act", "look")
         if act == "cancel":
@@ -144,12 +145,12 @@ def show_rule(
 ) -> Response:  # fmt: skip
     """The form; a rule without mistakes is told in words too."""
     last = "when" not in document
-    right = judged is not None and not mistakes
+    right, tell = judged is not None and not mistakes, Teller(gateway.region)
     return show(
         gateway, "rule", status=status, work=work, editing=name, last=last,
         view=view_of(document, mistakes, gateway.region), mistakes=mistakes,
-        sentence=rule_words(judged) if right and isinstance(judged, Rule) else None,
-        sentences=action_words(judged) if right and isinstance(judged, tuple) else None,
+        sentence=tell.rule(judged) if right and isinstance(judged, Rule) else None,
+        sentences=tell.actions(judged) if right and isinstance(judged, tuple) else None,
         owner_words=owner_words(gateway.region, work.owner), joins=JOIN_WORDS,
         all_actions=ACTION_WORDS,
         actions={name: words for name, words in ACTION_WORDS.items()

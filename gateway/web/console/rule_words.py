@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from gateway.model.routing.actions import VERIFY
 from gateway.model.routing.mistakes import Mistake
 from gateway.model.routing.words import (
     LANES,
@@ -88,7 +87,11 @@ STATE_WORDS: Mapping[str, Words] = {name: Words(*pair) for name, pair in STATES.
 LANES_OF_RULES: Mapping[str, Words] = {name: Words(*pair) for name, pair in LANES.items()}
 VERIFY_WORDS: Mapping[str, Words] = {
     "": Words("как принято у приёмника", "as the destination has it"),
-    **{name: Words(name, name) for name in VERIFY},
+    "SET": Words("состав (SET)", "the set of images (SET)"),
+    "SIZE": Words("размеры (SIZE)", "sizes (SIZE)"),
+    "CHECKSUM": Words("контрольные суммы (CHECKSUM)", "checksums (CHECKSUM)"),
+    "FETCH": Words("чтение обратно (FETCH)", "reading back (FETCH)"),
+    "COMMIT": Words("подтверждение хранения (COMMIT)", "storage commitment (COMMIT)"),
 }
 LEVEL_WORDS: Mapping[str, Words] = {
     "study": Words("исследование целиком", "the whole study"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import orjson
-from flask import Request, g, request
+from flask import g, request
 
 from gateway.bootstrap import Gateway
 from gateway.errors import BadRequest, NotFound
@@ -28,9 +28,8 @@ from gateway.records.rules import Version, load_version
 from gateway.web.console.frame import actor, reach, text_of
 
 MINISTRY_WORDS = Words("Министерство: правила для всех больниц", "Ministry: rules for all")
-FORM_BYTES = 4_000_000
 FILES_BYTES = 128_000_000
-NOT_YET = "правил ещё нет / no rules yet"
+NOT_YET = "нет подходящего правила"
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,12 @@ def begin(gateway: Gateway, owner: str, number: int | None = None) -> tuple[Work
     return Work(rule_set, newest.number if newest else 0), version
 
 
-def go_on(gateway: Gateway, owner: str, asked: Request, most_bytes: int = FORM_BYTES) -> Work:
+def go_on(gateway: Gateway, owner: str, form: Mapping[str, str]) -> Work:
     """The working copy that a page brings back, with what its inputs change in it.
 
     raises  NotFound, BadRequest that names the input
     """
     check_owner(gateway.region, owner)
-    asked.max_content_length = most_bytes
-    asked.max_form_memory_size = FORM_BYTES
-    form = asked.form
     try:
         document = orjson.loads(form.get("document", ""))
     except orjson.JSONDecodeError as error:

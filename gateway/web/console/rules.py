@@ -16,18 +16,19 @@ from werkzeug.datastructures import FileStorage
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
-from gateway.errors import BadRequest, GatewayError, NotFound, RuleSetChanged, RuleSetRefused
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    NotAllowed,
+    NotFound,
+    RuleSetChanged,
+    RuleSetRefused,
+)
 from gateway.log import log
 from gateway.model.access import Action
-from gateway.model.routing.actions import Action as RuleAction
 from gateway.model.routing.document import MAX_SIZE, Located, format_rule_set, parse_rule_set
-from gateway.model.routing.rule_sets import MINISTRY, Rule, RuleSet
-from gateway.model.routing.words import (
-    action_in_words,
-    difference_in_words,
-    refusal_in_words,
-    rule_in_words,
-)
+from gateway.model.routing.rule_sets import MINISTRY, drops_anew
+from gateway.model.routing.words import refusal_in_words
 from gateway.model.wording import Words
 from gateway.records.rules import (
     Activation,
@@ -41,10 +42,10 @@ from gateway.records.rules import (
     save_version,
 )
 from gateway.web.console.frame import back_to, count_of, own_form, reach, show, text_of
+from gateway.web.console.rule_telling import Teller
 from gateway.web.console.rule_words import STATE_WORDS, located_words
 from gateway.web.console.rule_work import (
     FILES_BYTES,
-    FORM_BYTES,
     Work,
     author_of,
     begin,
@@ -53,7 +54,7 @@ from gateway.web.console.rule_work import (
     owner_words,
 )
 from gateway.web.errors import answer_of
-from gateway.web.permissions import needs
+from gateway.web.permissions import may, needs
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Owner:
 
 def add_routes(door: Blueprint, gateway: Gateway) -> None:
     """/console/rules"""
-    own = own_form(gateway)
+    own, own_files = own_form(gateway), own_form(gateway, FILES_BYTES)
     records = gateway.records
 
     @door.get("/rules")
@@ -93,13 +94,15 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     @needs(Action.READ_RULES)
     def rule_versions(owner: str) -> Response:
         check_owner(gateway.region, owner)
-        versions = load_versions(records, owner)
+        now, versions = utc_now(), load_versions(records, owner)
+        activations = load_activations(records, owner)
         before = {newer.number: older for newer, older in zip_longest(versions, versions[1:])}
         return show(
             gateway, "rule_versions", owner=owner, owner_words=owner_words(gateway.region, owner),
-            versions=versions, activations=load_activations(records, owner),
-            active=active_version(records, owner, utc_now()),
-            changes=lambda one: differences(
+            versions=versions, activations=activations, writes=writes_rules(owner),
+            waiting=waiting_of(activations, now),
+            active=active_version(records, owner, now),
+            changes=lambda one: Teller(gateway.region).differences(
                 older.rule_set if (older := before[one.number]) else None, one.rule_set
             ),
             done=request.args.get("done", ""),
@@ -116,14 +119,14 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         name = f"rules-{owner}-{number}.yaml"
         answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         answer.set_etag(f"{owner}-{number}")
+        answer.make_conditional(request)
         return answer
 
     @door.post("/rules/<owner>/upload")
     @needs(Action.WRITE_RULES)
-    @own
+    @own_files
     def upload_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
-        request.max_content_length = FORM_BYTES
         text = read_text(request.files.get("file"))
         known = {one.destination_id for one in gateway.region.destinations}
         found, mistakes = parse_rule_set(text, known)
@@ -137,9 +140,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
 
     @door.post("/rules/<owner>/save")
     @needs(Action.WRITE_RULES)
-    @own
+    @own_files
     def save_rules(owner: str) -> Response:
-        work = go_on(gateway, owner, request, FILES_BYTES)
+        work = go_on(gateway, owner, request.form)
         by = author_of(request.form)
         comment = text_of(request.form, "comment", required=True)
         try:
@@ -156,7 +159,9 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         number, now = count_of(request.form, "version"), utc_now()
         by = author_of(request.form)
         start = _start(gateway, owner, text_of(request.form, "starts_at")) or now
-        second = request.form.get("second_person") == "yes"
+        second = request.form.get("second_person") == "yes" or waits_for_another(
+            gateway, owner, number
+        )
         try:
             activate(records, owner, number, start, by, now, needs_approval=second)
         except RuleSetRefused as error:
@@ -171,8 +176,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def approve_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)
         activation = count_of(request.form, "activation")
-        if activation not in {one.activation_id for one in load_activations(records, owner)}:
+        asked = [a for a in load_activations(records, owner) if a.activation_id == activation]
+        if not asked:
             raise NotFound("activation")
+        if drops_more(gateway, owner, asked[0].number) and not may(Action.DROP_STUDIES):
+            raise NotAllowed
         by = author_of(request.form)
         try:
             approve(records, activation, by, utc_now())
@@ -180,6 +188,27 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
             return _refused(gateway, error)
         log.info("rules approved", owner=owner, activation=activation, by=by)
         return back_to("console.rule_versions", owner=owner, done="approved")
+
+
+def writes_rules(owner: str) -> bool:
+    """Whether the actor may write these rules: the ministry's only who reaches every site."""
+    return may(Action.WRITE_RULES) and (owner != MINISTRY or reach() is None)
+
+
+def drops_more(gateway: Gateway, owner: str, number: int) -> bool:
+    """Whether studies that go somewhere now would go nowhere by a rule of this version."""
+    version = load_version(gateway.records, owner, number)
+    active = active_version(gateway.records, owner, utc_now())
+    before = active.rule_set if active else None
+    return version is not None and bool(drops_anew(version.rule_set, before))
+
+
+def waits_for_another(gateway: Gateway, owner: str, number: int) -> bool:
+    """Whether a second person must approve: by the settings, or because it drops studies and the
+    actor alone has no right to that."""
+    if gateway.settings.rules_approval == "required":
+        return True
+    return not may(Action.DROP_STUDIES) and drops_more(gateway, owner, number)
 
 
 def save(gateway: Gateway, work: Work, by: str, comment: str) -> int:
@@ -207,16 +236,26 @@ def read_owner(gateway: Gateway, owner: str) -> Owner:
     return Owner(
         owner, owner_words(gateway.region, owner), load_version(records, owner),
         active_version(records, owner, now), planned_of(activations, now),
-        tuple(a for a in activations if a.needs_approval and a.approved_at is None),
+        waiting_of(activations, now),
     )  # fmt: skip
 
 
 def planned_of(activations: Sequence[Activation], now: datetime) -> tuple[Activation, ...]:
-    """What has not begun and will: an activation ends those that were planned before it."""
+    """What has not begun and will, the next first."""
+    ahead = (a for a in _not_overtaken(activations, now) if a.starts_at > now and _counts(a))
+    return tuple(sorted(ahead, key=lambda a: a.starts_at))
+
+
+def waiting_of(activations: Sequence[Activation], now: datetime) -> tuple[Activation, ...]:
+    """What waits for a second person."""
+    return tuple(a for a in _not_overtaken(activations, now) if not _counts(a))
+
+
+def _not_overtaken(activations: Sequence[Activation], now: datetime) -> list[Activation]:
+    """An activation ends those that were decided before it and have not begun."""
     last = max((a.activation_id for a in activations if a.starts_at <= now and _counts(a)),
                default=0)  # fmt: skip
-    ahead = (a for a in activations if a.starts_at > now and a.activation_id > last)
-    return tuple(sorted(filter(_counts, ahead), key=lambda a: a.starts_at))
+    return [a for a in activations if a.activation_id > last]
 
 
 def _counts(activation: Activation) -> bool:
@@ -225,7 +264,7 @@ def _counts(activation: Activation) -> bool:
 
 def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: object) -> Response:
     """The page of a rule set with its working copy."""
-    records, now = gateway.records, utc_now()
+    records, now, teller = gateway.records, utc_now(), Teller(gateway.region)
     newest = load_version(records, work.owner)
     active = active_version(records, work.owner, now)
     above = active_version(records, MINISTRY, now) if work.owner != MINISTRY else None
@@ -235,12 +274,14 @@ def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: objec
     }  # fmt: skip
     answer = show(
         gateway, "rule_set", status=status, work=work, newest=newest, active=active, above=above,
-        owner_words=owner_words(gateway.region, work.owner), rule_words=rule_words,
-        action_words=action_words, state_words=STATE_WORDS,
+        owner_words=owner_words(gateway.region, work.owner), tell=teller,
+        state_words=STATE_WORDS,
         is_changed=newest is None or newest.rule_set != work.rule_set,
-        changes=differences(active.rule_set if active else None, work.rule_set),
+        changes=teller.differences(active.rule_set if active else None, work.rule_set),
         planned=planned_of(activations, now),
-        waiting=[a for a in activations if not _counts(a)], zone=zone_of(gateway, work.owner),
+        waiting=waiting_of(activations, now), zone=zone_of(gateway, work.owner),
+        writes=writes_rules(work.owner),
+        must_wait=newest is not None and waits_for_another(gateway, work.owner, newest.number),
         **(defaults | facts),
     )  # fmt: skip
     answer.set_etag(f"{work.owner}-{work.based_on}")
@@ -250,24 +291,6 @@ def show_work(gateway: Gateway, work: Work, *, status: int = 200, **facts: objec
 def status_of(error: GatewayError) -> int:
     """The status that web/errors.py has for it."""
     return answer_of(error).status_code
-
-
-def rule_words(rule: Rule) -> Words:
-    return Words(rule_in_words(rule, "ru"), rule_in_words(rule, "en"))
-
-
-def action_words(actions: Sequence[RuleAction]) -> list[Words]:
-    return [Words(action_in_words(a, "ru"), action_in_words(a, "en")) for a in actions]
-
-
-def differences(old: RuleSet | None, new: RuleSet) -> list[Words]:
-    """What changed, one sentence each, in both languages."""
-    return [
-        Words(ru, en)
-        for ru, en in zip(
-            difference_in_words(old, new, "ru"), difference_in_words(old, new, "en"), strict=True
-        )
-    ]
 
 
 def _refused(gateway: Gateway, error: RuleSetRefused) -> Response:
@@ -326,11 +349,11 @@ def _changed_meanwhile(
     """Nothing was saved: what the other has changed, and how to go on with one's own."""
     newest = load_version(gateway.records, work.owner)
     base = load_version(gateway.records, work.owner, work.based_on) if work.based_on else None
-    begun = base.rule_set if base else None
+    begun, teller = base.rule_set if base else None, Teller(gateway.region)
     return show(
         gateway, "rule_conflict", status=status_of(error), work=work, newest=newest, by=by,
         comment=comment, owner_words=owner_words(gateway.region, work.owner),
-        theirs=differences(begun, newest.rule_set) if newest else [],
-        mine=differences(begun, work.rule_set),
+        theirs=teller.differences(begun, newest.rule_set) if newest else [],
+        mine=teller.differences(begun, work.rule_set),
         address=url_for("console.work_on_rules", owner=work.owner),
     )  # fmt: skip

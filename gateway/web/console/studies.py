@@ -10,8 +10,10 @@ from gateway.dicom.uids import check_uid
 from gateway.errors import NotFound
 from gateway.log import log
 from gateway.model.access import Action
+from gateway.model.routing.rule_sets import OTHERWISE
 from gateway.records.arrivals import Arrived, look_again
 from gateway.records.delivery_desk import Story, load_story
+from gateway.records.rules import load_version
 from gateway.web.console.deliveries import ABLE
 from gateway.web.console.frame import (
     actor,
@@ -37,9 +39,11 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     @door.get("/studies/<study_uid>")
     @needs(Action.READ_DELIVERIES)
     def study(study_uid: str) -> Response:
+        story = find_story(gateway, study_uid)
         return show(
-            gateway, "study", study_uid=study_uid, story=find_story(gateway, study_uid),
-            marks=MARKS, acts=ACTS, able=ABLE, judged_again=JUDGED_AGAIN, did=did_of(request.args),
+            gateway, "study", study_uid=study_uid, story=story,
+            rule_names=names_of_rules(gateway, story), marks=MARKS, acts=ACTS, able=ABLE,
+            judged_again=JUDGED_AGAIN, did=did_of(request.args),
         )  # fmt: skip
 
     @door.post("/studies/<study_uid>/judge")
@@ -66,3 +70,22 @@ def find_story(gateway: Gateway, study_uid: str) -> Story:
     if not story.arrivals and not story.deliveries:
         raise NotFound("study")
     return story
+
+
+def names_of_rules(gateway: Gateway, story: Story) -> dict[str, str]:
+    """Names of the rules that decided, as they were called then, by "owner/rule id"."""
+    named = [(one.rule, one.versions) for one in story.arrivals]
+    named += [(one.shown.rule, one.shown.versions) for one in story.deliveries]
+    found: dict[str, str] = {}
+    for rule, versions in named:
+        owner, _, rule_id = rule.partition("/")
+        numbers = dict(part.split(":", 1) for part in versions.split() if ":" in part)
+        if rule in found or not numbers.get(owner, "").isdecimal():
+            continue
+        version = load_version(gateway.records, owner, int(numbers[owner]))
+        for one in version.rule_set.rules if version else ():
+            if one.rule_id == rule_id:
+                found[rule] = one.name
+        if rule_id == OTHERWISE:
+            found[rule] = "все остальные исследования · all other studies"
+    return found

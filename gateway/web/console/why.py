@@ -19,7 +19,6 @@ from gateway.model.routing.decide import RuleTrace, decide, explain
 from gateway.model.routing.fields import Field
 from gateway.model.routing.words import (
     OUTCOMES,
-    action_in_words,
     condition_in_words,
     reason_in_words,
 )
@@ -28,6 +27,8 @@ from gateway.records.deliveries import load_delivered
 from gateway.records.rules import active_versions
 from gateway.routing.gather import gather
 from gateway.web.console.frame import check_site, show, text_of
+from gateway.web.console.rule_telling import Teller
+from gateway.web.console.rule_words import STATE_WORDS
 from gateway.web.console.studies import find_story
 from gateway.web.permissions import needs
 
@@ -73,7 +74,8 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return show(
             gateway, "why", study_uid=study_uid, site=site, versions=versions,
             decision=decide(rule_sets, facts, now),
-            traces=with_lines(traces), **WORDS_OF_TRACES,
+            traces=with_lines(traces), tell=Teller(gateway.region), states=STATE_WORDS,
+            **WORDS_OF_TRACES,
         )  # fmt: skip
 
 
@@ -85,9 +87,6 @@ def with_lines(traces: Sequence[RuleTrace]) -> list[tuple[RuleTrace, list[Line]]
 WORDS_OF_TRACES: Mapping[str, Any] = {
     "outcomes": {name: Words(*pair) for name, pair in OUTCOMES.items()},
     "marks": MARKS,
-    "then": lambda rule: [
-        Words(action_in_words(a, "ru"), action_in_words(a, "en")) for a in rule.then
-    ],
     "rule_reason": lambda why: Words(reason_in_words(why, "ru"), reason_in_words(why, "en")),
 }
 """What a page needs to show them."""
@@ -110,8 +109,12 @@ def _values(comparison: Comparison, found: tuple[object, ...] | None) -> str:
         return ""
     if names_a_person(comparison.field):
         return "скрыто · hidden"
-    shown = [str(value)[:MOST_LETTERS] for value in found[:MOST_VALUES]]
+    shown = [_shown(value)[:MOST_LETTERS] for value in found[:MOST_VALUES]]
     return ", ".join(shown) + (" …" if len(found) > MOST_VALUES else "")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def names_a_person(field: Field) -> bool:

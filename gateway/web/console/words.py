@@ -10,6 +10,7 @@ from gateway.errors import (
     NotFound,
     RecordsUnavailable,
     SiteError,
+    StaleForm,
     TooManyTries,
 )
 from gateway.model import alarms
@@ -70,6 +71,7 @@ DONE: Mapping[str, Words] = {
     "retry": Words("Повторяются", "Tried again"),
     "reroute": Words("Отправляются в другое место", "Sent elsewhere"),
     "exclude": Words("Исключены", "Excluded"),
+    "mend": Words("Отправляются снова", "Sent again"),
     "judge": Words("Решаются заново", "Judged again"),
     "wake": Words("Приёмник пробуем снова; его доставок", "Tried again; its deliveries"),
     "close": Words("Закрыто тревог", "Alarms closed"),
@@ -87,6 +89,15 @@ PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
             "go on by themselves. See that PostgreSQL runs, its disk has room, and "
             "GATEWAY_DATABASE_URL is right; for SQLite, that GATEWAY_STATE_DIR is there and not "
             "full. This page comes back by itself.",
+        ),
+    ),
+    StaleForm: (
+        Words("Страница слишком стара", "The page is too old"),
+        Words(
+            "Ничего не сделано: страница открыта давно, или браузер не хранит её cookie. Обновите "
+            "её и повторите.",
+            "Nothing was done: the page was opened long ago, or the browser keeps none of its "
+            "cookies. Load it again and repeat.",
         ),
     ),
     ForeignPage: (
@@ -145,6 +156,7 @@ FIELDS: Mapping[str, Words] = {
     "state": Words("состояние", "state"),
     "destination": Words("приёмник", "destination"),
     "site": Words("больница", "hospital"),
+    "number": Words("номер", "number"),
     "lane": Words("очередь", "lane"),
     "study": Words("исследование (UID)", "study (UID)"),
     "after": Words("страница", "page"),

@@ -23,7 +23,12 @@ async function fetchPage(form, button) {
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!page.getElementById("live")) throw new Error(`${answer.status}`);
-  return page;
+  const refusal = page.querySelector("[data-refusal]");
+  if (!refusal) return page;
+  // What has been typed stays; why it was not taken is told above it.
+  document.getElementById("notice").replaceChildren(...page.querySelectorAll("h1, [data-refusal]"));
+  document.getElementById("notice").scrollIntoView({ block: "nearest" });
+  return null;
 }
 
 /** Shows the page that a button asked for; the keyboard stays where it was as far as that is there. */
