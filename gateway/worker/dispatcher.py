@@ -38,7 +38,7 @@ from gateway.worker.deliveries import carry_out
 from gateway.worker.jobs import ROUTE, VERIFY
 
 TURN_S = 1.0
-BUSY_TURN_S = 0.2  # for BUSY_S after a claim: a worker waits no longer for his next one
+BUSY_TURN_S = 0.2  # for BUSY_S after a claim, should Redis lose the word that a job has ended
 BUSY_S = 5.0
 CHECK_S = 60.0
 DEPTH = 2
@@ -75,10 +75,17 @@ class Dispatcher(threading.Thread):
         self._direct.shutdown(wait=False, cancel_futures=True)
 
     def run(self) -> None:
+        threading.Thread(target=self._listen, name="ear", daemon=True).start()
         while not self._ended.is_set():
             self._bell.clear()
             self._turn()
             self._bell.wait(TURN_S if self._busy.passed else BUSY_TURN_S)
+
+    def _listen(self) -> None:
+        """A worker that has ended a job gets its next one at once."""
+        while not self._ended.is_set():
+            if self._doorbell.hear_done(TURN_S):
+                self._bell.set()
 
     def _turn(self) -> None:
         try:
