@@ -40,6 +40,7 @@ from gateway.worker.jobs import ROUTE, VERIFY
 TURN_S = 1.0
 BUSY_TURN_S = 0.2  # for BUSY_S after a claim, should Redis lose the word that a job has ended
 BUSY_S = 5.0
+BREATH_S = 0.05  # workers that end their jobs together are heard together
 CHECK_S = 60.0
 DEPTH = 2
 """Claims for each worker: one that he works on, and one that waits, so that he need not."""
@@ -80,6 +81,7 @@ class Dispatcher(threading.Thread):
             self._bell.clear()
             self._turn()
             self._bell.wait(TURN_S if self._busy.passed else BUSY_TURN_S)
+            self._ended.wait(BREATH_S)
 
     def _listen(self) -> None:
         """A worker that has ended a job gets its next one at once."""
