@@ -26,7 +26,7 @@ from gateway.records.engine import Records
 from gateway.records.planning import Decided, save_decided
 from tests.arrived import SITE, arrival_of
 from tests.bench.studies import CtStudy
-from tests.chaos.region import QUEUES, Region, running
+from tests.chaos.region import Region, running
 from tests.chaosproxy import hangs, only
 from tests.running import load
 from tests.studies import Instance as File
@@ -40,7 +40,6 @@ FIRST = 60_000
 PAUSE_S = 1.0  # between two emergencies
 PORTION = 500
 TOLD_EVERY_S = 10.0
-BULK_QUEUES = (*QUEUES, "routine", "routine")  # as many as the archive takes deliveries at once
 
 Line = tuple[str, str, str]  # what was measured, the target, what came out
 
@@ -56,7 +55,7 @@ def bulk(*, quick: bool) -> Line:
     uids = list(files)
     ours, before, after = uids[::2], uids[1::4], uids[3::4]
     moved = sum(len(data) for uid in ours for data in files[uid]) / 1e6
-    with running(postgresql=False, proxied=False, queues=BULK_QUEUES) as region:
+    with running(postgresql=False, proxied=False) as region:
         for uid in ours:
             _post(region.hospitals[SITE], files[uid])
         region.start_gateways()
@@ -97,7 +96,7 @@ def emergencies(*, quick: bool) -> Line:
     told = (
         f"{count} emergencies, stored to verified, behind {left}..{backlog} bulk, one worker killed"
     )
-    p95 = quantiles(spans, n=20, method="inclusive")[-1]
+    p95 = quantiles(spans, n=20)[-1]
     return told, "p95 <= 30 s", f"p95 {p95:.1f} s, median {median(spans):.1f} s"
 
 

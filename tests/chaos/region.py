@@ -6,7 +6,7 @@ killed at any moment.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +69,6 @@ class Region:
     database: sa.Engine
     postgres: Postgres | None
     environ: dict[str, str]
-    queues: Sequence[str] = QUEUES
     gateways: dict[str, ForkedGateway] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
 
@@ -85,7 +84,7 @@ class Region:
         """Start what is not alive. What was not killed by us is counted in `deaths`,
         by its last words."""
         names = [f"keeper-{n}" for n in range(KEEPERS)]
-        names += [f"{queue}-{n}" for n, queue in enumerate(self.queues)]
+        names += [f"{queue}-{n}" for n, queue in enumerate(QUEUES)]
         for name in names:
             if name in self.gateways and self.gateways[name].alive:
                 continue
@@ -112,13 +111,10 @@ class Region:
 
 
 @contextmanager
-def running(
-    *, postgresql: bool, proxied: bool = True, queues: Sequence[str] = QUEUES
-) -> Iterator[Region]:
+def running(*, postgresql: bool, proxied: bool = True) -> Iterator[Region]:
     """All of it, still without rules and gateways; nothing is left of it afterwards.
 
     proxied  the gateway reaches the archive through the proxy
-    queues   a worker for each
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-chaos-")))
@@ -155,7 +151,7 @@ def running(
             "GATEWAY_FOLLOW_EVERY_S": "0.5", "GATEWAY_CHECK_EVERY_S": "20",
         }  # fmt: skip
         region = Region(
-            folder, hospitals, archive, proxy, redis, records, database, postgres, environ, queues
+            folder, hospitals, archive, proxy, redis, records, database, postgres, environ
         )
         stack.callback(region.stop_gateways)
         yield region
