@@ -7,11 +7,14 @@ a plain word (worker/jobs.py has the list) and carries ids only.
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.client import PubSub
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
@@ -27,6 +30,8 @@ AWAY_S = 5.0  # and is then left alone for so long
 FAILED_FOR_S = 86_400
 MARK = "rq:gateway:mark"
 """A key that tells whether Redis still has what we put there; our ACL allows rq: only."""
+DONE = "rq:gateway:done"
+"""A channel: a worker has ended a job, and need not wait for its next until somebody looks."""
 
 
 def connect_redis(url: str, timeout_s: float = PATIENCE_S) -> "Redis":
@@ -71,6 +76,7 @@ class Doorbell:
     def __init__(self, redis_url: str) -> None:
         self._redis = connect_redis(redis_url)
         self._away: Deadline | None = None
+        self._ear: PubSub | None = None
         self._mark = os.urandom(8).hex().encode()
 
     def ring(self, queue: str, job: str, row_id: str, ordered_at: datetime, within_s: int) -> bool:
@@ -152,8 +158,31 @@ class Doorbell:
             return False
         return True
 
+    def hear_done(self, longest_s: float) -> bool:
+        """Whether a worker ended a job; waits for it, in a thread that does nothing else.
+
+        returns  False after `longest_s`, or when Redis is away
+        """
+        if self._away and not self._away.passed:
+            time.sleep(longest_s)
+            return False
+        try:
+            if self._ear is None:
+                self._ear = self._redis.pubsub(ignore_subscribe_messages=True)
+                self._ear.subscribe(DONE)
+            return bool(self._ear.get_message(timeout=longest_s))
+        except RedisError:
+            self._away, self._ear = Deadline(AWAY_S), None
+            return False
+
     def close(self) -> None:
         self._redis.close()
+
+
+def tell_done(redis: "Redis") -> None:
+    """A worker has ended a job. Nothing is lost if nobody hears it."""
+    with suppress(RedisError):
+        redis.publish(DONE, "")
 
 
 def job_id(job: str, row_id: str, ordered_at: datetime) -> str:

@@ -39,8 +39,9 @@ from gateway.worker.deliveries import carry_out
 from gateway.worker.jobs import ROUTE, VERIFY
 
 TURN_S = 1.0
-BUSY_TURN_S = 0.2  # for BUSY_S after a claim: a worker waits no longer for his next one
+BUSY_TURN_S = 0.2  # for BUSY_S after a claim, should Redis lose the word that a job has ended
 BUSY_S = 5.0
+BREATH_S = 0.05  # workers that end their jobs together are heard together
 CHECK_S = 30.0  # an alarm is raised within a minute of its cause
 DEPTH = 2
 """Claims for each worker: one that he works on, and one that waits, so that he need not."""
@@ -76,10 +77,18 @@ class Dispatcher(threading.Thread):
         self._direct.shutdown(wait=False, cancel_futures=True)
 
     def run(self) -> None:
+        threading.Thread(target=self._listen, name="ear", daemon=True).start()
         while not self._ended.is_set():
             self._bell.clear()
             self._turn()
             self._bell.wait(TURN_S if self._busy.passed else BUSY_TURN_S)
+            self._ended.wait(BREATH_S)
+
+    def _listen(self) -> None:
+        """A worker that has ended a job gets its next one at once."""
+        while not self._ended.is_set():
+            if self._doorbell.hear_done(TURN_S):
+                self._bell.set()
 
     def _turn(self) -> None:
         try:

@@ -20,7 +20,7 @@ from rq.serializers import JSONSerializer
 
 from gateway.errors import GatewayError, SettingsError
 from gateway.log import log
-from gateway.queues import QUEUES, connect_redis
+from gateway.queues import QUEUES, connect_redis, tell_done
 from gateway.worker.deliveries import report_killed
 from gateway.worker.jobs import ROUTE, VERIFY, Bench, is_known, job_class
 
@@ -144,6 +144,7 @@ class OneQueueWorker(Worker):
         # A Redis that was wiped does not know us any more: the dispatcher counts workers there.
         worker_registration.register(self)
         super().execute_job(job, queue)
+        tell_done(self.connection)
         if not is_known(job):
             log.error("a job in redis is none of ours: who else writes there?", job=job.id)
             self.met_a_stranger = True

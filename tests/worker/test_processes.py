@@ -50,6 +50,16 @@ def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
     doorbell.close()
 
 
+def test_end_of_a_job_is_heard_at_once(start, redis, redis_server):
+    start("worker --queue bulk")
+    _wait_for_worker(redis, "bulk")
+    doorbell = Doorbell(redis_server.url)
+    doorbell.hear_done(0.1)  # listens from now on
+    _queue(redis, "bulk").enqueue("probe", "nobody")
+    wait_until(lambda: doorbell.hear_done(1.0), 60, "the end of the job")
+    doorbell.close()
+
+
 def test_job_of_an_unknown_function_fails_unexecuted_and_ends_the_worker(start, redis, tmp_path):
     worker = start("worker --queue routine")
     wait_for_worker(redis)
@@ -209,6 +219,12 @@ def test_keeper_takes_a_changed_region_file(start, redis, records, region, dead_
     wait_until(lambda: _says(keeper, "region file is wrong"), 60, "a log line")
     write_region(region, gkb1=dead_url, zlat=dead_url)
     wait_until(lambda: "zlat" in load_profiles(records), 60, "the probe of the new site")
+
+
+def test_nothing_is_heard_of_a_redis_that_is_away():
+    doorbell = Doorbell(f"redis://127.0.0.1:{free_port()}/0")
+    assert [doorbell.hear_done(0.0) for _ in range(2)] == [False, False]
+    doorbell.close()
 
 
 def test_frozen_redis_holds_up_a_bell_only_once(tmp_path):
