@@ -110,19 +110,18 @@ def add_account(
         )
         if added.first() is None:
             raise AccountRefused("login")
-        _write_posts(connection, row["account_id"], posts)
+        write_posts(connection, row["account_id"], posts)
     return str(row["account_id"])
 
 
-def _write_posts(connection: sa.Connection, account_id: object, posts: Iterable[Post]) -> None:
+def write_posts(connection: sa.Connection, account_id: object, posts: Iterable[Post]) -> None:
     connection.execute(sa.delete(account_post).where(account_post.c.account_id == account_id))
-    connection.execute(
-        sa.insert(account_post),
-        [
-            {"account_id": account_id, "role": str(post.role), "site_id": post.site_id}
-            for post in set(posts)
-        ],
-    )
+    rows = [
+        {"account_id": account_id, "role": str(post.role), "site_id": post.site_id}
+        for post in set(posts)
+    ]
+    if rows:
+        connection.execute(sa.insert(account_post), rows)
 
 
 def load_accounts(records: Records, login: str | None = None) -> list[Account]:
@@ -186,7 +185,7 @@ def save_posts(records: Records, account_id: str, posts: Collection[Post]) -> No
     """These and no other posts from now on; raises AccountRefused."""
     check_posts(posts)
     with records.write() as connection:
-        _write_posts(connection, account_id, posts)
+        write_posts(connection, account_id, posts)
 
 
 def save_lock(records: Records, account_id: str, locked_at: datetime | None) -> None:

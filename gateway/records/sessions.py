@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from gateway.model.access import Post, Purpose
-from gateway.model.credentials import digest, new_secret
+from gateway.model.credentials import digest, new_id, new_secret
 from gateway.records.accounts import load_posts
 from gateway.records.engine import Records, UtcDateTime, metadata
 
@@ -32,8 +32,12 @@ login_session = sa.Table(
     sa.Column("made_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("ended_at", UtcDateTime),
+    sa.Column("session_id", sa.String(16)),  # public: in tokens and in a person's list
+    sa.Column("outside_sid", sa.String(64)),  # digest of the issuer's own name for it
+    sa.Column("proved_at", UtcDateTime),  # when a code of the authenticator was last given
 )
 sa.Index("login_session_by_account", login_session.c.account_id)
+sa.Index("login_session_by_id", login_session.c.session_id, unique=True)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Session:
     """A session that is good now."""
 
     digest: str
+    session_id: str
     account_id: str
     posts: tuple[Post, ...]
     purpose: Purpose
@@ -64,6 +69,9 @@ def start_session(
         "made_at": now,
         "seen_at": now,
         "ended_at": None,
+        "session_id": new_id(),
+        "outside_sid": None,
+        "proved_at": now,
     }
     with records.write() as connection:
         connection.execute(sa.insert(login_session).values(row))
@@ -72,18 +80,34 @@ def start_session(
 
 def load_session(records: Records, secret: str, now: datetime) -> Session | None:
     """The session of a browser; None if it has ended or its account is shut."""
-    question = sa.select(login_session).where(
-        login_session.c.digest == digest(secret), login_session.c.ended_at.is_(None)
-    )
+    found = _load(records, login_session.c.digest == digest(secret))
+    return found if found is not None and found.is_good(now) else None
+
+
+def load_session_of_token(records: Records, session_id: str, now: datetime) -> Session | None:
+    """The session in which a viewer was let in. The person may have left it idle: the viewer goes
+    on until it is ended, by anyone or by its eight hours.
+    """
+    found = _load(records, login_session.c.session_id == session_id)
+    return found if found is not None and now < found.made_at + LONGEST else None
+
+
+def _load(records: Records, which: sa.ColumnElement[bool]) -> Session | None:
+    question = sa.select(login_session).where(which, login_session.c.ended_at.is_(None))
     with records.read() as connection:
         row = connection.execute(question).first()
         posts = None if row is None else load_posts(connection, row.account_id)
     if row is None or posts is None:
         return None
-    found = Session(
-        row.digest, row.account_id, posts, Purpose(row.purpose), row.made_at, row.seen_at
+    return Session(
+        row.digest,
+        row.session_id,
+        row.account_id,
+        posts,
+        Purpose(row.purpose),
+        row.made_at,
+        row.seen_at,
     )
-    return found if found.is_good(now) else None
 
 
 def save_seen(records: Records, found: Session, now: datetime) -> None:

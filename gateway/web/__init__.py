@@ -7,6 +7,7 @@ from gateway.records.journal import Journal
 from gateway.records.keyring import load_keyring
 from gateway.web import (
     auditing,
+    authorize,
     capabilities,
     errors,
     events,
@@ -62,6 +63,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         auditor = auditing.Auditor(journal, keyring)
         auditing.register(app)
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
+        app.register_blueprint(authorize.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
         app.config.update(
             SECRET_KEY=keyring.derived("forms"),

@@ -21,10 +21,14 @@ from gateway.errors import BadRequest, NotAllowed, NotSignedIn, RecordsUnavailab
 from gateway.log import log
 from gateway.model.access import NOBODY, Actor, Post, duties_of
 from gateway.model.credentials import digest
-from gateway.model.tokens import Claims, read_key, read_token
-from gateway.records.accounts import load_posts
+from gateway.model.tokens import Claims, actions_of, read_key, read_token
 from gateway.records.clients import load_client, load_refused, load_signing_keys
-from gateway.records.sessions import load_session, save_seen
+from gateway.records.sessions import (
+    Session,
+    load_session,
+    load_session_of_token,
+    save_seen,
+)
 
 KEEP_S = 2.0
 KEEP_MOST = 10_000
@@ -76,7 +80,7 @@ class Identity:
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotSignedIn
-        return self._remembered(token, self._of_token)
+        return self._remembered(token, self.of_token)
 
     def _is_own_page(self) -> bool:
         """A browser says with every form where its page came from.
@@ -125,34 +129,42 @@ class Identity:
                 self._kept.popitem(last=False)
         return actor
 
-    def _of_session(self, secret: str) -> Actor:
-        now = utc_now()
+    def session(self) -> Session:
+        """The session of the request at hand, as it is now; raises NotSignedIn."""
+        return self._session(request.cookies.get(self.cookie, ""))
+
+    def _session(self, secret: str) -> Session:
         if not SECRET.fullmatch(secret):
             raise NotSignedIn
-        found = load_session(self._gateway.records, secret, now)
+        found = load_session(self._gateway.records, secret, utc_now())
         if found is None:
             raise NotSignedIn
+        return found
+
+    def _of_session(self, secret: str) -> Actor:
+        found, now = self._session(secret), utc_now()
         with suppress(RecordsUnavailable):
             save_seen(self._gateway.records, found, now)
         duties = duties_of(found.posts, wide=self._wide)
         return Actor(found.account_id, duties, found.purpose, "session")
 
-    def _of_token(self, token: str) -> Actor:
+    def of_token(self, token: str) -> Actor:
+        """raises NotSignedIn"""
         found = self.claims(token)
         posts = self._posts_now(found)
         duties = duties_of([one for one in found.posts if one in posts], wide=self._wide)
         if not duties:
             raise NotSignedIn
-        return Actor(found.subject, duties, found.purpose, "token")
+        return Actor(found.subject, duties, found.purpose, "token", actions_of(found.scope))
 
     def _posts_now(self, found: Claims) -> tuple[Post, ...]:
-        """A token gives no right that its bearer has lost since."""
+        """A token gives no right that its bearer has lost since, and none after the session."""
         records = self._gateway.records
         if found.subject == found.client_id:
             client = load_client(records, found.client_id)
             return () if client is None else client.posts
-        with records.read() as connection:
-            return load_posts(connection, found.subject) or ()
+        session = load_session_of_token(records, found.session_id, utc_now())
+        return () if session is None or session.account_id != found.subject else session.posts
 
     def _read_keys(self) -> dict[str, ECKey]:
         keys = {

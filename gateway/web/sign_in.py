@@ -48,7 +48,9 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 BACK = re.compile(
-    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account)?", re.ASCII
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|report/[0-9.]+|account"
+    r"|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
+    re.ASCII,
 )
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""
 PURPOSES = (
@@ -355,15 +357,21 @@ def _leave_to(address: str) -> Response:
     return answer
 
 
+def page_policy(elsewhere: str = "") -> str:
+    """elsewhere  origin that a form of this page leads on to; browsers ask before they follow"""
+    return PAGE_POLICY.replace("form-action 'self'", f"form-action 'self' {elsewhere}".rstrip())
+
+
 def _page(
-    step: str, form: FlaskForm, problem: str = "", status: int = 200, **facts: Any
-) -> Response:
+    step: str, form: FlaskForm, problem: str = "", status: int = 200, *, elsewhere: str = "",
+    **facts: Any,
+) -> Response:  # fmt: skip
     words = PROBLEMS.get(problem)
     text = render_template(
         "sign_in.html", step=step, form=form, problem=words, most=LONGEST, **facts
     )
     answer = Response(text, status)
-    answer.headers["Content-Security-Policy"] = PAGE_POLICY
+    answer.headers["Content-Security-Policy"] = page_policy(elsewhere)
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "same-origin"  # or a form's Origin would be "null"
     return answer
