@@ -208,6 +208,14 @@ class AccountRefused(GatewayError):
         self.why = why
 
 
+class IssuerUnavailable(GatewayError):
+    """The issuer that people and tokens come from does not answer, and what it said last is too
+    old.
+    """
+
+    transient = True
+
+
 class RecordsUnavailable(GatewayError):
     """The database cannot be reached, is locked for too long, or is full."""
 

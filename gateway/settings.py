@@ -50,6 +50,15 @@ class Settings:
         "own", "whose images doctors read for a patient's care: of their `own` hospital, `region`"
     )
     key_file: str = _setting("", "the gateway's key; empty: `gateway.key` in STATE_DIR")
+    oidc_issuer: str = _setting(
+        "", "OpenID Connect issuer that people sign in at; empty: none but the gateway itself"
+    )
+    oidc_client_id: str = _setting("", "our name there")
+    oidc_client_secret_file: str = _setting("", "file with our secret there")
+    oidc_audience: str = _setting(
+        "", "audience of its access tokens that are taken at DICOMweb; empty: none are"
+    )
+    oidc_ca_file: str = _setting("", "certificate authority of its own, PEM")
     web_workers: int = _setting(2, "web processes; one per core")
     proxy_decision_s: int = _setting(
         0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
@@ -171,6 +180,7 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_ACCESS: must be open or login")
     if settings.doctors_read not in ("own", "region"):
         mistakes.append("GATEWAY_DOCTORS_READ: must be own or region")
+    mistakes += _check_issuer(settings)
     if settings.access == "login" and settings.proxy_decision_s > MOST_DECISION_OF_LOGINS_S:
         mistakes.append(
             f"GATEWAY_PROXY_DECISION_S: must be at most {MOST_DECISION_OF_LOGINS_S} with logins: "
@@ -190,4 +200,30 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):
         mistakes.append("GATEWAY_LOG_FORM: must be text or json")
+    return mistakes
+
+
+def _check_issuer(settings: Settings) -> list[str]:
+    beside = (settings.oidc_client_id, settings.oidc_client_secret_file)
+    if not settings.oidc_issuer:
+        given = any((*beside, settings.oidc_audience, settings.oidc_ca_file))
+        return (
+            ["GATEWAY_OIDC_ISSUER: is missing beside the other GATEWAY_OIDC_..."] if given else []
+        )
+    mistakes = []
+    place = urlsplit(settings.oidc_issuer)
+    loopback = place.scheme == "http" and place.hostname in ("127.0.0.1", "::1", "localhost")
+    if (place.scheme != "https" and not loopback) or place.query or place.fragment:
+        mistakes.append("GATEWAY_OIDC_ISSUER: must look like https://id.example/realms/region")
+    if settings.access != "login":
+        mistakes.append("GATEWAY_OIDC_ISSUER: GATEWAY_ACCESS=login belongs to it")
+    if not all(beside):
+        mistakes.append(
+            "GATEWAY_OIDC_CLIENT_ID: it and GATEWAY_OIDC_CLIENT_SECRET_FILE belong to the issuer"
+        )
+    elif not Path(settings.oidc_client_secret_file).is_file():
+        mistakes.append("GATEWAY_OIDC_CLIENT_SECRET_FILE: there is no such file")
+    if settings.oidc_audience and settings.oidc_audience == settings.oidc_client_id:
+        # An ID token has the client's id as its audience: it must not pass for an access token.
+        mistakes.append("GATEWAY_OIDC_AUDIENCE: must differ from GATEWAY_OIDC_CLIENT_ID")
     return mistakes

@@ -73,24 +73,31 @@ def save_outsider(
     return found
 
 
-def sign_out_subject(records: Records, issuer: str, subject: str, now: datetime) -> None:
-    """The issuer says that a person has signed out there: everything of theirs ends here."""
+def sign_out_subject(records: Records, issuer: str, subject: str, now: datetime) -> frozenset[str]:
+    """The issuer says that a person has signed out there: everything of theirs ends here.
+
+    returns  the account, if there is one
+    """
     known = find_outsider(records, issuer, subject)
     if known is None:
-        return
+        return frozenset()
     mine = outside_account.c.account_id == known.account_id
-    open_ones = sa.and_(
-        login_session.c.account_id == known.account_id, login_session.c.ended_at.is_(None)
-    )
     with records.write() as connection:
         connection.execute(sa.update(outside_account).where(mine).values(signed_out_at=now))
-        connection.execute(sa.update(login_session).where(open_ones).values(ended_at=now))
+        _end(connection, login_session.c.account_id == known.account_id, now)
+    return frozenset({known.account_id})
 
 
-def sign_out_session(records: Records, outside_sid: str, now: datetime) -> None:
-    """The same for one session of the issuer's, named by its digest (model/outside.py)."""
-    open_ones = sa.and_(
-        login_session.c.outside_sid == outside_sid, login_session.c.ended_at.is_(None)
-    )
+def sign_out_session(records: Records, outside_sid: str, now: datetime) -> frozenset[str]:
+    """The same for one session of the issuer's, named by its digest (model/outside.py).
+
+    returns  the accounts that were signed in by it
+    """
     with records.write() as connection:
-        connection.execute(sa.update(login_session).where(open_ones).values(ended_at=now))
+        return _end(connection, login_session.c.outside_sid == outside_sid, now)
+
+
+def _end(connection: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> frozenset[str]:
+    ended = sa.update(login_session).where(which, login_session.c.ended_at.is_(None))
+    told = ended.values(ended_at=now).returning(login_session.c.account_id)
+    return frozenset(connection.execute(told).scalars())

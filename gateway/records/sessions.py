@@ -57,9 +57,13 @@ class Session:
 
 
 def start_session(
-    records: Records, account_id: str, address: str, purpose: Purpose, now: datetime
-) -> str:
-    """Returns the secret for the browser; it is new at each sign-in (trust.md H64)."""
+    records: Records, account_id: str, address: str, purpose: Purpose, now: datetime,
+    *, outside_sid: str | None = None,
+) -> str:  # fmt: skip
+    """Returns the secret for the browser; it is new at each sign-in (trust.md H64).
+
+    outside_sid  of a session that another issuer began: "" if it gives no name to it
+    """
     secret = new_secret()
     row = {
         "digest": digest(secret),
@@ -70,8 +74,8 @@ def start_session(
         "seen_at": now,
         "ended_at": None,
         "session_id": new_id(),
-        "outside_sid": None,
-        "proved_at": now,
+        "outside_sid": outside_sid,
+        "proved_at": now if outside_sid is None else None,
     }
     with records.write() as connection:
         connection.execute(sa.insert(login_session).values(row))

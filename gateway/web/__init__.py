@@ -3,6 +3,7 @@
 from flask import Flask
 
 from gateway.bootstrap import Gateway
+from gateway.openid import open_issuer
 from gateway.records.journal import Journal
 from gateway.records.keyring import load_keyring
 from gateway.web import (
@@ -15,6 +16,7 @@ from gateway.web import (
     health,
     home,
     oauth,
+    outside,
     permissions,
     qido,
     reports,
@@ -57,7 +59,8 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     auditor = None
     if gateway.settings.access == "login":
         keyring = load_keyring(gateway.settings.keyring_file)
-        identity = Identity(gateway)
+        issuer = open_issuer(gateway.settings)
+        identity = Identity(gateway, issuer)
         journal = Journal(gateway.settings.state_dir / "audit")
         app.extensions["journal"] = journal  # wsgi.py brings its lines into the table
         auditor = auditing.Auditor(journal, keyring)
@@ -65,6 +68,10 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(authorize.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
+        if issuer is not None:
+            app.register_blueprint(
+                outside.create_blueprint(gateway, identity, keyring, auditor, issuer)
+            )
         app.config.update(
             SECRET_KEY=keyring.derived("forms"),
             SESSION_COOKIE_NAME=f"{identity.cookie}-form",  # for the token of forms alone

@@ -29,7 +29,7 @@ from gateway.records.sessions import Session
 from gateway.web.auditing import Auditor
 from gateway.web.identity import Identity
 from gateway.web.permissions import needs
-from gateway.web.sign_in import PURPOSES, page_policy
+from gateway.web.sign_in import PURPOSES, lead_to, page_policy
 
 TICKET_S = 900  # long enough to sign in on the way
 FORM_LIMIT = 16 * 1024
@@ -61,7 +61,7 @@ class Authorize:
         except OAuthRefused as error:
             return self._leave(place, state_of(args), error=error.code)
         ticket = str(self._tickets.dumps(asdict(asked)))
-        return _page("lead", next=f"/oauth/consent?ask={ticket}")
+        return lead_to(f"/oauth/consent?ask={ticket}")
 
     def ask(self) -> Response:
         """GET /oauth/consent, by a person who has signed in."""

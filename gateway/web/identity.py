@@ -19,10 +19,13 @@ from gateway.bootstrap import Gateway, Reread
 from gateway.clock import monotonic_s, utc_now
 from gateway.errors import BadRequest, NotAllowed, NotSignedIn, RecordsUnavailable
 from gateway.log import log
-from gateway.model.access import NOBODY, Actor, Post, duties_of
+from gateway.model.access import IMAGES, NOBODY, Actor, Post, duties_of
 from gateway.model.credentials import digest
+from gateway.model.outside import Posts, kid_of, mark_of_session, posts_of, read_access_token
 from gateway.model.tokens import Claims, actions_of, read_key, read_token
+from gateway.openid import Issuer
 from gateway.records.clients import load_client, load_refused, load_signing_keys
+from gateway.records.outside import find_outsider, save_outsider
 from gateway.records.sessions import (
     Session,
     load_session,
@@ -46,8 +49,9 @@ class _Kept:
 class Identity:
     """Finds out who asks; one for each process, safe for threads and greenlets."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, outside: Issuer | None = None) -> None:
         self._gateway = gateway
+        self._outside = outside
         self._wide = gateway.settings.doctors_read == "region"
         base = urlsplit(gateway.settings.base_url)
         self.issuer = gateway.settings.base_url
@@ -116,6 +120,12 @@ class Identity:
             self._kept.pop(digest(secret), None)
         self._refused.forget()
 
+    def forget_all(self) -> None:
+        """Somebody has left, and which credentials are theirs is not known here."""
+        with self._lock:
+            self._kept.clear()
+        self._refused.forget()
+
     def _remembered(self, secret: str, find: Callable[[str], Actor]) -> Actor:
         mark, now_s = digest(secret), monotonic_s()
         kept = self._kept.get(mark)
@@ -149,13 +159,34 @@ class Identity:
         return Actor(found.account_id, duties, found.purpose, "session")
 
     def of_token(self, token: str) -> Actor:
-        """raises NotSignedIn"""
+        """raises NotSignedIn; IssuerUnavailable if it is another issuer's, and that one is away"""
+        if self._outside is not None and self._outside.audience:
+            kid = kid_of(token)
+            if kid not in self._keys.get():
+                return self._of_outsider(token, self._outside)
         found = self.claims(token)
         posts = self._posts_now(found)
         duties = duties_of([one for one in found.posts if one in posts], wide=self._wide)
         if not duties:
             raise NotSignedIn
         return Actor(found.subject, duties, found.purpose, "token", actions_of(found.scope))
+
+    def _of_outsider(self, token: str, issuer: Issuer) -> Actor:
+        """Somebody with another issuer's token: for images alone, as `[identity]` says now."""
+        now, records = utc_now(), self._gateway.records
+        said = read_access_token(token, issuer.key, issuer.name, issuer.audience, now)
+        posts = posts_of(self._gateway.region.posts or Posts(), said.claims)
+        duties = duties_of(posts, wide=self._wide)
+        ended, _ = self._refused.get()
+        if not duties or (said.sid and mark_of_session(issuer.name, said.sid) in ended):
+            raise NotSignedIn
+        known = find_outsider(records, issuer.name, said.subject)
+        if known is None:
+            known = save_outsider(records, issuer.name, said.subject, said.name, posts, now)
+        left = known.signed_out_at
+        if known.locked or (left is not None and said.issued_at <= left):
+            raise NotSignedIn
+        return Actor(known.account_id, duties, said.purpose, "token", IMAGES)
 
     def _posts_now(self, found: Claims) -> tuple[Post, ...]:
         """A token gives no right that its bearer has lost since, and none after the session."""

@@ -110,7 +110,7 @@ def test_a_client_gets_its_secret_once_and_is_revoked(run, tmp_path: Path) -> No
     assert json.loads(told(run("clients", "list", "--json"))) == [
         {
             "client_id": given["client_id"], "name": "Архив", "roles": ["service@north"],
-            "revoked": True,
+            "redirects": [], "revoked": True,
         }
     ]  # fmt: skip
 
