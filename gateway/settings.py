@@ -19,6 +19,7 @@ PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
 MOST_SERIES_AHEAD = 4
 ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.ASCII)
 LEAST_CACHE_BYTES = 64 * 2**20
 MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
 LOOPBACK_ONLY = (
@@ -181,6 +182,8 @@ def _check(settings: Settings) -> list[str]:
     if settings.doctors_read not in ("own", "region"):
         mistakes.append("GATEWAY_DOCTORS_READ: must be own or region")
     mistakes += _check_issuer(settings)
+    if not all(ORIGIN.fullmatch(origin) for origin in settings.allowed_origins):
+        mistakes.append("GATEWAY_CORS_ORIGINS: write exact ones, like https://viewer.example:8443")
     if settings.access == "login" and settings.proxy_decision_s > MOST_DECISION_OF_LOGINS_S:
         mistakes.append(
             f"GATEWAY_PROXY_DECISION_S: must be at most {MOST_DECISION_OF_LOGINS_S} with logins: "

@@ -31,6 +31,7 @@ REFUSALS = {
     "unknown": "нет такой учётной записи или программы / there is no such account or client",
     "login": "имя для входа занято или не годится / the login is taken or cannot be one",
     "posts": f"нужна роль / a role is needed: {', '.join(ACCOUNT_ROLES)}",
+    "outside": "входит через общую службу, пароля здесь нет / signs in with another issuer",
     "ministry": "у сотрудника министерства других ролей нет / ministry stands alone",
 }
 role_option = click.option(

@@ -168,6 +168,16 @@ def load_posts(connection: sa.Connection, account_id: str) -> tuple[Post, ...] |
     return _load_posts(connection, [account_id]).get(account_id, ())
 
 
+def load_login(records: Records, account_id: str) -> str:
+    """raises AccountRefused ("unknown")"""
+    question = sa.select(account.c.login).where(account.c.account_id == account_id)
+    with records.read() as connection:
+        row = connection.execute(question).first()
+    if row is None:
+        raise AccountRefused("unknown")
+    return str(row.login)
+
+
 def load_proof(records: Records, login: str) -> Proof | None:
     """What a sign-in with this login is judged by; None if there is no such account."""
     question = sa.select(account).where(account.c.login == login.strip().lower())
@@ -196,7 +206,14 @@ def save_lock(records: Records, account_id: str, locked_at: datetime | None) -> 
 def save_password(
     records: Records, account_id: str, hashed: str, one_time_until: datetime | None = None
 ) -> None:
-    """one_time_until  a password that somebody else knows and that must be changed"""
+    """one_time_until  a password that somebody else knows and that must be changed
+
+    raises  AccountRefused ("unknown"; "outside" for who signs in with another issuer)
+    """
+    question = sa.select(account.c.password_hash).where(account.c.account_id == account_id)
+    with records.read() as connection:
+        if connection.execute(question).scalar() == "":
+            raise AccountRefused("outside")
     _update(records, account_id, password_hash=hashed, one_time_until=one_time_until)
 
 

@@ -4,6 +4,7 @@ A row stays as long as the session may that it was given in. Who brings a code a
 stolen it, or was stolen from: the token that it was changed into is withdrawn (RFC 9700 2.1.1).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from gateway.errors import OAuthRefused
 from gateway.model.authorization import CODE_S, Asked
 from gateway.model.credentials import digest, new_id, new_secret
 from gateway.model.tokens import LONGEST_S
-from gateway.records.clients import withdraw_token
+from gateway.records.clients import oauth_client, withdraw_token
 from gateway.records.engine import Records, UtcDateTime, metadata
 from gateway.records.sessions import LONGEST
 
@@ -92,3 +93,19 @@ def was_let_in(records: Records, asked: Asked, session_id: str) -> bool:
     )
     with records.read() as connection:
         return connection.execute(question.limit(1)).first() is not None
+
+
+def load_viewers(records: Records, session_ids: Collection[str]) -> dict[str, list[str]]:
+    """Names of the viewers that were let in within these sessions."""
+    question = (
+        sa.select(oauth_code.c.session_id, oauth_client.c.name)
+        .join(oauth_client, oauth_client.c.client_id == oauth_code.c.client_id)
+        .where(oauth_code.c.session_id.in_(session_ids), oauth_code.c.used_at.is_not(None))
+        .distinct()
+        .order_by(oauth_client.c.name)
+    )
+    found: dict[str, list[str]] = {}
+    with records.read() as connection:
+        for row in connection.execute(question):
+            found.setdefault(row.session_id, []).append(row.name)
+    return found

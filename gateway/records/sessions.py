@@ -7,6 +7,7 @@ request, 8 hours after its first, at sign-out, or when the account is shut.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,7 +35,6 @@ login_session = sa.Table(
     sa.Column("ended_at", UtcDateTime),
     sa.Column("session_id", sa.String(16)),  # public: in tokens and in a person's list
     sa.Column("outside_sid", sa.String(64)),  # digest of the issuer's own name for it
-    sa.Column("proved_at", UtcDateTime),  # when a code of the authenticator was last given
 )
 sa.Index("login_session_by_account", login_session.c.account_id)
 sa.Index("login_session_by_id", login_session.c.session_id, unique=True)
@@ -42,7 +42,10 @@ sa.Index("login_session_by_id", login_session.c.session_id, unique=True)
 
 @dataclass(frozen=True)
 class Session:
-    """A session that is good now."""
+    """A session of an account.
+
+    is_outside  another issuer vouched for the person: there is no password here
+    """
 
     digest: str
     session_id: str
@@ -51,6 +54,7 @@ class Session:
     purpose: Purpose
     made_at: datetime
     seen_at: datetime
+    is_outside: bool
 
     def is_good(self, now: datetime) -> bool:
         return now < self.made_at + LONGEST and now < self.seen_at + IDLE
@@ -75,7 +79,6 @@ def start_session(
         "ended_at": None,
         "session_id": new_id(),
         "outside_sid": outside_sid,
-        "proved_at": now if outside_sid is None else None,
     }
     with records.write() as connection:
         connection.execute(sa.insert(login_session).values(row))
@@ -103,15 +106,14 @@ def _load(records: Records, which: sa.ColumnElement[bool]) -> Session | None:
         posts = None if row is None else load_posts(connection, row.account_id)
     if row is None or posts is None:
         return None
+    return _session(row, posts)
+
+
+def _session(row: sa.Row[Any], posts: tuple[Post, ...]) -> Session:
     return Session(
-        row.digest,
-        row.session_id,
-        row.account_id,
-        posts,
-        Purpose(row.purpose),
-        row.made_at,
-        row.seen_at,
-    )
+        row.digest, row.session_id, row.account_id, posts, Purpose(row.purpose), row.made_at,
+        row.seen_at, row.outside_sid is not None,
+    )  # fmt: skip
 
 
 def save_seen(records: Records, found: Session, now: datetime) -> None:
@@ -131,6 +133,31 @@ def end_session(records: Records, secret: str, now: datetime) -> None:
 def end_sessions(records: Records, account_id: str, now: datetime) -> None:
     """All of an account: its password was changed, its posts were, or it was shut."""
     _end(records, login_session.c.account_id == account_id, now)
+
+
+def load_sessions(records: Records, account_id: str, now: datetime) -> list[Session]:
+    """Where an account is signed in now, the newest first."""
+    question = sa.select(login_session).where(
+        login_session.c.account_id == account_id,
+        login_session.c.ended_at.is_(None),
+        login_session.c.made_at > now - LONGEST,
+    )
+    with records.read() as connection:
+        rows = connection.execute(question.order_by(login_session.c.made_at.desc())).all()
+    found = [_session(row, ()) for row in rows]
+    return [one for one in found if one.is_good(now)]
+
+
+def end_one(records: Records, account_id: str, session_id: str, now: datetime) -> None:
+    """One of an account's own; another's is left as it is."""
+    mine = login_session.c.account_id == account_id
+    _end(records, sa.and_(mine, login_session.c.session_id == session_id), now)
+
+
+def end_others(records: Records, kept: Session, now: datetime) -> None:
+    """All of an account but this one."""
+    mine = login_session.c.account_id == kept.account_id
+    _end(records, sa.and_(mine, login_session.c.session_id != kept.session_id), now)
 
 
 def _end(records: Records, which: sa.ColumnElement[bool], now: datetime) -> None:

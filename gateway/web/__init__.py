@@ -7,6 +7,7 @@ from gateway.openid import open_issuer
 from gateway.records.journal import Journal
 from gateway.records.keyring import load_keyring
 from gateway.web import (
+    account,
     auditing,
     authorize,
     capabilities,
@@ -26,6 +27,7 @@ from gateway.web import (
     viewer,
     wado,
     wado_uri,
+    withdrawal,
 )
 from gateway.web.application import Application
 from gateway.web.console import door as console
@@ -65,9 +67,14 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         app.extensions["journal"] = journal  # wsgi.py brings its lines into the table
         auditor = auditing.Auditor(journal, keyring)
         auditing.register(app)
+        app.extensions["running"] = withdrawal.register(app, identity)
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(authorize.create_blueprint(gateway, identity, keyring, auditor))
-        app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
+        passwords = sign_in.Passwords()
+        app.register_blueprint(
+            sign_in.create_blueprint(gateway, identity, keyring, auditor, passwords)
+        )
+        app.register_blueprint(account.create_blueprint(gateway, identity, auditor, passwords))
         if issuer is not None:
             app.register_blueprint(
                 outside.create_blueprint(gateway, identity, keyring, auditor, issuer)

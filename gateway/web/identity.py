@@ -86,6 +86,14 @@ class Identity:
             raise NotSignedIn
         return self._remembered(token, self.of_token)
 
+    def ask_again(self) -> tuple[str, Callable[[], Actor]]:
+        """(mark of the credentials of the request at hand, what finds out who they are of, now)"""
+        secret = request.cookies.get(self.cookie)
+        if secret is not None:
+            return digest(secret), lambda: self._of_session(secret)
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        return digest(token), lambda: self.of_token(token)
+
     def _is_own_page(self) -> bool:
         """A browser says with every form where its page came from.
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import segno
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request
 from flask_wtf import FlaskForm
 from gevent.threadpool import ThreadPool
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -23,7 +23,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, GatewayBusy, TooManyTries
 from gateway.log import log
-from gateway.model.access import Action, Purpose, Role, allow
+from gateway.model.access import Action, Purpose
 from gateway.model.credentials import (
     LONGEST,
     check_new_password,
@@ -60,13 +60,6 @@ PURPOSES = (
     (Purpose.PUBLIC_HEALTH, "Общественное здоровье · Public health"),
     (Purpose.PATIENT_REQUEST, "По просьбе пациента · Patient's request"),
 )
-ROLES = {
-    Role.DOCTOR: "врач · doctor",
-    Role.HOSPITAL_IT: "инженер больницы · hospital IT",
-    Role.REGIONAL_ADMIN: "администратор региона · regional administrator",
-    Role.MINISTRY: "министерство · ministry",
-    Role.AUDITOR: "аудитор · auditor",
-}
 PROBLEMS = {
     "wrong": ("Имя, пароль или код не подходят.", "The login, password or code is not right."),
     "late": ("Время вышло, начните сначала.", "Too late, begin again."),
@@ -75,6 +68,7 @@ PROBLEMS = {
         "Пароль: от 12 до 128 знаков, без вашего имени для входа.",
         "A password has 12 to 128 characters and not your login.",
     ),
+    "old": ("Прежний пароль не подходит.", "The old password is not right."),
     "form": ("Страница устарела, отправьте ещё раз.", "The page was too old, send it again."),
     "outside": (
         "Вход через общую службу не удался, попробуйте ещё раз.",
@@ -160,13 +154,14 @@ class SignIn:
     """The steps; one for each process."""
 
     def __init__(
-        self, gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
-    ) -> None:
+        self, gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor,
+        passwords: Passwords,
+    ) -> None:  # fmt: skip
         self._auditor = auditor
         self._records = gateway.records
         self._identity = identity
         self._keyring = keyring
-        self._passwords = Passwords()
+        self._passwords = passwords
         self._tickets = URLSafeTimedSerializer(keyring.derived("tickets"))
 
     def form(self) -> Response:
@@ -181,7 +176,7 @@ class SignIn:
         try:
             proof = self._judge(login, password)
         except TooManyTries as error:
-            return _too_many("login", form, error)
+            return too_many("login", form, error)
         if proof is None:
             return show("login", form, "wrong", 401)
         step = "password" if proof.one_time_until else "code" if proof.totp_sealed else "enrol"
@@ -257,7 +252,7 @@ class SignIn:
         try:
             right = self._take_code(ticket, form.code.data or "")
         except TooManyTries as error:
-            return _too_many("login", LoginForm(formdata=None), error)
+            return too_many("login", LoginForm(formdata=None), error)
         if right:
             return self._begin(ticket)
         self._auditor.told("sign_in", "refused", ticket.account_id, "code")
@@ -294,33 +289,13 @@ class SignIn:
         )
         sessions.forget_sessions(self._records, now)
         accounts.forget_tries(self._records, now)
-        answer = _leave_to(ticket.back)
+        answer = leave_to(ticket.back)
         answer.set_cookie(
             self._identity.cookie, secret, secure=self._identity.is_secure, httponly=True,
             samesite="Strict", path="/",
         )  # fmt: skip
         self._auditor.told("sign_in", "done", ticket.account_id)
         log.info("signed in", account=ticket.account_id)
-        return answer
-
-    def account(self) -> Response:
-        may = {str(action) for action in Action if allow(g.actor, action).allowed}
-        roles = [(ROLES[duty.role], sorted(duty.reach.sites or ())) for duty in g.actor.duties]
-        purpose = dict(PURPOSES).get(g.actor.purpose, "")
-        return show("account", FlaskForm(), may=may, roles=roles, purpose=purpose)
-
-    def logout(self) -> Response:
-        if not FlaskForm().validate():
-            return show("login", LoginForm(formdata=None), "form", 400)
-        secret = request.cookies.get(self._identity.cookie, "")
-        sessions.end_session(self._records, secret, utc_now())
-        self._identity.forget(secret)
-        self._auditor.told("sign_out", "done", g.actor.subject)
-        answer = _leave_to("/login")
-        answer.delete_cookie(
-            self._identity.cookie, secure=self._identity.is_secure, httponly=True,
-            samesite="Strict", path="/",
-        )  # fmt: skip
         return answer
 
     def _sign(self, ticket: Ticket) -> str:
@@ -335,11 +310,11 @@ class SignIn:
 
 
 def create_blueprint(
-    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor, passwords: Passwords
 ) -> Blueprint:
-    """/login and its steps, /logout, /account."""
+    """/login and its steps."""
     door = Blueprint("sign_in", __name__)
-    steps = SignIn(gateway, identity, keyring, auditor)
+    steps = SignIn(gateway, identity, keyring, auditor, passwords)
 
     @door.before_request
     def keep_small() -> None:
@@ -352,8 +327,6 @@ def create_blueprint(
     add("/login", steps.login, "POST", Action.OPEN)
     add("/login/password", steps.password, "POST", Action.OPEN)
     add("/login/code", steps.code, "POST", Action.OPEN)
-    add("/account", steps.account, "GET", Action.OWN_ACCOUNT)
-    add("/logout", steps.logout, "POST", Action.OWN_ACCOUNT)
     return door
 
 
@@ -361,7 +334,7 @@ def back_of(asked: str) -> str:
     return asked if BACK.fullmatch(asked) else ""
 
 
-def _leave_to(address: str) -> Response:
+def leave_to(address: str) -> Response:
     answer = redirect(address or "/account", 303)
     assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
     return answer
@@ -373,9 +346,10 @@ def page_policy(elsewhere: str = "") -> str:
 
 
 def show(
-    step: str, form: FlaskForm, problem: str = "", status: int = 200, *, elsewhere: str = "",
+    step: str, form: FlaskForm, problem: str = "", status: int = 200, *, page: str = "sign_in",
     **facts: Any,
 ) -> Response:  # fmt: skip
+    """A step of templates/PAGE.html; problem: a key of PROBLEMS."""
     words = PROBLEMS.get(problem)
     text = render_template(
         "sign_in.html",
@@ -387,7 +361,7 @@ def show(
         **facts,
     )
     answer = Response(text, status)
-    answer.headers["Content-Security-Policy"] = page_policy(elsewhere)
+    answer.headers["Content-Security-Policy"] = page_policy()
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "same-origin"  # or a form's Origin would be "null"
     return answer
@@ -404,7 +378,7 @@ def lead_to(address: str) -> Response:
     return answer
 
 
-def _too_many(step: str, form: FlaskForm, error: TooManyTries) -> Response:
-    answer = show(step, form, "wait", 429)
+def too_many(step: str, form: FlaskForm, error: TooManyTries, page: str = "sign_in") -> Response:
+    answer = show(step, form, "wait", 429, page=page)
     answer.headers["Retry-After"] = str(int(error.wait_s) + 1)
     return answer

@@ -12,7 +12,6 @@ down_revision = "0018"
 def upgrade() -> None:
     op.add_column("login_session", sa.Column("session_id", sa.String(16)))
     op.add_column("login_session", sa.Column("outside_sid", sa.String(64)))
-    op.add_column("login_session", sa.Column("proved_at", UtcDateTime))
     op.execute("UPDATE login_session SET session_id = substr(digest, 1, 16)")
     op.create_index("login_session_by_id", "login_session", ["session_id"], unique=True)
     op.create_table(
