@@ -7,6 +7,7 @@ decided here, by `[identity]` of region.toml: a group that it does not name give
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from gateway.errors import NotSignedIn, SettingsError
 from gateway.model.access import Post, Purpose, Role, parse_post
@@ -34,6 +35,7 @@ KEYS = {"claim", "posts"}
 MOST_GROUPS = 5000
 
 PublicKey = RSAKey | ECKey
+KINDS: Mapping[str, type[RSAKey] | type[ECKey]] = {"RSA": RSAKey, "EC": ECKey}
 FindKey = Callable[[str], PublicKey | None]
 """The key of a kid; None if the issuer has none of this name."""
 
@@ -74,15 +76,11 @@ def read_public_keys(document: Any) -> dict[str, PublicKey]:
     found: dict[str, PublicKey] = {}
     for one in listed[:100]:
         kid = one.get("kid") if isinstance(one, dict) else None
-        if not isinstance(kid, str) or one.get("use", "sig") != "sig":
+        kind = KINDS.get(str(one.get("kty"))) if isinstance(kid, str) else None
+        if kind is None or one.get("use", "sig") != "sig":
             continue
-        public = {name: value for name, value in one.items() if name not in ("d", "p", "q")}
-        try:
-            key = JWKRegistry.import_key(public)
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
-        if isinstance(key, RSAKey | ECKey) and not isinstance(key, OctKey):
-            found[kid] = key
+        with suppress(JoseError, ValueError, TypeError, KeyError):
+            found[kid] = kind.import_key(one)
     return found
 
 

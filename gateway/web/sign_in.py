@@ -352,7 +352,7 @@ def show(
     """A step of templates/PAGE.html; problem: a key of PROBLEMS."""
     words = PROBLEMS.get(problem)
     text = render_template(
-        "sign_in.html",
+        f"{page}.html",
         step=step,
         form=form,
         problem=words,

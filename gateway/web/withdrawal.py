@@ -103,7 +103,7 @@ def _cut_of(environ: dict[str, object]) -> Callable[[], None]:
         return lambda: None  # a server of tests
     sender = gevent.getcurrent()
     broken = ConnectionResetError(errno.ECONNRESET, "the right is withdrawn")
-    return lambda: gevent.kill(sender, broken, block=False)
+    return lambda: gevent.kill(sender, broken)
 
 
 def look_forever(running: Running) -> Callable[[], None]:

@@ -1,5 +1,5 @@
-"""`python -m tests.bench.access`: what a decision and a token cost, and whether images suffer from a
-storm of sign-ins. One web process, SQLite, a hospital that makes its images while it sends them.
+"""`python -m tests.bench.access`: what a decision and a token cost, and whether images suffer from
+a storm of sign-ins. One web process, SQLite, a hospital that makes its images while it sends them.
 """
 
 import multiprocessing

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -202,7 +202,7 @@ def test_a_code_of_somebody_elses_try_is_refused(
     begun = outside.Outside._begun
 
     def forged(self: outside.Outside, now: object) -> outside.Try:
-        return outside.replace(begun(self, now), **{thing: "x" * 43})
+        return replace(begun(self, now), **{thing: "x" * 43})
 
     monkeypatch.setattr(outside.Outside, "_begun", forged)
     assert browser.get(place).status_code == 401
