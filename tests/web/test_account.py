@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway.clock import utc_now
-from gateway.model.access import Purpose
+from gateway.model.access import Purpose, parse_post
 from gateway.model.credentials import is_password
 from gateway.records.accounts import load_proof
 from gateway.records.outside import save_outsider
@@ -101,13 +101,18 @@ def test_guesses_of_the_old_password_are_slowed_down(region: Region) -> None:
 
 def test_whoever_another_issuer_vouches_for_has_no_password_here(region: Region) -> None:
     records, now = region.gateway.records, utc_now()
-    known = save_outsider(records, "https://id.example", "u1", "Имя", [], now)
+    posts = [parse_post("doctor@gkb1")]
+    known = save_outsider(records, "https://id.example", "u1", "Имя", posts, now)
     secret = start_session(
         records, known.account_id, "::1", Purpose.TREATMENT, now, outside_sid="x"
     )
     browser = region.app.test_client()
     browser.set_cookie("gateway", secret)
-    assert browser.get("/account").status_code in (401, 403)  # no post: nothing to be seen
+    page = page_of(browser)
+    assert "врач · doctor (gkb1)" in page
+    assert "/account/password" not in page
+    answer = send(browser, "/account/password", old="", password=NEW, again=NEW)
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/account", "/account/password"])
