@@ -33,7 +33,7 @@ from tests.web.signing_in import login_gateway
 from tests.web.test_oauth import basic
 
 Line = tuple[str, str, str]  # what was measured, what came out, the target
-SITE, IMAGE = "gkb1", "/studies/1.2.1.512/series/1.2/instances/1.2.1"  # 512 KB
+SITE, IMAGE = "gkb1", "/studies/1.2.1.512/series/1.2.1.512.1/instances/1.2.1.512.1.1"  # 512 KB
 STORM, CALLERS = 200, 50  # a second, from so many connections
 
 
