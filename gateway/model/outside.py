@@ -75,9 +75,10 @@ def read_public_keys(document: Any) -> dict[str, PublicKey]:
         raise ValueError("no JWK set")
     found: dict[str, PublicKey] = {}
     for one in listed[:100]:
-        kid = one.get("kid") if isinstance(one, dict) else None
-        kind = KINDS.get(str(one.get("kty"))) if isinstance(kid, str) else None
-        if kind is None or one.get("use", "sig") != "sig":
+        if not isinstance(one, dict) or one.get("use", "sig") != "sig":
+            continue
+        kid, kind = one.get("kid"), KINDS.get(str(one.get("kty")))
+        if not isinstance(kid, str) or kind is None:
             continue
         with suppress(JoseError, ValueError, TypeError, KeyError):
             found[kid] = kind.import_key(one)
