@@ -55,6 +55,7 @@ bench:
 	$(BIN)/python -m tests.bench.follow $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.replay $(BENCH) || failed=1; \
 	$(BIN)/python -m tests.bench.deliveries $(BENCH) || failed=1; \
+	$(BIN)/python -m tests.bench.access $(BENCH) || failed=1; \
 	exit $${failed:-0}
 
 # Both databases, whatever the first one showed.

@@ -205,12 +205,21 @@ class AccountRefused(GatewayError):
     """What an administrator asks of an account or a client cannot be.
 
     why  "unknown": there is none; "login": the login is taken or no login; "posts": no role, or
-         one that it cannot have; "ministry": a person of the ministry has no other role
+         one that it cannot have; "ministry": a person of the ministry has no other role;
+         "outside": another issuer vouches for the person, there is no password here
     """
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class IssuerUnavailable(GatewayError):
+    """The issuer that people and tokens come from does not answer, and what it said last is too
+    old.
+    """
+
+    transient = True
 
 
 class RecordsUnavailable(GatewayError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from gateway.errors import SettingsError
 from gateway.model.address_lists import with_address_lists
 from gateway.model.destinations import with_destinations
+from gateway.model.outside import with_posts
 from gateway.model.sites import Region, parse_region
 
 
@@ -41,7 +42,7 @@ def load_region(path: Path) -> Region:
 
     try:
         region = with_destinations(parse_region(document, read_secret), document, read_secret)
-        return with_address_lists(region, document, read_secret)
+        return with_posts(with_address_lists(region, document, read_secret), document)
     except SettingsError as error:
         raise SettingsError([f"{path}: {line}" for line in error.mistakes]) from error
 

@@ -22,6 +22,7 @@ ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 HOST_AND_PORT = re.compile(
     r"(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})", re.ASCII
 )
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.ASCII)
 LEAST_CACHE_BYTES = 64 * 2**20
 MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
 LOOPBACK_ONLY = (
@@ -56,6 +57,15 @@ class Settings:
         "optional", "`required`: every activation of rules waits for a second person"
     )
     key_file: str = _setting("", "the gateway's key; empty: `gateway.key` in STATE_DIR")
+    oidc_issuer: str = _setting(
+        "", "OpenID Connect issuer that people sign in at; empty: none but the gateway itself"
+    )
+    oidc_client_id: str = _setting("", "our name there")
+    oidc_client_secret_file: str = _setting("", "file with our secret there")
+    oidc_audience: str = _setting(
+        "", "audience of its access tokens that are taken at DICOMweb; empty: none are"
+    )
+    oidc_ca_file: str = _setting("", "certificate authority of its own, PEM")
     web_workers: int = _setting(2, "web processes; one per core")
     proxy_decision_s: int = _setting(
         0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
@@ -184,6 +194,9 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_DOCTORS_READ: must be own or region")
     if settings.rules_approval not in ("optional", "required"):
         mistakes.append("GATEWAY_RULES_APPROVAL: must be optional or required")
+    mistakes += _check_issuer(settings)
+    if not all(ORIGIN.fullmatch(origin) for origin in settings.allowed_origins):
+        mistakes.append("GATEWAY_CORS_ORIGINS: write exact ones, like https://viewer.example:8443")
     if settings.access == "login" and settings.proxy_decision_s > MOST_DECISION_OF_LOGINS_S:
         mistakes.append(
             f"GATEWAY_PROXY_DECISION_S: must be at most {MOST_DECISION_OF_LOGINS_S} with logins: "
@@ -205,4 +218,30 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):
         mistakes.append("GATEWAY_LOG_FORM: must be text or json")
+    return mistakes
+
+
+def _check_issuer(settings: Settings) -> list[str]:
+    beside = (settings.oidc_client_id, settings.oidc_client_secret_file)
+    if not settings.oidc_issuer:
+        given = any((*beside, settings.oidc_audience, settings.oidc_ca_file))
+        return (
+            ["GATEWAY_OIDC_ISSUER: is missing beside the other GATEWAY_OIDC_..."] if given else []
+        )
+    mistakes = []
+    place = urlsplit(settings.oidc_issuer)
+    loopback = place.scheme == "http" and place.hostname in ("127.0.0.1", "::1", "localhost")
+    if (place.scheme != "https" and not loopback) or place.query or place.fragment:
+        mistakes.append("GATEWAY_OIDC_ISSUER: must look like https://id.example/realms/region")
+    if settings.access != "login":
+        mistakes.append("GATEWAY_OIDC_ISSUER: GATEWAY_ACCESS=login belongs to it")
+    if not all(beside):
+        mistakes.append(
+            "GATEWAY_OIDC_CLIENT_ID: it and GATEWAY_OIDC_CLIENT_SECRET_FILE belong to the issuer"
+        )
+    elif not Path(settings.oidc_client_secret_file).is_file():
+        mistakes.append("GATEWAY_OIDC_CLIENT_SECRET_FILE: there is no such file")
+    if settings.oidc_audience and settings.oidc_audience == settings.oidc_client_id:
+        # An ID token has the client's id as its audience: it must not pass for an access token.
+        mistakes.append("GATEWAY_OIDC_AUDIENCE: must differ from GATEWAY_OIDC_CLIENT_ID")
     return mistakes

@@ -9,6 +9,7 @@ from gateway.bootstrap import build_gateway
 from gateway.settings import load_settings
 from gateway.web import create_app
 from gateway.web.auditing import drain_forever
+from gateway.web.withdrawal import look_forever
 
 
 def create() -> Flask:
@@ -19,6 +20,7 @@ def create() -> Flask:
     app = create_app(gateway)
     if "journal" in app.extensions:
         drain_forever(app.extensions["journal"], gateway.records)
+        look_forever(app.extensions["running"])
     _settle_garbage_collection()
     return app
 

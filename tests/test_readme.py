@@ -100,10 +100,10 @@ def test_make_knows_the_target(command: str) -> None:
 
 
 def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
-    document, destination, people = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    document, identity, destination, people = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (egress,) = re.findall(r"egress = \[.*?\]", destination)
     egress = egress.replace("]", ', "chat.region.example"]')
-    document = document.replace("[region]", f"[region]\n{egress}") + destination + people
+    document = document.replace("[region]", f"[region]\n{egress}") + destination + people + identity
     (tmp_path / "region.toml").write_text(document, encoding="utf-8")
     (tmp_path / "secrets").mkdir()
     for name in ("gkb1", "federal", "federal-pseudonyms", "webhook"):

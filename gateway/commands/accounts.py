@@ -13,6 +13,7 @@ from gateway.clock import utc_now
 from gateway.commands.opening import json_option, load_settings_or_end, region_option
 from gateway.errors import AccountRefused, GatewayError, SettingsError
 from gateway.model.access import ACCOUNT_ROLES, Post, Role, parse_post
+from gateway.model.authorization import check_redirect_uri
 from gateway.model.credentials import (
     ONE_TIME_HOURS,
     hash_password,
@@ -30,6 +31,7 @@ REFUSALS = {
     "unknown": "нет такой учётной записи или программы / there is no such account or client",
     "login": "имя для входа занято или не годится / the login is taken or cannot be one",
     "posts": f"нужна роль / a role is needed: {', '.join(ACCOUNT_ROLES)}",
+    "outside": "входит через общую службу, пароля здесь нет / signs in with another issuer",
     "ministry": "у сотрудника министерства других ролей нет / ministry stands alone",
 }
 role_option = click.option(
@@ -217,10 +219,26 @@ def clients_group() -> None:
 @clients_group.command("add")
 @region_option
 @click.argument("name")
-@click.option("--site", required=True, help="Where it searches, retrieves and stores; * anywhere.")
-def add_client(region: Path | None, name: str, site: str) -> None:
-    """A program with its own id and secret (OAuth 2 client credentials)."""
+@click.option("--site", help="Where it searches, retrieves and stores; * anywhere.")
+@click.option(
+    "--redirect", "redirects", multiple=True,
+    help="Of a viewer that people let in: where their codes go. May be repeated.",
+)  # fmt: skip
+def add_client(region: Path | None, name: str, site: str | None, redirects: Sequence[str]) -> None:
+    """A program with its own id and secret (OAuth 2 client credentials), or with --redirect a
+    viewer that acts for who lets it in (authorization code with PKCE, no secret).
+    """
+    if (site is None) is not bool(redirects):
+        raise click.UsageError("--site, or --redirect / либо --site, либо --redirect")
     settings, records = _open(region)
+    if site is None:
+        for uri in redirects:
+            try:
+                check_redirect_uri(uri)
+            except ValueError as error:
+                raise click.ClickException(f"{uri}: {error}") from error
+        click.echo(f"client_id={clients.add_viewer(records, name, redirects, utc_now())}")
+        return
     (post,) = _posts(settings, [f"{Role.SERVICE}@{site}"])
     client_id, secret = clients.add_client(records, name, post.site_id, utc_now())
     click.echo(f"client_id={client_id}\nclient_secret={secret}")
@@ -236,14 +254,15 @@ def list_clients(region: Path | None, as_json: bool) -> None:
     if as_json:
         told = [
             {"client_id": one.client_id, "name": one.name, "roles": [str(p) for p in one.posts],
-             "revoked": one.revoked_at is not None}
+             "redirects": one.redirect_uris, "revoked": one.revoked_at is not None}
             for one in found
         ]  # fmt: skip
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
         return
     for one in found:
+        may = ", ".join([*map(str, one.posts), *one.redirect_uris])
         revoked = "; ▲ отозвана / revoked" if one.revoked_at else ""
-        click.echo(f"{one.client_id}  {one.name}  {', '.join(map(str, one.posts))}{revoked}")
+        click.echo(f"{one.client_id}  {one.name}  {may}{revoked}")
 
 
 @clients_group.command()

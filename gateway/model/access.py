@@ -151,12 +151,14 @@ class Actor:
     """Who asks. `subject` is an id of ours, for the audit: never a name.
 
     kind  how it was recognised: "open", "session", "token", "link" or "" for nobody
+    only  what its credentials are good for, of all that its duties allow; None: for all of it
     """
 
     subject: str
     duties: tuple[Duty, ...] = ()
     purpose: Purpose | None = None
     kind: str = ""
+    only: frozenset[Action] | None = None
 
 
 NOBODY = Actor("")
@@ -289,7 +291,8 @@ def allow(actor: Actor, action: Action, thing: Thing = EVERYTHING) -> Decision:
     if not actor.duties:
         return Decision(False, Reason.NOBODY)
     duties = [d for d in actor.duties if d.role is Role.MINISTRY] or actor.duties
-    having = [duty for duty in duties if action in MAY[duty.role]]
+    usable = actor.only is None or action in actor.only
+    having = [duty for duty in duties if usable and action in MAY[duty.role]]
     if not having:
         return Decision(False, Reason.ROLE)
     covering = [

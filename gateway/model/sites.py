@@ -18,6 +18,7 @@ from gateway.errors import SettingsError
 if TYPE_CHECKING:
     from gateway.model.address_lists import AddressList
     from gateway.model.destinations import Destination
+    from gateway.model.outside import Posts
 
 SITE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 AE_TITLE = re.compile(r"[A-Za-z0-9_ .-]{1,16}", re.ASCII)
@@ -97,6 +98,7 @@ class Region:
     sites: tuple[Site, ...]
     destinations: "tuple[Destination, ...]" = ()
     address_lists: "tuple[AddressList, ...]" = ()
+    posts: "Posts | None" = None  # that groups of another issuer give (model/outside.py)
 
     @cached_property
     def by_id(self) -> Mapping[str, Site]:
@@ -155,7 +157,9 @@ def parse_region(document: Mapping[str, Any], read_secret: ReadSecret) -> Region
     """
     reader = Reader()
     head = reader.table(document, "region")
-    reader.unknown_keys("top level", document, {"region", "site", "destination", "notify"})
+    reader.unknown_keys(
+        "top level", document, {"region", "site", "destination", "notify", "identity"}
+    )
     reader.unknown_keys("[region]", head, {"name_ru", "name_en", "home_site", "egress"})
     tables = document.get("site")
     if not isinstance(tables, list) or not tables:

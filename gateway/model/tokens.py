@@ -16,8 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from gateway.errors import NotSignedIn
-from gateway.model.access import Post, Purpose, parse_post
-from gateway.model.credentials import new_id
+from gateway.model.access import Action, Post, Purpose, parse_post
 
 ALGORITHM = "ES256"
 TYPE = "at+jwt"
@@ -26,6 +25,11 @@ LEEWAY_S = 30
 MOST_CHARACTERS = 4096
 KID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+SCOPES: Mapping[str, frozenset[Action]] = {
+    "images.read": frozenset({Action.SEARCH, Action.RETRIEVE}),
+    "images.write": frozenset({Action.STORE}),
+}
+"""What a token is good for; nothing else of what its bearer may do is done with it."""
 _REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM])
 
 
@@ -35,6 +39,8 @@ class Claims:
 
     subject    account or client id
     client_id  who got the token
+    scope      names of SCOPES
+    session_id  of the person who let a viewer in, "" of a program: the token ends with it
     """
 
     jti: str
@@ -43,6 +49,13 @@ class Claims:
     posts: tuple[Post, ...]
     purpose: Purpose | None
     ends_at: datetime
+    scope: tuple[str, ...] = ()
+    session_id: str = ""
+
+
+def actions_of(scope: Sequence[str]) -> frozenset[Action]:
+    """What a token of this scope may be used for."""
+    return frozenset().union(*(SCOPES[word] for word in scope))
 
 
 def new_key() -> tuple[str, str, str]:
@@ -58,20 +71,20 @@ def read_key(jwk: str) -> ECKey:
     return ECKey.import_key(orjson.loads(jwk))
 
 
-def make_token(
-    key: ECKey, kid: str, issuer: str, *, subject: str, client_id: str, posts: Sequence[Post],
-    purpose: Purpose | None, now: datetime, span_s: int = LONGEST_S,
-) -> str:  # fmt: skip
+def make_token(key: ECKey, kid: str, issuer: str, claims: Claims, now: datetime) -> str:
     """An access token for this gateway alone; it lives an hour at most."""
-    at = int(now.timestamp())
-    claims: dict[str, Any] = {
-        "iss": issuer, "aud": issuer, "sub": subject, "client_id": client_id, "jti": new_id(),
-        "iat": at, "exp": at + min(span_s, LONGEST_S), "roles": [str(post) for post in posts],
+    begins, ends = int(now.timestamp()), int(claims.ends_at.timestamp())
+    said: dict[str, Any] = {
+        "iss": issuer, "aud": issuer, "sub": claims.subject, "client_id": claims.client_id,
+        "jti": claims.jti, "iat": begins, "exp": min(ends, begins + LONGEST_S),
+        "roles": [str(post) for post in claims.posts], "scope": " ".join(claims.scope),
     }  # fmt: skip
-    if purpose is not None:
-        claims["purpose_of_use"] = str(purpose)
+    if claims.purpose is not None:
+        said["purpose_of_use"] = str(claims.purpose)
+    if claims.session_id:
+        said["sid"] = claims.session_id
     head = {"alg": ALGORITHM, "typ": TYPE, "kid": kid}
-    return jws.serialize_compact(head, orjson.dumps(claims), key, registry=_REGISTRY)
+    return jws.serialize_compact(head, orjson.dumps(said), key, registry=_REGISTRY)
 
 
 def read_token(token: str, keys: Mapping[str, ECKey], issuer: str, now: datetime) -> Claims:
@@ -82,7 +95,7 @@ def read_token(token: str, keys: Mapping[str, ECKey], issuer: str, now: datetime
     """
     try:
         return _claims(_payload(token, keys), issuer, now)
-    except (JoseError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise NotSignedIn from error
 
 
@@ -118,6 +131,10 @@ def _claims(found: Mapping[str, Any], issuer: str, now: datetime) -> Claims:
     jti, subject, client_id = (found[name] for name in ("jti", "sub", "client_id"))
     if not all(isinstance(one, str) and WORD.fullmatch(one) for one in (jti, subject, client_id)):
         raise ValueError("words")
+    scope = found["scope"].split(" ")
+    session_id = found.get("sid", "")
+    if not set(scope) <= set(SCOPES) or not isinstance(session_id, str):
+        raise ValueError("scope")
     purpose = found.get("purpose_of_use")
     return Claims(
         jti,
@@ -126,4 +143,6 @@ def _claims(found: Mapping[str, Any], issuer: str, now: datetime) -> Claims:
         posts=tuple(parse_post(one) for one in found["roles"]),
         purpose=None if purpose is None else Purpose(purpose),
         ends_at=datetime.fromtimestamp(ends, UTC),
+        scope=tuple(scope),
+        session_id=session_id,
     )

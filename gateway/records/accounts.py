@@ -110,19 +110,18 @@ def add_account(
         )
         if added.first() is None:
             raise AccountRefused("login")
-        _write_posts(connection, row["account_id"], posts)
+        write_posts(connection, row["account_id"], posts)
     return str(row["account_id"])
 
 
-def _write_posts(connection: sa.Connection, account_id: object, posts: Iterable[Post]) -> None:
+def write_posts(connection: sa.Connection, account_id: object, posts: Iterable[Post]) -> None:
     connection.execute(sa.delete(account_post).where(account_post.c.account_id == account_id))
-    connection.execute(
-        sa.insert(account_post),
-        [
-            {"account_id": account_id, "role": str(post.role), "site_id": post.site_id}
-            for post in set(posts)
-        ],
-    )
+    rows = [
+        {"account_id": account_id, "role": str(post.role), "site_id": post.site_id}
+        for post in set(posts)
+    ]
+    if rows:
+        connection.execute(sa.insert(account_post), rows)
 
 
 def load_accounts(records: Records, login: str | None = None) -> list[Account]:
@@ -177,6 +176,16 @@ def load_posts(connection: sa.Connection, account_id: str) -> tuple[Post, ...] |
     return _load_posts(connection, [account_id]).get(account_id, ())
 
 
+def load_login(records: Records, account_id: str) -> str:
+    """raises AccountRefused ("unknown")"""
+    question = sa.select(account.c.login).where(account.c.account_id == account_id)
+    with records.read() as connection:
+        row = connection.execute(question).first()
+    if row is None:
+        raise AccountRefused("unknown")
+    return str(row.login)
+
+
 def load_proof(records: Records, login: str) -> Proof | None:
     """What a sign-in with this login is judged by; None if there is no such account."""
     question = sa.select(account).where(account.c.login == login.strip().lower())
@@ -194,7 +203,7 @@ def save_posts(records: Records, account_id: str, posts: Collection[Post]) -> No
     """These and no other posts from now on; raises AccountRefused."""
     check_posts(posts)
     with records.write() as connection:
-        _write_posts(connection, account_id, posts)
+        write_posts(connection, account_id, posts)
 
 
 def save_lock(records: Records, account_id: str, locked_at: datetime | None) -> None:
@@ -205,7 +214,14 @@ def save_lock(records: Records, account_id: str, locked_at: datetime | None) -> 
 def save_password(
     records: Records, account_id: str, hashed: str, one_time_until: datetime | None = None
 ) -> None:
-    """one_time_until  a password that somebody else knows and that must be changed"""
+    """one_time_until  a password that somebody else knows and that must be changed
+
+    raises  AccountRefused ("unknown"; "outside" for who signs in with another issuer)
+    """
+    question = sa.select(account.c.password_hash).where(account.c.account_id == account_id)
+    with records.read() as connection:
+        if connection.execute(question).scalar() == "":
+            raise AccountRefused("outside")
     _update(records, account_id, password_hash=hashed, one_time_until=one_time_until)
 
 

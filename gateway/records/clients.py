@@ -2,8 +2,10 @@
 tokens that were withdrawn before their end.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,10 +21,18 @@ oauth_client = sa.Table(
     metadata,
     sa.Column("client_id", sa.String(16), primary_key=True),
     sa.Column("name", sa.String(128), nullable=False),
-    sa.Column("secret_digest", sa.String(64), nullable=False),
+    sa.Column("secret_digest", sa.String(64), nullable=False),  # "": a viewer
     sa.Column("site_id", sa.String(32), nullable=False),  # of its post as service; "*": anywhere
     sa.Column("made_at", UtcDateTime, nullable=False),
     sa.Column("revoked_at", UtcDateTime),
+)
+oauth_redirect = sa.Table(
+    "oauth_redirect",
+    metadata,
+    sa.Column(
+        "client_id", sa.ForeignKey("oauth_client.client_id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("redirect_uri", sa.String(512), primary_key=True),
 )
 signing_key = sa.Table(
     "signing_key",
@@ -42,13 +52,17 @@ withdrawn_token = sa.Table(
 
 @dataclass(frozen=True)
 class Client:
-    """A program with its own id and secret."""
+    """A program: with a secret and a post of its own, or a viewer that people let in.
+
+    redirect_uris  where a viewer's codes go; none for a program of its own
+    """
 
     client_id: str
     name: str
     posts: tuple[Post, ...]
     made_at: datetime
     revoked_at: datetime | None
+    redirect_uris: tuple[str, ...] = ()
 
 
 def add_client(records: Records, name: str, site_id: str, now: datetime) -> tuple[str, str]:
@@ -57,55 +71,76 @@ def add_client(records: Records, name: str, site_id: str, now: datetime) -> tupl
     site_id  where it acts as a service; "*" everywhere
     """
     secret = new_secret()
-    row = {
+    row = _new(name, digest(secret), site_id, now)
+    with records.write() as connection:
+        connection.execute(sa.insert(oauth_client).values(row))
+    return str(row["client_id"]), secret
+
+
+def add_viewer(records: Records, name: str, redirect_uris: Collection[str], now: datetime) -> str:
+    """The client id of a new viewer. It has no secret that it could keep and no right of its own:
+    it acts for the person who lets it in.
+    """
+    row = _new(name, "", "", now)
+    places = [{"client_id": row["client_id"], "redirect_uri": uri} for uri in set(redirect_uris)]
+    with records.write() as connection:
+        connection.execute(sa.insert(oauth_client).values(row))
+        connection.execute(sa.insert(oauth_redirect), places)
+    return str(row["client_id"])
+
+
+def _new(name: str, secret_digest: str, site_id: str, now: datetime) -> dict[str, object]:
+    return {
         "client_id": new_id(),
         "name": name[:128],
-        "secret_digest": digest(secret),
+        "secret_digest": secret_digest,
         "site_id": site_id,
         "made_at": now,
         "revoked_at": None,
     }
-    with records.write() as connection:
-        connection.execute(sa.insert(oauth_client).values(row))
-    return str(row["client_id"]), secret
 
 
 def load_clients(records: Records) -> list[Client]:
     """All, the newest last."""
     question = sa.select(oauth_client).order_by(oauth_client.c.made_at, oauth_client.c.client_id)
     with records.read() as connection:
-        return [_client(row) for row in connection.execute(question)]
+        places = connection.execute(sa.select(oauth_redirect)).all()
+        return [_client(row, places) for row in connection.execute(question)]
 
 
 def load_client(records: Records, client_id: str) -> Client | None:
     """A client that has not been revoked."""
-    row = _row(records, client_id)
-    return None if row is None else _client(row)
+    return _find(records, client_id)[0]
 
 
 def prove_client(records: Records, client_id: str, secret: str) -> Client | None:
-    """The client whose secret this is; None if it is not."""
-    row = _row(records, client_id)
-    kept = digest("") if row is None else row.secret_digest  # compared also where there is none
-    right = is_secret(kept, secret)
-    return _client(row) if row is not None and right else None
+    """The client whose secret this is; None if it is not. A viewer has none to prove."""
+    found, kept = _find(records, client_id)
+    right = is_secret(kept or digest(""), secret)  # compared also where there is none
+    return found if kept and right else None
 
 
-def _row(records: Records, client_id: str) -> sa.Row[tuple[object, ...]] | None:
+def _find(records: Records, client_id: str) -> tuple[Client | None, str]:
+    """A client that has not been revoked, and the digest of its secret."""
     question = sa.select(oauth_client).where(
         oauth_client.c.client_id == client_id, oauth_client.c.revoked_at.is_(None)
     )
+    where = sa.select(oauth_redirect).where(oauth_redirect.c.client_id == client_id)
     with records.read() as connection:
-        return connection.execute(question).first()
+        row = connection.execute(question).first()
+        if row is None:
+            return None, ""
+        return _client(row, connection.execute(where).all()), row.secret_digest
 
 
-def _client(row: sa.Row[tuple[object, ...]]) -> Client:
+def _client(row: sa.Row[Any], places: Sequence[sa.Row[Any]]) -> Client:
     return Client(
         row.client_id,
         row.name,
-        (Post(Role.SERVICE, row.site_id),),
+        (Post(Role.SERVICE, row.site_id),) if row.secret_digest else (),
         row.made_at,
         row.revoked_at,
+        tuple(sorted(p.redirect_uri for p in places if p.client_id == row.client_id)),
     )
 
 

@@ -7,11 +7,12 @@ request, 8 hours after its first, at sign-out, or when the account is shut.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from gateway.model.access import Post, Purpose
-from gateway.model.credentials import digest, new_secret
+from gateway.model.credentials import digest, new_id, new_secret
 from gateway.records.accounts import load_posts
 from gateway.records.engine import Records, UtcDateTime, metadata
 
@@ -32,29 +33,41 @@ login_session = sa.Table(
     sa.Column("made_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("ended_at", UtcDateTime),
+    sa.Column("session_id", sa.String(16)),  # public: in tokens and in a person's list
+    sa.Column("outside_sid", sa.String(64)),  # digest of the issuer's own name for it
 )
 sa.Index("login_session_by_account", login_session.c.account_id)
+sa.Index("login_session_by_id", login_session.c.session_id, unique=True)
 
 
 @dataclass(frozen=True)
 class Session:
-    """A session that is good now."""
+    """A session of an account.
+
+    is_outside  another issuer vouched for the person: there is no password here
+    """
 
     digest: str
+    session_id: str
     account_id: str
     posts: tuple[Post, ...]
     purpose: Purpose
     made_at: datetime
     seen_at: datetime
+    is_outside: bool
 
     def is_good(self, now: datetime) -> bool:
         return now < self.made_at + LONGEST and now < self.seen_at + IDLE
 
 
 def start_session(
-    records: Records, account_id: str, address: str, purpose: Purpose, now: datetime
-) -> str:
-    """Returns the secret for the browser; it is new at each sign-in (trust.md H64)."""
+    records: Records, account_id: str, address: str, purpose: Purpose, now: datetime,
+    *, outside_sid: str | None = None,
+) -> str:  # fmt: skip
+    """Returns the secret for the browser; it is new at each sign-in (trust.md H64).
+
+    outside_sid  of a session that another issuer began: "" if it gives no name to it
+    """
     secret = new_secret()
     row = {
         "digest": digest(secret),
@@ -64,6 +77,8 @@ def start_session(
         "made_at": now,
         "seen_at": now,
         "ended_at": None,
+        "session_id": new_id(),
+        "outside_sid": outside_sid,
     }
     with records.write() as connection:
         connection.execute(sa.insert(login_session).values(row))
@@ -72,18 +87,33 @@ def start_session(
 
 def load_session(records: Records, secret: str, now: datetime) -> Session | None:
     """The session of a browser; None if it has ended or its account is shut."""
-    question = sa.select(login_session).where(
-        login_session.c.digest == digest(secret), login_session.c.ended_at.is_(None)
-    )
+    found = _load(records, login_session.c.digest == digest(secret))
+    return found if found is not None and found.is_good(now) else None
+
+
+def load_session_of_token(records: Records, session_id: str, now: datetime) -> Session | None:
+    """The session in which a viewer was let in. The person may have left it idle: the viewer goes
+    on until it is ended, by anyone or by its eight hours.
+    """
+    found = _load(records, login_session.c.session_id == session_id)
+    return found if found is not None and now < found.made_at + LONGEST else None
+
+
+def _load(records: Records, which: sa.ColumnElement[bool]) -> Session | None:
+    question = sa.select(login_session).where(which, login_session.c.ended_at.is_(None))
     with records.read() as connection:
         row = connection.execute(question).first()
         posts = None if row is None else load_posts(connection, row.account_id)
     if row is None or posts is None:
         return None
-    found = Session(
-        row.digest, row.account_id, posts, Purpose(row.purpose), row.made_at, row.seen_at
-    )
-    return found if found.is_good(now) else None
+    return _session(row, posts)
+
+
+def _session(row: sa.Row[Any], posts: tuple[Post, ...]) -> Session:
+    return Session(
+        row.digest, row.session_id, row.account_id, posts, Purpose(row.purpose), row.made_at,
+        row.seen_at, row.outside_sid is not None,
+    )  # fmt: skip
 
 
 def save_seen(records: Records, found: Session, now: datetime) -> None:
@@ -103,6 +133,31 @@ def end_session(records: Records, secret: str, now: datetime) -> None:
 def end_sessions(records: Records, account_id: str, now: datetime) -> None:
     """All of an account: its password was changed, its posts were, or it was shut."""
     _end(records, login_session.c.account_id == account_id, now)
+
+
+def load_sessions(records: Records, account_id: str, now: datetime) -> list[Session]:
+    """Where an account is signed in now, the newest first."""
+    question = sa.select(login_session).where(
+        login_session.c.account_id == account_id,
+        login_session.c.ended_at.is_(None),
+        login_session.c.made_at > now - LONGEST,
+    )
+    with records.read() as connection:
+        rows = connection.execute(question.order_by(login_session.c.made_at.desc())).all()
+    found = [_session(row, ()) for row in rows]
+    return [one for one in found if one.is_good(now)]
+
+
+def end_one(records: Records, account_id: str, session_id: str, now: datetime) -> None:
+    """One of an account's own; another's is left as it is."""
+    mine = login_session.c.account_id == account_id
+    _end(records, sa.and_(mine, login_session.c.session_id == session_id), now)
+
+
+def end_others(records: Records, kept: Session, now: datetime) -> None:
+    """All of an account but this one."""
+    mine = login_session.c.account_id == kept.account_id
+    _end(records, sa.and_(mine, login_session.c.session_id != kept.session_id), now)
 
 
 def _end(records: Records, which: sa.ColumnElement[bool], now: datetime) -> None:

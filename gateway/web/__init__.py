@@ -3,11 +3,14 @@
 from flask import Flask
 
 from gateway.bootstrap import Gateway
+from gateway.openid import open_issuer
 from gateway.records.journal import Journal
 from gateway.records.keyring import load_keyring, make_keyring
 from gateway.web import (
+    account,
     audit_desk,
     auditing,
+    authorize,
     capabilities,
     errors,
     events,
@@ -17,6 +20,7 @@ from gateway.web import (
     home,
     oauth,
     openapi,
+    outside,
     permissions,
     qido,
     reports,
@@ -27,6 +31,7 @@ from gateway.web import (
     viewer,
     wado,
     wado_uri,
+    withdrawal,
 )
 from gateway.web.application import Application
 from gateway.web.console import door as console
@@ -58,9 +63,10 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
-    auditor, identity = None, Identity(gateway)
-    key_file = gateway.settings.keyring_file
     people_sign_in = gateway.settings.access == "login"
+    issuer = open_issuer(gateway.settings) if people_sign_in else None
+    auditor, identity = None, Identity(gateway, issuer)
+    key_file = gateway.settings.keyring_file
     keyring = load_keyring(key_file) if people_sign_in else make_keyring(key_file)
     form_tokens.register(app, keyring, identity.cookie, is_secure=identity.is_secure)
     if people_sign_in:
@@ -68,9 +74,19 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         app.extensions["journal"] = journal  # wsgi.py brings its lines into the table
         auditor = auditing.Auditor(journal, keyring)
         auditing.register(app)
+        app.extensions["running"] = withdrawal.register(app, identity)
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
-        app.register_blueprint(sign_in.create_blueprint(gateway, identity, keyring, auditor))
+        app.register_blueprint(authorize.create_blueprint(gateway, identity, keyring, auditor))
+        passwords = sign_in.Passwords()
+        app.register_blueprint(
+            sign_in.create_blueprint(gateway, identity, keyring, auditor, passwords)
+        )
         app.register_blueprint(sharing.create_blueprint(gateway, identity, keyring, auditor))
+        app.register_blueprint(account.create_blueprint(gateway, identity, auditor, passwords))
+        if issuer is not None:
+            app.register_blueprint(
+                outside.create_blueprint(gateway, identity, keyring, auditor, issuer)
+            )
         identify = identify or identity
     app.register_blueprint(audit_desk.create_blueprint(gateway, keyring))
     permissions.register(app, identify, auditor)

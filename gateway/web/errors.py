@@ -17,6 +17,7 @@ from gateway.errors import (
     GatewayBusy,
     GatewayError,
     Gone,
+    IssuerUnavailable,
     NoRoom,
     NoSiteAnswered,
     NotAcceptable,
@@ -61,6 +62,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (RuleSetRefused, 409, "These rules cannot be used so"),
     (NoRoom, 507, "The gateway's disk is full"),
     (RecordsUnavailable, 503, "Database is away"),
+    (IssuerUnavailable, 503, "Sign-in service is away"),
     (NoSiteAnswered, 503, "No site could answer"),
     (GatewayBusy, 503, "Gateway is busy"),
     (SiteBusy, 503, "Site is busy"),
@@ -140,6 +142,10 @@ def answer_of(error: GatewayError) -> Response:
         return answer
     if isinstance(error, SiteError):
         answer = problem(status, title, site=error.site_id, code=error.code)
+        answer.headers["Retry-After"] = "10"
+        return answer
+    if isinstance(error, IssuerUnavailable):
+        answer = problem(status, title)
         answer.headers["Retry-After"] = "10"
         return answer
     if isinstance(error, GatewayBusy):

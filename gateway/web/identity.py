@@ -19,13 +19,30 @@ from gateway.bootstrap import Gateway, Reread
 from gateway.clock import monotonic_s, utc_now
 from gateway.errors import BadRequest, NotAllowed, NotSignedIn, RecordsUnavailable
 from gateway.log import log
-from gateway.model.access import NOBODY, Actor, Duty, Post, Purpose, Reach, Role, duties_of
+from gateway.model.access import (
+    IMAGES,
+    NOBODY,
+    Actor,
+    Duty,
+    Post,
+    Purpose,
+    Reach,
+    Role,
+    duties_of,
+)
 from gateway.model.credentials import digest
+from gateway.model.outside import Posts, kid_of, mark_of_session, posts_of, read_access_token
 from gateway.model.sharing import Share
-from gateway.model.tokens import Claims, read_key, read_token
-from gateway.records.accounts import load_posts
+from gateway.model.tokens import Claims, actions_of, read_key, read_token
+from gateway.openid import Issuer
 from gateway.records.clients import load_client, load_refused, load_signing_keys
-from gateway.records.sessions import load_session, save_seen
+from gateway.records.outside import find_outsider, save_outsider
+from gateway.records.sessions import (
+    Session,
+    load_session,
+    load_session_of_token,
+    save_seen,
+)
 from gateway.records.sharing import granted_studies, load_link_session
 
 KEEP_S = 2.0
@@ -44,8 +61,9 @@ class _Kept:
 class Identity:
     """Finds out who asks; one for each process, safe for threads and greenlets."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, outside: Issuer | None = None) -> None:
         self._gateway = gateway
+        self._outside = outside
         self._wide = gateway.settings.doctors_read == "region"
         base = urlsplit(gateway.settings.base_url)
         self.issuer = gateway.settings.base_url
@@ -80,7 +98,18 @@ class Identity:
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotSignedIn
-        return self._remembered(token, self._of_token)
+        return self._remembered(token, self.of_token)
+
+    def ask_again(self) -> tuple[str, Callable[[], Actor]]:
+        """(mark of the credentials of the request at hand, what finds out who they are of, now)"""
+        secret = request.cookies.get(self.cookie)
+        if secret is not None:
+            return digest(secret), lambda: self._of_session(secret)
+        link = request.cookies.get(self.link_cookie)
+        if link is not None and "Authorization" not in request.headers:
+            return digest(link), lambda: self._of_link(link)
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        return digest(token), lambda: self.of_token(token)
 
     def _is_own_page(self) -> bool:
         """A browser says with every form where its page came from.
@@ -116,6 +145,12 @@ class Identity:
             self._kept.pop(digest(secret), None)
         self._refused.forget()
 
+    def forget_all(self) -> None:
+        """Somebody has left, and which credentials are theirs is not known here."""
+        with self._lock:
+            self._kept.clear()
+        self._refused.forget()
+
     def _remembered(self, secret: str, find: Callable[[str], Actor]) -> Actor:
         mark, now_s = digest(secret), monotonic_s()
         kept = self._kept.get(mark)
@@ -129,13 +164,20 @@ class Identity:
                 self._kept.popitem(last=False)
         return actor
 
-    def _of_session(self, secret: str) -> Actor:
-        now = utc_now()
+    def session(self) -> Session:
+        """The session of the request at hand, as it is now; raises NotSignedIn."""
+        return self._session(request.cookies.get(self.cookie, ""))
+
+    def _session(self, secret: str) -> Session:
         if not SECRET.fullmatch(secret):
             raise NotSignedIn
-        found = load_session(self._gateway.records, secret, now)
+        found = load_session(self._gateway.records, secret, utc_now())
         if found is None:
             raise NotSignedIn
+        return found
+
+    def _of_session(self, secret: str) -> Actor:
+        found, now = self._session(secret), utc_now()
         with suppress(RecordsUnavailable):
             save_seen(self._gateway.records, found, now)
         duties = duties_of(found.posts, wide=self._wide)
@@ -155,22 +197,44 @@ class Identity:
         duty = Duty(Role.PATIENT, Reach(studies=frozenset({found.study_uid})))
         return Actor(found.share_id, (duty,), Purpose.PATIENT_REQUEST, "link")
 
-    def _of_token(self, token: str) -> Actor:
+    def of_token(self, token: str) -> Actor:
+        """raises NotSignedIn; IssuerUnavailable if it is another issuer's, and that one is away"""
+        if self._outside is not None and self._outside.audience:
+            kid = kid_of(token)
+            if kid not in self._keys.get():
+                return self._of_outsider(token, self._outside)
         found = self.claims(token)
         posts = self._posts_now(found)
         duties = duties_of([one for one in found.posts if one in posts], wide=self._wide)
         if not duties:
             raise NotSignedIn
-        return Actor(found.subject, duties, found.purpose, "token")
+        return Actor(found.subject, duties, found.purpose, "token", actions_of(found.scope))
+
+    def _of_outsider(self, token: str, issuer: Issuer) -> Actor:
+        """Somebody with another issuer's token: for images alone, as `[identity]` says now."""
+        now, records = utc_now(), self._gateway.records
+        said = read_access_token(token, issuer.key, issuer.name, issuer.audience, now)
+        posts = posts_of(self._gateway.region.posts or Posts(), said.claims)
+        duties = duties_of(posts, wide=self._wide)
+        ended, _ = self._refused.get()
+        if not duties or (said.sid and mark_of_session(issuer.name, said.sid) in ended):
+            raise NotSignedIn
+        known = find_outsider(records, issuer.name, said.subject)
+        if known is None:
+            known = save_outsider(records, issuer.name, said.subject, said.name, posts, now)
+        left = known.signed_out_at
+        if known.locked or (left is not None and said.issued_at <= left):
+            raise NotSignedIn
+        return Actor(known.account_id, duties, said.purpose, "token", IMAGES)
 
     def _posts_now(self, found: Claims) -> tuple[Post, ...]:
-        """A token gives no right that its bearer has lost since."""
+        """A token gives no right that its bearer has lost since, and none after the session."""
         records = self._gateway.records
         if found.subject == found.client_id:
             client = load_client(records, found.client_id)
             return () if client is None else client.posts
-        with records.read() as connection:
-            return load_posts(connection, found.subject) or ()
+        session = load_session_of_token(records, found.session_id, utc_now())
+        return () if session is None or session.account_id != found.subject else session.posts
 
     def _read_keys(self) -> dict[str, ECKey]:
         keys = {

@@ -1,9 +1,11 @@
-"""Tokens for programs: OAuth 2 client credentials (RFC 6749 4.4), the keys that sign them (RFC
-7517), what a token is worth (RFC 7662), and taking it back (RFC 7009).
+"""Tokens: for programs by their own credentials (RFC 6749 4.4), for viewers by a person's code
+(4.1.3, web/authorize.py); the keys that sign them (RFC 7517), what a token is worth (RFC 7662),
+taking it back (RFC 7009), and what a program has to know of all this (RFC 8414).
 """
 
 import base64
 import binascii
+from datetime import datetime, timedelta
 from urllib.parse import unquote_plus
 
 import orjson
@@ -13,21 +15,27 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import NotSignedIn, OAuthRefused
 from gateway.model.access import Action, Purpose
-from gateway.model.tokens import LONGEST_S, make_token, read_key
+from gateway.model.authorization import is_verifier, read_scope
+from gateway.model.credentials import new_id
+from gateway.model.tokens import LONGEST_S, SCOPES, Claims, make_token, read_key
 from gateway.records.clients import (
     Client,
+    load_client,
     load_signer,
     load_signing_keys,
     prove_client,
     withdraw_token,
 )
+from gateway.records.codes import take_code
 from gateway.records.keyring import Keyring
+from gateway.records.sessions import LONGEST, load_session_of_token
 from gateway.web.auditing import Auditor
 from gateway.web.identity import Identity
 from gateway.web.permissions import needs
 
 FORM_LIMIT = 16 * 1024
 KEYS_AGE_S = 600
+PROOFS = ("client_secret_basic", "client_secret_post")
 
 
 def create_blueprint(
@@ -48,46 +56,56 @@ def create_blueprint(
     @needs(Action.OPEN)
     def about() -> Response:
         base = identity.issuer
-        return jsonify(
+        answer = jsonify(
             issuer=base,
+            authorization_endpoint=f"{base}/oauth/authorize",
             token_endpoint=f"{base}/oauth/token",
             introspection_endpoint=f"{base}/oauth/introspect",
             revocation_endpoint=f"{base}/oauth/revoke",
             jwks_uri=f"{base}/.well-known/jwks.json",
-            grant_types_supported=["client_credentials"],
-            response_types_supported=[],
-            token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
+            scopes_supported=list(SCOPES),
+            response_types_supported=["code"],
+            response_modes_supported=["query"],
+            grant_types_supported=["authorization_code", "client_credentials"],
+            code_challenge_methods_supported=["S256"],
+            authorization_response_iss_parameter_supported=True,
+            token_endpoint_auth_methods_supported=[*PROOFS, "none"],
+            revocation_endpoint_auth_methods_supported=[*PROOFS, "none"],
+            introspection_endpoint_auth_methods_supported=list(PROOFS),
         )
+        answer.headers["Cache-Control"] = f"public, max-age={KEYS_AGE_S}"
+        return answer
 
     @door.post("/oauth/token")
     @needs(Action.OPEN)
     def token() -> Response:
-        client = _proven(gateway, auditor)
-        if request.form.get("grant_type") != "client_credentials":
-            raise OAuthRefused("unsupported_grant_type")
-        purpose = _purpose()
-        now = utc_now()
+        client, now = _client(gateway, auditor), utc_now()
+        match request.form.get("grant_type"):
+            case "client_credentials":
+                claims = _of_program(client, now)
+            case "authorization_code":
+                claims = _of_person(gateway, client, now)
+            case _:
+                raise OAuthRefused("unsupported_grant_type")
         kid, sealed = load_signer(gateway.records, now)
-        made = make_token(
-            read_key(keyring.unseal(sealed)),
-            kid,
-            identity.issuer,
-            subject=client.client_id,
-            client_id=client.client_id,
-            posts=client.posts,
-            purpose=purpose,
-            now=now,
-        )
-        auditor.told("token", "done", client.client_id)
-        told = {"access_token": made, "token_type": "Bearer", "expires_in": LONGEST_S}
+        made = make_token(read_key(keyring.unseal(sealed)), kid, identity.issuer, claims, now)
+        auditor.told("token", "done", claims.subject, claims.client_id)
+        told = {
+            "access_token": made,
+            "token_type": "Bearer",
+            "expires_in": int((claims.ends_at - now).total_seconds()),
+            "scope": " ".join(claims.scope),
+        }
         return _unstored(jsonify(told))
 
     @door.post("/oauth/introspect")
     @needs(Action.OPEN)
     def introspect() -> Response:
-        _proven(gateway, auditor)
+        if not _client(gateway, auditor).posts:
+            raise OAuthRefused("invalid_client")  # RFC 7662 2.1: whoever asks has proven itself
         try:
             found = identity.claims(request.form.get("token", ""))
+            identity.of_token(request.form.get("token", ""))  # the session too is still good
         except NotSignedIn:
             return _unstored(jsonify(active=False))
         told = {
@@ -99,6 +117,7 @@ def create_blueprint(
             "jti": found.jti,
             "exp": int(found.ends_at.timestamp()),
             "roles": [str(post) for post in found.posts],
+            "scope": " ".join(found.scope),
             "token_type": "Bearer",
         }
         return _unstored(jsonify(told))
@@ -106,7 +125,7 @@ def create_blueprint(
     @door.post("/oauth/revoke")
     @needs(Action.OPEN)
     def revoke() -> Response:
-        client = _proven(gateway, auditor)
+        client = _client(gateway, auditor)
         given = request.form.get("token", "")
         try:
             found = identity.claims(given)
@@ -127,20 +146,65 @@ def _unstored(answer: Response) -> Response:
     return answer
 
 
-def _proven(gateway: Gateway, auditor: Auditor) -> Client:
-    """The client that sends a form; raises OAuthRefused ("invalid_client", "invalid_request")."""
+def _client(gateway: Gateway, auditor: Auditor) -> Client:
+    """Who sends a form: a program that proves itself, or a viewer that says its name.
+
+    raises  OAuthRefused ("invalid_client", "invalid_request")
+    """
     request.max_content_length = FORM_LIMIT
+    if any(len(values) > 1 for values in request.form.listvalues()):
+        raise OAuthRefused("invalid_request")
     header = request.headers.get("Authorization")
     client_id, secret = request.form.get("client_id", ""), request.form.get("client_secret", "")
     if header is not None:
         if secret:
             raise OAuthRefused("invalid_request")
         client_id, secret = _basic(header)
-    client = prove_client(gateway.records, client_id, secret)
+    found = load_client(gateway.records, client_id) if header is None and not secret else None
+    client = (
+        found if found and found.redirect_uris else prove_client(gateway.records, client_id, secret)
+    )
     if client is None:
         auditor.told("token", "refused", "", "credentials")
         raise OAuthRefused("invalid_client")
     return client
+
+
+def _of_program(client: Client, now: datetime) -> Claims:
+    if not client.posts:
+        raise OAuthRefused("unauthorized_client")
+    scope = read_scope(request.form.get("scope", ""), default=tuple(SCOPES))
+    return Claims(
+        new_id(),
+        client.client_id,
+        client.client_id,
+        client.posts,
+        _purpose(),
+        now + timedelta(seconds=LONGEST_S),
+        scope,
+    )
+
+
+def _of_person(gateway: Gateway, client: Client, now: datetime) -> Claims:
+    """For the person in whose session the code was given; raises OAuthRefused."""
+    form = request.form
+    taken = take_code(gateway.records, form.get("code", ""), client.client_id, now)
+    session = load_session_of_token(gateway.records, taken.session_id, now)
+    told = form.get("redirect_uri", "") == taken.redirect_uri
+    if not told or not is_verifier(taken.challenge, form.get("code_verifier", "")):
+        raise OAuthRefused("invalid_grant")
+    if session is None:
+        raise OAuthRefused("invalid_grant")
+    return Claims(
+        taken.jti,
+        session.account_id,
+        client.client_id,
+        session.posts,
+        session.purpose,
+        min(now + timedelta(seconds=LONGEST_S), session.made_at + LONGEST),
+        taken.scope,
+        session.session_id,
+    )
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import segno
-from flask import Blueprint, Response, g, redirect, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request
 from flask_wtf import FlaskForm
 from gevent.threadpool import ThreadPool
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -23,7 +23,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, GatewayBusy, TooManyTries
 from gateway.log import log
-from gateway.model.access import Action, Purpose, Role, allow
+from gateway.model.access import Action, Purpose
 from gateway.model.credentials import (
     LONGEST,
     check_new_password,
@@ -49,7 +49,8 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 BACK = re.compile(
-    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit|report/[0-9.]+|account)?",
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit|report/[0-9.]+|account"
+    r"|share/[0-9.]+|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
     re.ASCII,
 )
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""
@@ -60,13 +61,6 @@ PURPOSES = (
     (Purpose.PUBLIC_HEALTH, "Общественное здоровье · Public health"),
     (Purpose.PATIENT_REQUEST, "По просьбе пациента · Patient's request"),
 )
-ROLES = {
-    Role.DOCTOR: "врач · doctor",
-    Role.HOSPITAL_IT: "инженер больницы · hospital IT",
-    Role.REGIONAL_ADMIN: "администратор региона · regional administrator",
-    Role.MINISTRY: "министерство · ministry",
-    Role.AUDITOR: "аудитор · auditor",
-}
 PROBLEMS = {
     "wrong": ("Имя, пароль или код не подходят.", "The login, password or code is not right."),
     "late": ("Время вышло, начните сначала.", "Too late, begin again."),
@@ -75,7 +69,20 @@ PROBLEMS = {
         "Пароль: от 12 до 128 знаков, без вашего имени для входа.",
         "A password has 12 to 128 characters and not your login.",
     ),
+    "old": ("Прежний пароль не подходит.", "The old password is not right."),
     "form": ("Страница устарела, отправьте ещё раз.", "The page was too old, send it again."),
+    "outside": (
+        "Вход через общую службу не удался, попробуйте ещё раз.",
+        "The sign-in service did not vouch for you, try again.",
+    ),
+    "away": (
+        "Общая служба входа не отвечает. Можно войти учётной записью шлюза.",
+        "The sign-in service does not answer. An account of the gateway still works.",
+    ),
+    "stranger": (
+        "Вас здесь ещё никуда не допустили: попросите администратора.",
+        "Nobody has given you a role here yet: ask the administrator.",
+    ),
     "wait": ("Слишком много попыток, подождите.", "Too many tries, please wait."),
 }
 
@@ -148,32 +155,33 @@ class SignIn:
     """The steps; one for each process."""
 
     def __init__(
-        self, gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
-    ) -> None:
+        self, gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor,
+        passwords: Passwords,
+    ) -> None:  # fmt: skip
         self._auditor = auditor
         self._records = gateway.records
         self._identity = identity
         self._keyring = keyring
-        self._passwords = Passwords()
+        self._passwords = passwords
         self._tickets = URLSafeTimedSerializer(keyring.derived("tickets"))
 
     def form(self) -> Response:
-        form = LoginForm(formdata=None, back=_back(request.args.get("back", "")))
-        return _page("login", form)
+        form = LoginForm(formdata=None, back=back_of(request.args.get("back", "")))
+        return show("login", form)
 
     def login(self) -> Response:
         form = LoginForm()
         if not form.validate():
-            return _page("login", form, "form", 400)
+            return show("login", form, "form", 400)
         login, password = form.login.data or "", form.password.data or ""
         try:
             proof = self._judge(login, password)
         except TooManyTries as error:
-            return _too_many("login", form, error)
+            return too_many("login", form, error)
         if proof is None:
-            return _page("login", form, "wrong", 401)
+            return show("login", form, "wrong", 401)
         step = "password" if proof.one_time_until else "code" if proof.totp_sealed else "enrol"
-        purpose, back = str(Purpose(form.purpose.data)), _back(form.back.data or "")
+        purpose, back = str(Purpose(form.purpose.data)), back_of(form.back.data or "")
         kept = digest(proof.password_hash)
         return self._next(
             Ticket(step, login.strip().lower(), proof.account_id, kept, purpose, back)
@@ -201,9 +209,9 @@ class SignIn:
     def _next(self, ticket: Ticket) -> Response:
         """The page of the ticket's step."""
         if ticket.step == "password":
-            return _page("password", PasswordForm(formdata=None, ticket=self._sign(ticket)))
+            return show("password", PasswordForm(formdata=None, ticket=self._sign(ticket)))
         if ticket.step == "code":
-            return _page("code", CodeForm(formdata=None, ticket=self._sign(ticket)))
+            return show("code", CodeForm(formdata=None, ticket=self._sign(ticket)))
         if not ticket.totp:
             ticket = replace(ticket, totp=self._keyring.seal(new_totp_secret()))
         form = CodeForm(formdata=None, ticket=self._sign(ticket))
@@ -216,22 +224,20 @@ class SignIn:
         address = totp_address(secret, ticket.login)
         picture = segno.make(address, error="m").svg_data_uri(scale=5, border=4, light="#fff")
         groups = " ".join(secret[n : n + 4] for n in range(0, len(secret), 4))
-        return _page(
-            "enrol", form, problem, status, picture=picture, address=address, secret=groups
-        )
+        return show("enrol", form, problem, status, picture=picture, address=address, secret=groups)
 
     def password(self) -> Response:
         form = PasswordForm()
         ticket = self._read(form.ticket.data, "password")
         if ticket is None or not form.validate():
-            return _page("login", LoginForm(formdata=None), "late", 400)
+            return show("login", LoginForm(formdata=None), "late", 400)
         password = form.password.data or ""
         if password != form.again.data:
-            return _page("password", form, "again", 400)
+            return show("password", form, "again", 400)
         try:
             check_new_password(password, ticket.login)
         except BadRequest:
-            return _page("password", form, "weak", 400)
+            return show("password", form, "weak", 400)
         hashed = self._passwords.run(hash_password, password)
         accounts.save_password(self._records, ticket.account_id, hashed)
         sessions.end_sessions(self._records, ticket.account_id, utc_now())
@@ -243,17 +249,17 @@ class SignIn:
         form = CodeForm()
         ticket = self._read(form.ticket.data, "code", "enrol")
         if ticket is None or not form.validate():
-            return _page("login", LoginForm(formdata=None), "late", 400)
+            return show("login", LoginForm(formdata=None), "late", 400)
         try:
             right = self._take_code(ticket, form.code.data or "")
         except TooManyTries as error:
-            return _too_many("login", LoginForm(formdata=None), error)
+            return too_many("login", LoginForm(formdata=None), error)
         if right:
             return self._begin(ticket)
         self._auditor.told("sign_in", "refused", ticket.account_id, "code")
         if ticket.step == "enrol":
             return self._enrolment(ticket, form, "wrong", 401)
-        return _page("code", form, "wrong", 401)
+        return show("code", form, "wrong", 401)
 
     def _take_code(self, ticket: Ticket, code: str) -> bool:
         now, address = utc_now(), address_of_caller()
@@ -284,33 +290,13 @@ class SignIn:
         )
         sessions.forget_sessions(self._records, now)
         accounts.forget_tries(self._records, now)
-        answer = _leave_to(ticket.back)
+        answer = leave_to(ticket.back)
         answer.set_cookie(
             self._identity.cookie, secret, secure=self._identity.is_secure, httponly=True,
             samesite="Strict", path="/",
         )  # fmt: skip
         self._auditor.told("sign_in", "done", ticket.account_id)
         log.info("signed in", account=ticket.account_id)
-        return answer
-
-    def account(self) -> Response:
-        may = {str(action) for action in Action if allow(g.actor, action).allowed}
-        roles = [(ROLES[duty.role], sorted(duty.reach.sites or ())) for duty in g.actor.duties]
-        purpose = dict(PURPOSES).get(g.actor.purpose, "")
-        return _page("account", FlaskForm(), may=may, roles=roles, purpose=purpose)
-
-    def logout(self) -> Response:
-        if not FlaskForm().validate():
-            return _page("login", LoginForm(formdata=None), "form", 400)
-        secret = request.cookies.get(self._identity.cookie, "")
-        sessions.end_session(self._records, secret, utc_now())
-        self._identity.forget(secret)
-        self._auditor.told("sign_out", "done", g.actor.subject)
-        answer = _leave_to("/login")
-        answer.delete_cookie(
-            self._identity.cookie, secure=self._identity.is_secure, httponly=True,
-            samesite="Strict", path="/",
-        )  # fmt: skip
         return answer
 
     def _sign(self, ticket: Ticket) -> str:
@@ -325,11 +311,11 @@ class SignIn:
 
 
 def create_blueprint(
-    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor
+    gateway: Gateway, identity: Identity, keyring: Keyring, auditor: Auditor, passwords: Passwords
 ) -> Blueprint:
-    """/login and its steps, /logout, /account."""
+    """/login and its steps."""
     door = Blueprint("sign_in", __name__)
-    steps = SignIn(gateway, identity, keyring, auditor)
+    steps = SignIn(gateway, identity, keyring, auditor, passwords)
 
     @door.before_request
     def keep_small() -> None:
@@ -342,36 +328,58 @@ def create_blueprint(
     add("/login", steps.login, "POST", Action.OPEN)
     add("/login/password", steps.password, "POST", Action.OPEN)
     add("/login/code", steps.code, "POST", Action.OPEN)
-    add("/account", steps.account, "GET", Action.OWN_ACCOUNT)
-    add("/logout", steps.logout, "POST", Action.OWN_ACCOUNT)
     return door
 
 
-def _back(asked: str) -> str:
+def back_of(asked: str) -> str:
     return asked if BACK.fullmatch(asked) else ""
 
 
-def _leave_to(address: str) -> Response:
+def leave_to(address: str) -> Response:
     answer = redirect(address or "/account", 303)
     assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
     return answer
 
 
-def _page(
-    step: str, form: FlaskForm, problem: str = "", status: int = 200, **facts: Any
-) -> Response:
+def page_policy(elsewhere: str = "") -> str:
+    """elsewhere  origin that a form of this page leads on to; browsers ask before they follow"""
+    return PAGE_POLICY.replace("form-action 'self'", f"form-action 'self' {elsewhere}".rstrip())
+
+
+def show(
+    step: str, form: FlaskForm, problem: str = "", status: int = 200, *, page: str = "sign_in",
+    **facts: Any,
+) -> Response:  # fmt: skip
+    """A step of templates/PAGE.html; problem: a key of PROBLEMS."""
     words = PROBLEMS.get(problem)
     text = render_template(
-        "sign_in.html", step=step, form=form, problem=words, most=LONGEST, **facts
+        f"{page}.html",
+        step=step,
+        form=form,
+        problem=words,
+        most=LONGEST,
+        outside="outside.leave" in current_app.view_functions,
+        **facts,
     )
     answer = Response(text, status)
-    answer.headers["Content-Security-Policy"] = PAGE_POLICY
+    answer.headers["Content-Security-Policy"] = page_policy()
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "same-origin"  # or a form's Origin would be "null"
     return answer
 
 
-def _too_many(step: str, form: FlaskForm, error: TooManyTries) -> Response:
-    answer = _page(step, form, "wait", 429)
+def lead_to(address: str) -> Response:
+    """A page of ours that leads on: the next request then comes from us, with all its cookies, and
+    no policy of forms stands in its way.
+    """
+    answer = Response(render_template("lead.html", next=address))
+    answer.headers["Content-Security-Policy"] = page_policy()
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+def too_many(step: str, form: FlaskForm, error: TooManyTries, page: str = "sign_in") -> Response:
+    answer = show(step, form, "wait", 429, page=page)
     answer.headers["Retry-After"] = str(int(error.wait_s) + 1)
     return answer

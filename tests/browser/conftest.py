@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from gateway.demo.load import load_folder
 from gateway.demo.samples import CATALOGUE, write_samples
-from gateway.demo.servers import REPOSITORY
+from gateway.demo.servers import REPOSITORY, OrthancServer
 from tests.conftest import StartOrthanc
 from tests.running import RunningGateway, start_gateway
 
@@ -23,10 +23,11 @@ PHONE, DESKTOP = (390, 844), (1400, 900)
 
 @dataclass(frozen=True)
 class Hospitals:
-    """A running gateway and the catalogue of what its sites hold."""
+    """A running gateway, the servers behind it and the catalogue of what they hold."""
 
     gateway: RunningGateway
     catalogue: list[dict]
+    servers: dict[str, OrthancServer]
 
     def study(self, feature: str, site: str | None = None) -> dict:
         """The first study with this feature, at this site if one is named."""
@@ -65,7 +66,7 @@ def hospitals(
         settings={"GATEWAY_VIEWER_DIR": str(viewer)},
     )
     catalogue = json.loads((folder / CATALOGUE).read_text(encoding="utf-8"))
-    yield Hospitals(gateway, catalogue)
+    yield Hospitals(gateway, catalogue, servers)
     gateway.program.stop()
 
 

@@ -110,6 +110,28 @@ def test_a_client_gets_its_secret_once_and_is_revoked(run, tmp_path: Path) -> No
     assert json.loads(told(run("clients", "list", "--json"))) == [
         {
             "client_id": given["client_id"], "name": "Архив", "roles": ["service@north"],
-            "revoked": True,
+            "redirects": [], "revoked": True,
         }
     ]  # fmt: skip
+
+
+def test_a_viewer_gets_no_secret_and_is_registered_with_its_addresses(run) -> None:
+    home = "https://viewer.example/callback"
+    answer = told(run("clients", "add", "Станция", "--redirect", home))
+    assert "secret" not in answer
+    (listed,) = json.loads(told(run("clients", "list", "--json")))
+    assert (listed["roles"], listed["redirects"]) == ([], [home])
+    assert home in told(run("clients", "list"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--redirect", "http://viewer.example/"],
+        ["--redirect", "https://viewer.example/", "--site", "north"],
+        [],
+    ],
+    ids=["not over TLS", "both kinds", "no kind"],
+)
+def test_a_client_that_is_neither_kind_is_refused(run, words: list[str]) -> None:
+    assert run("clients", "add", "Станция", *words).exit_code != 0

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -13,8 +14,8 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from gateway.errors import NotSignedIn
-from gateway.model.access import Purpose, Role, parse_post
-from gateway.model.tokens import make_token, new_key, read_key, read_token
+from gateway.model.access import IMAGES, Action, Purpose, Role, parse_post
+from gateway.model.tokens import Claims, actions_of, make_token, new_key, read_key, read_token
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ISSUER = "https://images.region.example"
@@ -24,6 +25,7 @@ HEAD = {"alg": "ES256", "typ": "at+jwt", "kid": KID}
 CLAIMS = {
     "iss": ISSUER, "aud": ISSUER, "sub": "a1", "client_id": "c1", "jti": "j1",
     "iat": int(NOW.timestamp()), "exp": int(NOW.timestamp()) + 3600, "roles": ["service@north"],
+    "scope": "images.read",
 }  # fmt: skip
 
 
@@ -44,16 +46,17 @@ def signed(head=HEAD, claims=CLAIMS, private=PRIVATE, payload=None):
 
 
 def made(**changes):
-    facts = {
-        "subject": "a1", "client_id": "c1", "posts": [parse_post("doctor@north")],
-        "purpose": Purpose.TREATMENT, "now": NOW,
-    } | changes  # fmt: skip
-    return make_token(read_key(PRIVATE), KID, ISSUER, **facts)
+    claims = Claims(
+        "j1", "a1", "c1", (parse_post("doctor@north"),), Purpose.TREATMENT,
+        NOW + timedelta(hours=1), ("images.read",), "s1",
+    )  # fmt: skip
+    return make_token(read_key(PRIVATE), KID, ISSUER, replace(claims, **changes), NOW)
 
 
 def test_a_token_says_who_carries_it():
     found = read(made())
     assert (found.subject, found.client_id, found.purpose) == ("a1", "c1", Purpose.TREATMENT)
+    assert (found.scope, found.session_id) == (("images.read",), "s1")
     assert [str(post) for post in found.posts] == ["doctor@north"]
     assert found.ends_at == NOW + timedelta(hours=1)
     assert found.posts[0].role is Role.DOCTOR
@@ -64,8 +67,14 @@ def test_the_tests_own_signature_is_as_good_as_ours():
 
 
 def test_no_token_lives_longer_than_an_hour():
-    assert read(made(span_s=10**6)).ends_at == NOW + timedelta(hours=1)
-    assert read(made(span_s=60)).ends_at == NOW + timedelta(minutes=1)
+    for asked, kept in ((timedelta(days=9), timedelta(hours=1)), (timedelta(minutes=1),) * 2):
+        assert read(made(ends_at=NOW + asked)).ends_at == NOW + kept
+
+
+def test_a_token_is_good_for_its_scope_alone():
+    assert actions_of(("images.read",)) == {Action.SEARCH, Action.RETRIEVE}
+    assert actions_of(("images.read", "images.write")) == IMAGES
+    assert actions_of(()) == frozenset()
 
 
 def without(name):
@@ -91,6 +100,10 @@ FORGED_CLAIMS = {
     "a role that is none": CLAIMS | {"roles": ["king@north"]},
     "the operator's role": CLAIMS | {"roles": ["operator"]},
     "roles no list": CLAIMS | {"roles": 7},
+    "a scope that is none": CLAIMS | {"scope": "images.read everything"},
+    "scope empty": CLAIMS | {"scope": ""},
+    "scope no text": CLAIMS | {"scope": ["images.read"]},
+    "a session no text": CLAIMS | {"sid": 7},
     "a purpose that is none": CLAIMS | {"purpose_of_use": "CURIOSITY"},
 }  # fmt: skip
 FORGED_HEADS = {

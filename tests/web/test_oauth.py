@@ -3,17 +3,19 @@
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
-from gateway.model.access import Role, parse_post
-from gateway.model.credentials import digest
-from gateway.model.tokens import make_token, new_key, read_key
+from gateway.model.access import Purpose, Role, parse_post
+from gateway.model.credentials import digest, new_id
+from gateway.model.tokens import Claims, make_token, new_key, read_key
 from gateway.records.accounts import save_lock
 from gateway.records.clients import add_client, load_signer, revoke_client, save_signing_key
+from gateway.records.sessions import end_sessions, load_session, start_session
 from gateway.web import create_app, identity
 from tests.web.indexed import uids
 from tests.web.rows import ROWS
@@ -152,14 +154,20 @@ def test_keys_are_public_and_old_tokens_outlive_a_new_key(region: Region) -> Non
     assert about["jwks_uri"].endswith("/.well-known/jwks.json")
 
 
-def token_of(region: Region, subject: str, *roles: str) -> str:
-    kid, sealed = load_signer(region.gateway.records, utc_now())
-    key = read_key(region.keyring.unseal(sealed))
-    posts = [parse_post(role) for role in roles]
-    return make_token(
-        key, kid, region.gateway.settings.base_url, subject=subject, client_id="viewer",
-        posts=posts, purpose=None, now=utc_now(),
+def token_of(region: Region, subject: str, *roles: str, scope: str = "images.read") -> str:
+    """A token of a person who has let a viewer in."""
+    now, records = utc_now(), region.gateway.records
+    kid, sealed = load_signer(records, now)
+    session_id = ""
+    if subject != "nobody":
+        secret = start_session(records, subject, "::1", Purpose.TREATMENT, now)
+        session_id = load_session(records, secret, now).session_id
+    claims = Claims(
+        new_id(), subject, "viewer", tuple(map(parse_post, roles)), Purpose.TREATMENT,
+        now + timedelta(hours=1), tuple(scope.split()), session_id,
     )  # fmt: skip
+    key = read_key(region.keyring.unseal(sealed))
+    return make_token(key, kid, region.gateway.settings.base_url, claims, now)
 
 
 def test_a_token_gives_no_right_that_its_person_has_not_now(region: Region) -> None:
@@ -171,6 +179,41 @@ def test_a_token_gives_no_right_that_its_person_has_not_now(region: Region) -> N
     assert region.studies(token_of(region, "nobody", "doctor@gkb1")).status_code == 401
     save_lock(records, account_id, utc_now())
     assert region.studies(own).status_code == 401
+
+
+def test_a_token_ends_with_the_session_that_it_comes_from(region: Region) -> None:
+    account_id, _ = add_person(region.gateway, region.keyring, "leaver", "doctor@gkb1")
+    own = token_of(region, account_id, "doctor@gkb1")
+    assert region.studies(own).status_code == 200
+    end_sessions(region.gateway.records, account_id, utc_now())
+    assert region.studies(own).status_code == 401
+    _, secret, _ = mine = region.token()
+    asked = region.client.post(
+        "/oauth/introspect", data={"token": own}, headers=basic(mine[0], secret)
+    )
+    assert asked.get_json() == {"active": False}
+
+
+def test_a_token_opens_nothing_but_images_whatever_its_bearer_may_do(region: Region) -> None:
+    roles = ("doctor@gkb1", "regional_admin", "auditor")
+    account_id, _ = add_person(region.gateway, region.keyring, "all", *roles)
+    bearer = {"Authorization": f"Bearer {token_of(region, account_id, *roles)}"}
+    for path in ("/", "/account", "/console", "/upload", "/viewer/"):
+        assert region.client.get(path, headers=bearer).status_code == 403, path
+    assert region.client.post("/dicom-web/studies", headers=bearer).status_code == 403
+    writer = token_of(region, account_id, *roles, scope="images.write")
+    bearer = {"Authorization": f"Bearer {writer}"}
+    assert region.client.get("/dicom-web/studies", headers=bearer).status_code == 403
+    assert region.client.post("/dicom-web/studies", headers=bearer).status_code == 400
+
+
+def test_a_program_may_ask_for_less(region: Region) -> None:
+    client_id, secret = add_client(region.gateway.records, "Архив", "gkb1", utc_now())
+    told = region.ask_token(client_id, secret, scope="images.write").get_json()
+    assert told["scope"] == "images.write"
+    assert region.studies(told["access_token"]).status_code == 403
+    refused = region.ask_token(client_id, secret, scope="images.write openid")
+    assert refused.get_json()["error"] == "invalid_scope"
 
 
 def test_the_ministry_gets_no_image_by_a_token_either(region: Region) -> None:
