@@ -155,7 +155,8 @@ class Worker(GeventWorker):
                     answer.write(block)
                 answer.close()
             finally:
-                body.close()
+                if hasattr(body, "close"):
+                    body.close()
         except OSError:
             raise
         except Exception as error:

@@ -53,7 +53,7 @@ class Versions:
 
     def not_modified(self, location: Location, form: str) -> Response | None:
         """304 if the caller has what one of the holders would give."""
-        if not request.if_none_match:
+        if "If-None-Match" not in request.headers:
             return None
         for holder in location.holders:
             tag = self.tag(location.study_uid, holder.site_id, form)

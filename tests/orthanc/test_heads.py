@@ -14,8 +14,8 @@ class Wire:
     def __init__(self, received: bytes) -> None:
         self.received = received
 
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self.received)
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(io.BytesIO(self.received))  # type: ignore[arg-type]
 
 
 def answer(received: bytes) -> HeadParsed:
