@@ -34,6 +34,9 @@ TOO_MANY = 64
 """Callers that are told so at once, beyond those that are served; more are only let go."""
 TOLD_S = 2.0
 
+_NO_PROXY_SETS = {"secure_scheme_headers": {}, "forwarder_headers": [], "forwarded_allow_ips": ["*"]}
+"""A header that changes what a request is: GATEWAY_PUBLIC_URL says where we are. So gunicorn need
+not parse the address of each caller to find out whether he may."""
 _RESET = struct.pack("ii", 1, 0)
 _FLUSH = struct.pack("ii", 0, 0)
 
@@ -127,6 +130,7 @@ class Worker(GeventWorker):
     def init_process(self) -> None:
         # gunicorn looks up some twenty settings for each request, and each by three calls.
         self.cfg.__dict__.update({name: one.get() for name, one in self.cfg.settings.items()})
+        self.cfg.__dict__.update(_NO_PROXY_SETS)
         wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)  # and the same log for each
         super().init_process()
 

@@ -6,7 +6,7 @@ a name (trust.md 1). A row's `chain` is the SHA-256 of the chain before it and o
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,7 +44,7 @@ class Entry:
 
     def to_line(self) -> bytes:
         """As JSON on one line, the same bytes for the same entry."""
-        told = asdict(self) | {"at": self.at.astimezone(UTC).isoformat(timespec="microseconds")}
+        told = vars(self) | {"at": self.at.astimezone(UTC).isoformat(timespec="microseconds")}
         return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
 
 
