@@ -34,7 +34,11 @@ TOO_MANY = 64
 """Callers that are told so at once, beyond those that are served; more are only let go."""
 TOLD_S = 2.0
 
-_NO_PROXY_SETS = {"secure_scheme_headers": {}, "forwarder_headers": [], "forwarded_allow_ips": ["*"]}
+_NO_PROXY_SETS = {
+    "secure_scheme_headers": {},
+    "forwarder_headers": [],
+    "forwarded_allow_ips": ["*"],
+}
 """A header that changes what a request is: GATEWAY_PUBLIC_URL says where we are. So gunicorn need
 not parse the address of each caller to find out whether he may."""
 _RESET = struct.pack("ii", 1, 0)
