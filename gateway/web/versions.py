@@ -64,9 +64,8 @@ class Versions:
     def _marks(self, study_uid: str, series_uid: str = "") -> Mapping[str, str]:
         now = monotonic_s()
         key = (study_uid, series_uid)
-        with self._lock:
-            found_at, marks = self._kept.get(key, (0.0, {}))
-        if key not in self._kept or now - found_at > KEEP_S:
+        found_at, marks = self._kept.get(key, (-KEEP_S, {}))
+        if now - found_at >= KEEP_S:
             try:
                 records = self._gateway.records
                 marks = (
