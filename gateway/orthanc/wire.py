@@ -485,10 +485,11 @@ def _always(
 ) -> tuple[str, str]:
     """Path of a site's root, and the header lines that all requests of one kind have in common."""
     parts = urlsplit(url)
-    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity"), *headers]
+    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity")]
     if username:
         pair = f"{username}:{password}".encode()
         lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    lines += headers
     text = "".join(f"{name}: {value}\r\n" for name, value in lines)
     if not (text.isascii() and text.count("\r\n") == len(lines)):
         raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
