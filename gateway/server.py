@@ -39,8 +39,8 @@ _NO_PROXY_SETS = {
     "forwarder_headers": [],
     "forwarded_allow_ips": ["*"],
 }
-"""A header that changes what a request is: GATEWAY_PUBLIC_URL says where we are. So gunicorn need
-not parse the address of each caller to find out whether he may."""
+"""No header changes what a request is: GATEWAY_PUBLIC_URL says where we are. So gunicorn need not
+parse the address of each caller to find out whether he may send one."""
 _RESET = struct.pack("ii", 1, 0)
 _FLUSH = struct.pack("ii", 0, 0)
 
@@ -58,7 +58,7 @@ _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
 )
 
 
-class Answer(wsgi.Response):  # type: ignore[misc]
+class Answer(wsgi.Response):
     """An answer whose head leaves with the first bytes of its body: one packet, and one time that
     the caller wakes up.
     """
@@ -149,7 +149,7 @@ class Worker(GeventWorker):
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, "the caller stalled") from error
         except (gevent.GreenletExit, SystemExit):
-            return
+            raise StopIteration from None  # cut off: nothing further is served on it
         _end_well(sock)
         if answer.should_close():
             raise StopIteration  # gunicorn's word for "answered, and now close"
