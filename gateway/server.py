@@ -60,8 +60,10 @@ _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
 
 class Answer(wsgi.Response):
     """An answer whose head leaves with the first bytes of its body: one packet, and one time that
-    the caller wakes up.
+    the caller wakes up. Not where no length tells the end: of what breaks off, the head is told.
     """
+
+    headers_sent: bool
 
     def send_headers(self) -> None:
         if self.headers_sent:
@@ -77,8 +79,8 @@ class Answer(wsgi.Response):
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        bodiless = self._omits_body or self.response_length == 0
-        send(self.sock, head, 0 if bodiless else socket.MSG_MORE)
+        follows = self.response_length and not self._omits_body
+        send(self.sock, head, socket.MSG_MORE if follows else 0)
 
 
 class Worker(GeventWorker):
@@ -216,7 +218,7 @@ def send(sock: Any, block: bytes, flags: int = 0) -> None:
 
 @lru_cache(maxsize=2)
 def _date(second: int) -> str:
-    return http_date(second)
+    return str(http_date(second))
 
 
 def _problem(status: int, title: str, facts: dict[str, str], *lines: str) -> bytes:
