@@ -10,14 +10,16 @@ import json
 import resource
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from typing import Any
 
 import gevent
 from gevent.threadpool import ThreadPool
-from gunicorn.http import errors
-from gunicorn.workers.base_async import AsyncWorker
+from gunicorn.http import errors, wsgi
+from gunicorn.util import http_date
 from gunicorn.workers.ggevent import GeventWorker
 
 STALL_S = 60.0
@@ -32,6 +34,13 @@ TOO_MANY = 64
 """Callers that are told so at once, beyond those that are served; more are only let go."""
 TOLD_S = 2.0
 
+_NO_PROXY_SETS = {
+    "secure_scheme_headers": {},
+    "forwarder_headers": [],
+    "forwarded_allow_ips": ["*"],
+}
+"""No header changes what a request is: GATEWAY_PUBLIC_URL says where we are. So gunicorn need not
+parse the address of each caller to find out whether he may send one."""
 _RESET = struct.pack("ii", 1, 0)
 _FLUSH = struct.pack("ii", 0, 0)
 
@@ -47,6 +56,31 @@ _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (errors.ObsoleteFolding, 400, "Bad Request", "headers"),
     (errors.ParseException, 400, "Bad Request", "request line"),
 )
+
+
+class Answer(wsgi.Response):
+    """An answer whose head leaves with the first bytes of its body: one packet, and one time that
+    the caller wakes up. Not where no length tells the end: of what breaks off, the head is told.
+    """
+
+    headers_sent: bool
+
+    def send_headers(self) -> None:
+        if self.headers_sent:
+            return
+        self.headers_sent = True
+        lines = [
+            f"HTTP/{self.req.version[0]}.{self.req.version[1]} {self.status}",
+            f"Server: {self.version}",
+            f"Date: {_date(int(time.time()))}",
+            "Connection: close" if self.should_close() else "Connection: keep-alive",
+            *(f"{name}: {value}" for name, value in self.headers),
+        ]
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        follows = self.response_length and not self._omits_body
+        send(self.sock, head, socket.MSG_MORE if follows else 0)
 
 
 class Worker(GeventWorker):
@@ -102,21 +136,44 @@ class Worker(GeventWorker):
     def init_process(self) -> None:
         # gunicorn looks up some twenty settings for each request, and each by three calls.
         self.cfg.__dict__.update({name: one.get() for name, one in self.cfg.settings.items()})
+        self.cfg.__dict__.update(_NO_PROXY_SETS)
+        wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)  # and the same log for each
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         sock.settimeout(STALL_S)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, Answer)
+        if not self.alive:
+            answer.force_close()
         try:
-            AsyncWorker.handle_request(self, listener_name, req, sock, addr)
-        except StopIteration:  # gunicorn's word for "answered, and now close"
-            _end_well(sock)
-            raise
+            self._answer(answer, environ)
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, "the caller stalled") from error
         except (gevent.GreenletExit, SystemExit):
-            return
+            raise StopIteration from None  # cut off: nothing further is served on it
         _end_well(sock)
+        if answer.should_close():
+            raise StopIteration  # gunicorn's word for "answered, and now close"
+
+    def _answer(self, answer: Answer, environ: dict[str, Any]) -> None:
+        """Send what the application says; raises OSError if that breaks off."""
+        try:
+            body = self.wsgi(environ, answer.start_response)
+            try:
+                for block in body:
+                    answer.write(block)
+                answer.close()
+            finally:
+                if hasattr(body, "close"):
+                    body.close()
+        except OSError:
+            raise
+        except Exception as error:
+            if not answer.headers_sent:
+                raise
+            self.log.exception("fault in an answer")
+            raise ConnectionResetError(errno.ECONNRESET, "a fault in an answer") from error
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what could not be parsed; never shows what was sent, here or in the log."""
@@ -150,6 +207,18 @@ class Worker(GeventWorker):
     def _end_idle(self) -> None:
         for waiting in list(self._idle):
             gevent.kill(waiting, StopIteration)
+
+
+def send(sock: Any, block: bytes, flags: int = 0) -> None:
+    """Send all of it: mostly at once, and only then without a look at the socket's buffer."""
+    sent = sock.send(block, flags)
+    if sent < len(block):
+        sock.sendall(block[sent:], flags)
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return str(http_date(second))
 
 
 def _problem(status: int, title: str, facts: dict[str, str], *lines: str) -> bytes:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,7 +104,7 @@ class Settings:
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_form: str = _setting("text", "`text` for people, `json` for machines")
 
-    @property
+    @cached_property
     def base_url(self) -> str:
         """Public address without a trailing slash."""
         host = f"[{self.bind}]" if ":" in self.bind else self.bind

@@ -9,10 +9,16 @@ Worker = server.Worker
 
 
 def application(environ, start_response) -> Iterable[bytes]:
-    """GET: a body without end. POST: how many bytes came."""
+    """GET: a body without end; of /broken one that breaks off. POST: how many bytes came.
+    HEAD: whether it came over TLS, as WSGI says."""
     if environ["REQUEST_METHOD"] == "POST":
         body = str(len(environ["wsgi.input"].read())).encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
+    if environ["REQUEST_METHOD"] == "HEAD":
+        start_response("200 OK", [("X-Scheme", environ["wsgi.url_scheme"])])
+        return []
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    if environ["PATH_INFO"] == "/broken":
+        return (b"x" * 1000 if n < 3 else b"%d" % (1 // 0) for n in range(4))
     return iter(lambda: b"x" * 262_144, b"")

@@ -12,6 +12,7 @@ from gateway.demo.servers import Program, free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
+ON_PURPOSE = "ZeroDivisionError: "
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def port(tmp_path_factory):
         yield port
         program.ask_to_stop()
         wait_until(lambda: not program.alive, 8, "gunicorn to end")
-    assert "Traceback" not in program.log_tail(1000)
+    assert program.log_tail(1000).count("Traceback") == program.log_tail(1000).count(ON_PURPOSE)
 
 
 def connects(port: int) -> bool:
@@ -68,3 +69,19 @@ def test_a_request_after_a_slow_one_has_its_own_patience(port):
         time.sleep(1.3)  # idle between two requests for longer than a request may stall
         sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         assert read_answer(sock) == b"0"
+
+
+def test_a_fault_in_the_middle_of_an_answer_is_reset(port):
+    with socket.create_connection(("127.0.0.1", port), 15) as sock:
+        sock.sendall(b"GET /broken HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            list(iter(lambda: sock.recv(1 << 20), b""))
+
+
+def test_an_answer_without_a_body_does_not_wait_for_one(port):
+    with socket.create_connection(("127.0.0.1", port), 15) as sock:
+        sock.sendall(b"HEAD / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n")
+        head = sock.recv(1 << 16)
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert head.endswith(b"\r\n\r\n")
+        assert b"\r\nX-Scheme: http\r\n" in head  # nor does a caller say how he came

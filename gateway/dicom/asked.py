@@ -6,6 +6,7 @@ in its place. Only UIDs are compared, so that a download costs a search for some
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.dicom.part10 import (
     INSTANCE,
@@ -51,6 +52,10 @@ class Asked:
 
 def _stands_in(begun: bytes, tag: int, uid: str) -> bool:
     """As Explicit VR Little Endian has it, the usual form; another one is read by `identify`."""
+    return _element(tag, uid) in begun
+
+
+@lru_cache(maxsize=256)  # the same for each file of an answer
+def _element(tag: int, uid: str) -> bytes:
     value = uid.encode("ascii") + b"\0" * (len(uid) % 2)
-    head = struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"UI", len(value))
-    return head + value in begun
+    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"UI", len(value)) + value

@@ -66,8 +66,7 @@ class Locator:
                 exist); PatientsDiffer if holders among these sites name different patients
         """
         key = (study_uid, *self._ids_of(sites))
-        with self._lock:
-            found_at, location = self._kept.get(key, (0.0, None))
+        found_at, location = self._kept.get(key, (0.0, None))
         if location is not None and monotonic_s() - found_at < KEEP_S:
             return self._near_first(location, sites)
 

@@ -7,7 +7,7 @@ Who can write to the table could make a new chain; a signed head (model/audit_se
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 

@@ -34,8 +34,7 @@ class StoredSyntaxes:
         if site.kind != "orthanc":
             return frozenset()
         key = (site.site_id, study_uid, series_uid)
-        with self._lock:
-            found_at, found = self._kept.get(key, (0.0, frozenset()))
+        found_at, found = self._kept.get(key, (0.0, frozenset()))
         if found and monotonic_s() - found_at < KEEP_S:
             return found
         first_ids = find_series(self._wire, site, study_uid, series_uid, deadline)

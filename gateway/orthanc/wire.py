@@ -442,7 +442,7 @@ class Wire:
             connection.sock.settimeout(max(deadline.remaining_s(), 0.001))
             whole = True
             if body is None or isinstance(body, bytes):
-                connection.sock.sendall(head + (body or b""))
+                connection.send(head + (body or b""))
             else:
                 whole = _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
                 if answer_s is not None:
@@ -467,26 +467,33 @@ def _request_head(
     headers: Sequence[tuple[str, str]],
     body: bytes | Iterable[bytes] | None,
 ) -> bytes:
-    lines = [*_always(site), *headers]
+    path, always = _always(site.url, site.username, site.password, tuple(headers))
+    path += target
+    if not PATH.fullmatch(path):
+        raise ValueError("a request may name only printable ASCII")  # a fault of ours
+    framing = ""
     if isinstance(body, bytes):
-        lines.append(("Content-Length", str(len(body))))
+        framing = f"Content-Length: {len(body)}\r\n"
     elif body is not None:
-        lines.append(("Transfer-Encoding", "chunked"))
-    path = urlsplit(site.url).path.rstrip("/") + target
-    text = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in lines)])
-    if not (text.isascii() and text.count("\r\n") == len(lines) and PATH.fullmatch(path)):
-        raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
-    return text.encode("ascii") + b"\r\n\r\n"
+        framing = "Transfer-Encoding: chunked\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{always}{framing}\r\n".encode("ascii")
 
 
 @lru_cache(maxsize=4096)
-def _always(site: Site) -> tuple[tuple[str, str], ...]:
-    """Headers of every request to a site."""
-    lines = [("Host", urlsplit(site.url).netloc), ("Accept-Encoding", "identity")]
-    if site.username:
-        pair = f"{site.username}:{site.password}".encode()
+def _always(
+    url: str, username: str, password: str, headers: tuple[tuple[str, str], ...]
+) -> tuple[str, str]:
+    """Path of a site's root, and the header lines that all requests of one kind have in common."""
+    parts = urlsplit(url)
+    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity")]
+    if username:
+        pair = f"{username}:{password}".encode()
         lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
-    return tuple(lines)
+    lines += headers
+    text = "".join(f"{name}: {value}\r\n" for name, value in lines)
+    if not (text.isascii() and text.count("\r\n") == len(lines)):
+        raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
+    return parts.path.rstrip("/"), text
 
 
 def _send_chunked(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask, Request
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug.routing import MapAdapter, Rule
 
 OBJECT = re.compile(
@@ -21,11 +23,22 @@ OBJECT = re.compile(
 """What a viewer asks for by the thousand."""
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Flask's own, signed and read with one signer: a new one costs more than it does."""
+
+    _signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        self._signer = self._signer or super().get_signing_serializer(app)
+        return self._signer
+
+
 class Application(Flask):
     """The WSGI application; doors are registered with it as with any other Flask."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
+        self.session_interface = Sessions()
         self._rules: dict[tuple[bool, bool], Rule] = {}
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:

@@ -53,6 +53,7 @@ from gateway.web.zipped import zipped
 
 BULK_PATH = re.compile(r"[0-9A-Za-z._~-]+(?:/[0-9A-Za-z._~-]+){0,40}", re.ASCII)
 MOST_TRIES = 4
+CHEAP = frozenset({Plan.AS_STORED})
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,37 @@ class Wish:
         return "frame" if self.numbers else "study, series or instance"
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What to try, in the caller's order.
+
+    open_ended  he takes whatever there is: of more than one form only the cheap ones are tried
+    """
+
+    ranked: Sequence[Choice]
+    open_ended: bool
+
+
+def _choices(ranges: Sequence[MediaRange], ranked: Sequence[Choice]) -> Choices:
+    open_ended = not ranges or any("*" in f"{r.media_type}{r.part_type}" for r in ranges)
+    return Choices(ranked if open_ended else ranked[:MOST_TRIES], open_ended)
+
+
 # A viewer sends the same Accept with each of a thousand frames.
 @lru_cache(maxsize=256)
-def _instance_choices(
-    values: tuple[str, ...], one_instance: bool
-) -> tuple[Sequence[MediaRange], Sequence[Choice]]:
+def _instance_choices(values: tuple[str, ...], one_instance: bool) -> Choices | None:
+    """None: a ZIP file is wanted most."""
     ranges = parse_accept(values)
-    return ranges, rank(ranges, dicom_offers(one_instance=one_instance))
+    ranked = rank(ranges, dicom_offers(one_instance=one_instance))
+    if ranked[0].media_type == ZIP:
+        return None
+    return _choices(ranges, [choice for choice in ranked if choice.media_type != ZIP])
 
 
 @lru_cache(maxsize=256)
-def _frame_choices(
-    values: tuple[str, ...], one_frame: bool
-) -> tuple[Sequence[MediaRange], Sequence[Choice]]:
+def _frame_choices(values: tuple[str, ...], one_frame: bool) -> Choices:
     ranges = parse_accept(values)
-    return ranges, rank(ranges, frame_offers(one_frame=one_frame))
+    return _choices(ranges, rank(ranges, frame_offers(one_frame=one_frame)))
 
 
 @lru_cache(maxsize=256)
@@ -105,24 +122,23 @@ class Images:
         self._pixels = opener.gateway.pixels
 
     def dicom(self, site_id: str | None = None, **uids: str) -> Response:
-        ranges, choices = _instance_choices(accept_values(), "instance" in uids)
+        choices = _instance_choices(accept_values(), "instance" in uids)
         target = target_of(uids)
-        if choices[0].media_type == ZIP:
+        if choices is None:
             return zipped(self._opener, self._opener.scope(site_id), target)
-        choices = tuple(choice for choice in choices if choice.media_type != ZIP)
-        return self._first_that_works(site_id, ranges, choices, target)
+        return self._first_that_works(site_id, choices, target)
 
     def one_alone(self, site_id: str | None, target: Target, wanted: MediaRange) -> Response:
         """One instance as a single part (WADO-URI)."""
-        choices = rank([wanted], dicom_offers(one_instance=True))
-        return self._first_that_works(site_id, [wanted], choices, target)
+        choices = _choices([wanted], rank([wanted], dicom_offers(one_instance=True)))
+        return self._first_that_works(site_id, choices, target)
 
     def frames(self, frames: str, site_id: str | None = None, **uids: str) -> Response:
         numbers = frame_list(frames)
-        ranges, choices = _frame_choices(accept_values(), len(numbers) == 1)
+        choices = _frame_choices(accept_values(), len(numbers) == 1)
         target = target_of(uids, frames_below(numbers))
         try:
-            return self._first_that_works(site_id, ranges, choices, target, numbers)
+            return self._first_that_works(site_id, choices, target, numbers)
         except NotAcceptable:
             # Orthanc says 400 both to a frame that does not exist and to one that it cannot give.
             self._check_frames(site_id, target, max(numbers))
@@ -157,20 +173,17 @@ class Images:
     def _first_that_works(
         self,
         site_id: str | None,
-        ranges: Sequence[MediaRange],
-        choices: Sequence[Choice],
+        choices: Choices,
         target: Target,
         numbers: Sequence[int] = (),
     ) -> Response:
         scope = self._opener.scope(site_id)
         location = self._opener.locate(scope, target.study)
-        open_ended = not ranges or any("*" in f"{r.media_type}{r.part_type}" for r in ranges)
-        cheap = frozenset({Plan.AS_STORED})
         refusal: NotAcceptable | None = None
-        for choice in choices if open_ended else choices[:MOST_TRIES]:
+        for choice in choices.ranked:
             wish = Wish(target, choice, tuple(numbers))
-            if refusal is not None and open_ended:
-                wish = replace(wish, only_if=cheap)
+            if refusal is not None and choices.open_ended:
+                wish = replace(wish, only_if=CHEAP)
             try:
                 return self._by_some_holder(scope, location, wish)
             except NotAcceptable as error:

@@ -53,7 +53,7 @@ class Versions:
 
     def not_modified(self, location: Location, form: str) -> Response | None:
         """304 if the caller has what one of the holders would give."""
-        if not request.if_none_match:
+        if "If-None-Match" not in request.headers:
             return None
         for holder in location.holders:
             tag = self.tag(location.study_uid, holder.site_id, form)
@@ -64,9 +64,8 @@ class Versions:
     def _marks(self, study_uid: str, series_uid: str = "") -> Mapping[str, str]:
         now = monotonic_s()
         key = (study_uid, series_uid)
-        with self._lock:
-            found_at, marks = self._kept.get(key, (0.0, {}))
-        if key not in self._kept or now - found_at > KEEP_S:
+        found_at, marks = self._kept.get(key, (-KEEP_S, {}))
+        if now - found_at >= KEEP_S:
             try:
                 records = self._gateway.records
                 marks = (

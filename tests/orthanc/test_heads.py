@@ -2,24 +2,35 @@
 
 import http.client
 import io
+from typing import Any
 
 import pytest
 
 from gateway.orthanc.heads import LINE_LIMIT, HeadParsed
 
 
+class Packets(io.BytesIO):
+    """Gives at most so many bytes at a time."""
+
+    size = 1 << 20
+
+    def readinto(self, buffer: Any) -> int:
+        return super().readinto(memoryview(buffer)[: self.size])
+
+
 class Wire:
     """All that HTTPResponse asks of a socket."""
 
-    def __init__(self, received: bytes) -> None:
-        self.received = received
+    def __init__(self, received: bytes, size: int) -> None:
+        self.received = Packets(received)
+        self.received.size = size
 
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self.received)
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self.received)  # type: ignore[arg-type]
 
 
-def answer(received: bytes) -> HeadParsed:
-    response = HeadParsed(Wire(received))  # type: ignore[arg-type]
+def answer(received: bytes, size: int = 1 << 20) -> HeadParsed:
+    response = HeadParsed(Wire(received, size))  # type: ignore[arg-type]
     response.begin()
     return response
 
@@ -29,6 +40,23 @@ def test_head_gives_status_fields_and_the_body_by_its_length() -> None:
     assert (got.status, got.length, got.will_close) == (200, 3, False)
     assert got.fields == {"content-type": "a/b; c=d", "content-length": "3"}
     assert got.read1(100) == b"abc"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+@pytest.mark.parametrize("size", [1, 7, 1000], ids=["bytes", "pieces", "one packet"])
+def test_a_head_is_the_same_however_it_comes(end: bytes, size: int) -> None:
+    lines = [
+        b"HTTP/1.1 100 Go on",
+        b"",
+        b"HTTP/1.1 200 OK",
+        b"A: 1",
+        b"Content-Length: 3",
+        b"",
+        b"",
+    ]
+    got = answer(end.join(lines) + b"abcdef", size)
+    assert (got.status, got.fields) == (200, {"a": "1", "content-length": "3"})
+    assert got.read() == b"abc"
 
 
 def test_head_gives_the_body_by_its_chunks() -> None:

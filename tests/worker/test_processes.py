@@ -52,7 +52,7 @@ def test_worker_does_what_the_row_orders(start, redis, redis_server, records):
 
 def test_end_of_a_job_is_heard_at_once(start, redis, redis_server):
     start("worker --queue bulk")
-    _wait_for_worker(redis, "bulk")
+    wait_for_worker(redis, "bulk")
     doorbell = Doorbell(redis_server.url)
     doorbell.hear_done(0.1)  # listens from now on
     _queue(redis, "bulk").enqueue("probe", "nobody")
