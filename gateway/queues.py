@@ -168,7 +168,9 @@ class Doorbell:
             return False
         try:
             if self._ear is None:
-                self._ear = self._redis.pubsub(ignore_subscribe_messages=True)
+                self._ear = self._redis.pubsub(  # type: ignore[no-untyped-call]
+                    ignore_subscribe_messages=True
+                )
                 self._ear.subscribe(DONE)
             return bool(self._ear.get_message(timeout=longest_s))
         except RedisError:

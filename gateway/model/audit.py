@@ -123,5 +123,5 @@ def judged(rows: Iterable[Row], head: Head = FIRST_HEAD) -> Iterator[tuple[Row, 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
     """What the entry says, without what it says nothing of."""
-    told = asdict(entry) | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
+    told = vars(entry) | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
     return {name: value for name, value in told.items() if value not in ("", 0)}
