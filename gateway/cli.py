@@ -13,6 +13,7 @@ import click
 import orjson
 
 from gateway import log
+from gateway.certificates import load_own_certificate
 from gateway.clock import utc_now
 from gateway.commands.accounts import clients_group, init, keys, users
 from gateway.commands.audit import audit
@@ -49,7 +50,8 @@ from gateway.worker.keeper import run_keeper
 from gateway.worker.rq_worker import run_worker
 
 _GUNICORN = """--worker-class gateway.server.Worker --worker-connections 1000 --keep-alive 75
-    --graceful-timeout 30 --timeout 60 --no-control-socket"""
+    --graceful-timeout 30 --timeout 60 --no-control-socket
+    --config python:gateway.server --forwarded-allow-ips="""
 
 
 @click.group()
@@ -60,7 +62,7 @@ def main() -> None:
 
 @main.command()
 @region_option
-@click.option("--bind", help="Address to listen on; only loopback is accepted.")
+@click.option("--bind", help="Address to listen on; README says what it takes beyond loopback.")
 @click.option("--port", type=int, help="Port to listen on.")
 def web(region: Path | None, bind: str | None, port: int | None) -> None:
     """Serve DICOMweb, the viewer and the status pages."""
@@ -69,6 +71,8 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
         load_region(settings.region)
         if settings.access == "login":
             load_keyring(settings.keyring_file)
+        if settings.has_tls:
+            load_own_certificate(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     # Web processes read the same variables; what stood on the command line joins them.
@@ -76,6 +80,9 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     os.environ.update({PREFIX + name: str(value) for name, value in given.items()})
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     command = ["gunicorn", *_GUNICORN.split(), "--workers", str(settings.web_workers)]
+    if settings.has_tls:
+        command += ["--certfile", settings.tls_certificate_file]
+        command += ["--keyfile", settings.tls_key_file]
     command += ["--bind", f"{host}:{settings.port}", "gateway.wsgi:create()"]
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 - no shell wanted
 

@@ -36,6 +36,8 @@ REDIS_AWAY = "redis_away"
 REDIS_EVICTS = "redis_evicts"
 NOTICES_WAIT = "notices_wait"
 ADDRESS_LIST_UNKNOWN = "address_list_unknown"
+CERTIFICATE_ENDS = "certificate_ends"
+VERSION_HAS_HOLE = "version_has_hole"
 
 CLOSED_BY_WORD = frozenset({REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, EXECUTABLE_PREAMBLE})
 """Kinds that no data clears: what was refused lies at its sender alone, and who answered for a site
@@ -155,6 +157,14 @@ MEANING: Mapping[str, tuple[str, str]] = {
     ADDRESS_LIST_UNKNOWN: (
         "правила называют список адресов, которого нет в region.toml",
         "rules name an address list that is not in region.toml",
+    ),
+    CERTIFICATE_ENDS: (
+        "скоро кончится срок сертификата или ключа; после него связь прервётся",
+        "a certificate or key runs out soon; the connection ends with it",
+    ),
+    VERSION_HAS_HOLE: (
+        "у площадки версия сервера с известной уязвимостью",
+        "a site's server has a version with a known hole",
     ),
 }
 """Kind -> (Russian, English)."""

@@ -24,6 +24,7 @@ from gateway.model.sites import (
     Region,
     Secret,
     Site,
+    read_client_certificate,
     read_password,
     read_secret_of,
     read_timeouts,
@@ -144,10 +145,14 @@ def of_site(site: Site) -> Destination:
 
 KEYS = {
     "id", "name_ru", "name_en", "kind", "site", "url", "dicomweb_root", "server_kind", "username",
-    "password_file", "password_env", "ca_file", "modality", "verify", "fetch_percent", "limits",
-    "timeouts", "pseudonym_key_file", "pseudonym_key_env",
+    "password_file", "password_env", "ca_file", "client_certificate_file", "client_key_file",
+    "modality", "verify", "fetch_percent", "limits", "timeouts", "pseudonym_key_file",
+    "pseudonym_key_env",
 }  # fmt: skip
-_OF_SERVER = ("url", "username", "password_file", "password_env", "ca_file", "timeouts")
+_OF_SERVER = (
+    "url", "username", "password_file", "password_env", "ca_file", "client_certificate_file",
+    "client_key_file", "timeouts",
+)  # fmt: skip
 
 
 def _parse(
@@ -239,6 +244,7 @@ def _server(
         username=reader.text(table, where, "username", ""),
         password=read_password(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
+        **read_client_certificate(reader, where, table),
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
         guarded=True,
     )

@@ -39,6 +39,7 @@ from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
 from gateway.orthanc.heads import HeadParsed
 from gateway.orthanc.slots import Slots
 from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
+from gateway.orthanc.trust import check_question, context_of
 
 BLOCK = 256 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
@@ -256,7 +257,6 @@ class Wire:
 
     def __init__(self) -> None:
         self._posts: dict[str, _Post] = {}
-        self._contexts: dict[str, ssl.SSLContext] = {}
         self._addresses = Addresses()
 
     def standing(self, site: Site) -> Standing:
@@ -405,7 +405,7 @@ class Wire:
             except BaseException:
                 pooled.close()
                 raise
-        connection = connect(site, deadline, self._addresses, self._context)
+        connection = connect(site, deadline, self._addresses, context_of)
         try:
             return connection, self._send(site, connection, method, head, body, deadline, answer_s)
         except BaseException:
@@ -420,11 +420,6 @@ class Wire:
                 return connection
             connection.close()
         return None
-
-    def _context(self, site: Site) -> ssl.SSLContext:
-        if site.ca_file not in self._contexts:
-            self._contexts[site.ca_file] = ssl.create_default_context(cafile=site.ca_file or None)
-        return self._contexts[site.ca_file]
 
     def _send(
         self,
@@ -476,6 +471,7 @@ def _request_head(
     text = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in lines)])
     if not (text.isascii() and text.count("\r\n") == len(lines) and PATH.fullmatch(path)):
         raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
+    check_question(site, method, target)
     return text.encode("ascii") + b"\r\n\r\n"
 
 

@@ -8,6 +8,7 @@ from gateway.records.keyring import load_keyring
 from gateway.web import (
     auditing,
     capabilities,
+    entrance,
     errors,
     events,
     front_proxy,
@@ -39,7 +40,8 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app = Application("gateway.web")
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    errors.register(app)
+    errors.register(app, is_secure=gateway.settings.base_url.startswith("https://"))
+    entrance.register(app, gateway.settings)
     app.before_request(check_path)
     for prefix, name in (("/dicom-web", "region"), ("/sites/<site_id>/dicom-web", "site")):
         for door in (qido, wado, stow):

@@ -39,6 +39,7 @@ from gateway.worker.jobs import PROBE, probe_and_save
 from gateway.worker.notices import Notices
 from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
+from gateway.worker.upkeep import Upkeep
 
 LEASE = "keeper"
 LEASE_S = 10.0  # a spare takes over at most LEASE_S + TICK_S after the leader's death
@@ -103,6 +104,7 @@ class Keeper:
         self._audits: Audits | None = None
         self._notices: Notices | None = None
         self._replays: Replays | None = None
+        self._upkeep: Upkeep | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -217,6 +219,12 @@ class Keeper:
                 self._records, self._settings, lambda: regions.region, self._fence
             )
             self._notices.start()
+        if self._upkeep is None or not self._upkeep.is_alive():
+            regions = self._region_file
+            self._upkeep = Upkeep(
+                self._records, self._settings, lambda: regions.region, self._fence
+            )
+            self._upkeep.start()
         if self._replays is None or not self._replays.is_alive():
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
@@ -236,6 +244,9 @@ class Keeper:
         if self._replays is not None:
             self._replays.end()
             self._replays = None
+        if self._upkeep is not None:
+            self._upkeep.end()
+            self._upkeep = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

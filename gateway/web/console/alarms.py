@@ -121,7 +121,7 @@ OF_SITE: Mapping[str, str] = {
 AT_SITE = frozenset(
     {
         kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER, kinds.SITE_SILENT, kinds.NAME_NOT_RESOLVED,
-        kinds.SOURCE_RECYCLES,
+        kinds.SOURCE_RECYCLES, kinds.VERSION_HAS_HOLE,
     }
 )  # fmt: skip
 OF_STUDY = frozenset(
