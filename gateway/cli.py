@@ -1,6 +1,7 @@
 """`gateway ...`: starts the parts of a region and answers the questions of those who run it."""
 
 import os
+import shutil
 import signal
 import sys
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from gateway.certificates import load_own_certificate
 from gateway.clock import utc_now
 from gateway.commands.accounts import clients_group, init, keys, users
 from gateway.commands.audit import audit
+from gateway.commands.backup import backup, restore
 from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
@@ -83,8 +85,18 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     if settings.has_tls:
         command += ["--certfile", settings.tls_certificate_file]
         command += ["--keyfile", settings.tls_key_file]
+    if settings.metrics_port:
+        _make_room_for_metrics(settings.state_dir / "metrics")
+        command += ["--bind", f"127.0.0.1:{settings.metrics_port}"]
     command += ["--bind", f"{host}:{settings.port}", "gateway.wsgi:create()"]
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 - no shell wanted
+
+
+def _make_room_for_metrics(folder: Path) -> None:
+    """An empty folder for the counts that web processes share; those of the last run are gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder.absolute())
 
 
 @main.command()
@@ -261,6 +273,8 @@ def nginx_config(
 
 main.add_command(init)
 main.add_command(audit)
+main.add_command(backup)
+main.add_command(restore)
 main.add_command(users)
 main.add_command(clients_group)
 main.add_command(keys)

@@ -65,6 +65,9 @@ class Settings:
     )
     key_file: str = _setting("", "the gateway's key; empty: `gateway.key` in STATE_DIR")
     web_workers: int = _setting(2, "web processes; one per core")
+    metrics_port: int = _setting(
+        0, "port of this machine's loopback for `/metrics` (Prometheus) alone; 0: none"
+    )
     proxy_decision_s: int = _setting(
         0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
     )
@@ -194,6 +197,8 @@ def _check(settings: Settings) -> list[str]:
     mistakes = _check_network(settings)
     if not 1 <= settings.port <= 65535:
         mistakes.append("GATEWAY_PORT: must be from 1 to 65535")
+    if not 0 <= settings.metrics_port <= 65535 or settings.metrics_port == settings.port:
+        mistakes.append("GATEWAY_METRICS_PORT: must be another port, or 0")
     public = urlsplit(settings.base_url)
     if public.scheme not in ("http", "https") or not public.netloc or public.query:
         mistakes.append("GATEWAY_PUBLIC_URL: must look like https://images.region.example")

@@ -44,6 +44,7 @@ class Action(StrEnum):
     READ_FIGURES = "read_figures"  # aggregates only
     READ_AUDIT = "read_audit"
     MANAGE_ACCOUNTS = "manage_accounts"
+    OPERATE = "operate"  # what the gateway itself stands on: versions
 
 
 class Purpose(StrEnum):
@@ -85,6 +86,7 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.RESEND,
             Action.READ_FIGURES,
             Action.MANAGE_ACCOUNTS,
+            Action.OPERATE,
         }
     ),
     Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.READ_FIGURES}),

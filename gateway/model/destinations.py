@@ -232,6 +232,7 @@ def _server(
         )
     root = "/" + reader.text(table, where, "dicomweb_root", "/dicom-web").strip("/")
     kinds = ("orthanc", "dicomweb") if table.get("kind") == "orthanc" else ("dicomweb", "orthanc")
+    client = read_client_certificate(reader, where, table)
     return Site(
         # Its own id in logs, breaker and pool: it must not be taken for a site of that name.
         site_id="to:" + reader.text(table, where, "id", ""),
@@ -244,7 +245,8 @@ def _server(
         username=reader.text(table, where, "username", ""),
         password=read_password(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
-        **read_client_certificate(reader, where, table),
+        client_certificate_file=client[0],
+        client_key_file=client[1],
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
         guarded=True,
     )

@@ -243,6 +243,7 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
     if not WINDOW.fullmatch(window):
         reader.mistake(f"{where}: window", "is no time window", '"20:00-06:00"')
     role = reader.choice(table, where, "role", ("hospital", "archive"))
+    client = read_client_certificate(reader, where, table)
     return Site(
         site_id=site_id,
         name_ru=reader.text(table, where, "name_ru", required=True),
@@ -255,7 +256,8 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
         password=read_password(reader, where, table, read_secret),
         event_key=_event_key(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
-        **read_client_certificate(reader, where, table),
+        client_certificate_file=client[0],
+        client_key_file=client[1],
         addresses=_addresses(reader, where, table),
         time_zone=zone,
         # An archive keeps the identifiers of others.
@@ -273,14 +275,13 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
 
 def read_client_certificate(
     reader: "Reader", where: str, table: Mapping[str, Any]
-) -> dict[str, str]:
-    """Both files or none."""
+) -> tuple[str, str]:
+    """(certificate, key): both files or none."""
     names = ("client_certificate_file", "client_key_file")
-    found = {name: reader.text(table, where, name, "") for name in names}
-    for name, other in (names, names[::-1]):
-        if found[other] and not found[name]:
-            reader.mistake(f"{where}: {name}", f"is missing beside {other}", "both")
-    return found
+    certificate, key = (reader.text(table, where, name, "") for name in names)
+    if bool(certificate) != bool(key):
+        reader.mistake(f"{where}: {names[0]}", f"stands without {names[1]}, or that alone", "both")
+    return certificate, key
 
 
 def _addresses(reader: "Reader", where: str, table: Mapping[str, Any]) -> tuple[Network, ...]:

@@ -31,6 +31,7 @@ from gateway.errors import (
     SiteUnreachable,
     SiteUntrusted,
 )
+from gateway.log import REQUEST
 from gateway.model.nearness import Nearness
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
@@ -463,6 +464,8 @@ def _request_head(
     body: bytes | Iterable[bytes] | None,
 ) -> bytes:
     lines = [*_always(site), *headers]
+    if named := REQUEST.get():
+        lines.append(("X-Request-Id", named))
     if isinstance(body, bytes):
         lines.append(("Content-Length", str(len(body))))
     elif body is not None:

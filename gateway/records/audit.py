@@ -88,6 +88,14 @@ def verify(records: Records) -> tuple[int, int | None]:
     return looked, broken
 
 
+def last_entry(records: Records) -> tuple[int, datetime] | None:
+    """Number and moment of the newest row."""
+    newest = sa.select(audit_entry.c.number, audit_entry.c.at)
+    with records.read() as connection:
+        row = connection.execute(newest.order_by(audit_entry.c.number.desc()).limit(1)).first()
+    return None if row is None else (row.number, row.at)
+
+
 def load_entries(
     records: Records, *, study_uid: str = "", actor: str = "", since: datetime, until: datetime,
     limit: int = 1000,

@@ -14,6 +14,8 @@ from gateway.web import (
     front_proxy,
     health,
     home,
+    limits,
+    metrics,
     oauth,
     permissions,
     qido,
@@ -55,6 +57,9 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
+    app.register_blueprint(metrics.create_blueprint(gateway))
+    if gateway.settings.metrics_port:
+        metrics.register(app, gateway.settings.metrics_port)
     auditor = None
     if gateway.settings.access == "login":
         keyring = load_keyring(gateway.settings.keyring_file)
@@ -73,5 +78,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         )
         identify = identify or identity
     permissions.register(app, identify, auditor)
+    if gateway.settings.access == "login":
+        limits.register(app, gateway.settings)
     capabilities.register(app, gateway)
     return app

@@ -3,21 +3,32 @@
 Host is no fact but the caller's word: links and mails are built from PUBLIC_URL alone, and a
 request for any other name is refused before anybody is asked who he is (trust.md H65). Of all that
 a proxy may say only X-Forwarded-For is read, only its last word, and only of a declared proxy: that
-one it has written itself (H66).
+one it has written itself (H66). The same proxy may name the request; everybody else's requests get
+an id of ours.
 """
 
 import ipaddress
+import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from flask import Flask, request
+from flask import Flask, Response, g, request
 
 from gateway.errors import BadRequest, NotAllowed
+from gateway.log import REQUEST
+from gateway.model.credentials import new_id
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """What a program on this host may call us; no name of the network leads there."""
 FORWARDED_FOR = "X-Forwarded-For"
 KEPT = 4096
+REQUEST_ID = "X-Request-Id"
+NAMED = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{16})[0-9a-f]{16}(?:-[0-9a-f]{16}-[0-9a-f]{2})?")
+"""X-Request-Id as nginx makes it, or a traceparent (W3C Trace Context): we keep 16 digits."""
 
 
 class Entrance:
@@ -34,6 +45,8 @@ class Entrance:
     def judge(self) -> None:
         """raises BadRequest for a name that is not ours, NotAllowed past the proxy"""
         environ = request.environ
+        g.request_id = self._id_of(environ)
+        REQUEST.set(g.request_id)
         host = environ.get("HTTP_HOST")
         if host is not None and not self._is_ours(host):  # HTTP/1.0 may name none
             raise BadRequest("Host", "is no name of this service (GATEWAY_TRUSTED_HOSTS)")
@@ -50,6 +63,14 @@ class Entrance:
             return str(ipaddress.ip_address(told))
         except ValueError:
             return peer
+
+    def _id_of(self, environ: "WSGIEnvironment") -> str:
+        told = environ.get("HTTP_X_REQUEST_ID") or environ.get("HTTP_TRACEPARENT")
+        if told and self._is_proxy(environ.get("REMOTE_ADDR", "")):
+            named = NAMED.fullmatch(told)
+            if named is not None:
+                return named[1]
+        return new_id()
 
     def _find_host(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition("]")[2].count(":") else host
@@ -73,3 +94,8 @@ def register(app: Flask, settings: Settings) -> None:
     entrance = Entrance(settings)
     app.extensions["entrance"] = entrance
     app.before_request(entrance.judge)
+
+    @app.after_request
+    def name(answer: Response) -> Response:
+        answer.headers[REQUEST_ID] = g.request_id
+        return answer

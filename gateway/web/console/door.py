@@ -17,6 +17,7 @@ from gateway.web.console import (
     rules,
     sites,
     studies,
+    versions,
     why,
 )
 
@@ -36,6 +37,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         rules,
         rule_desk,
         rule_trying,
+        versions,
     ):
         page.add_routes(door, gateway)
     return door
