@@ -57,7 +57,7 @@ def count_waiting(url: str) -> dict[str, int]:
     """Jobs that wait in each queue; raises QueueUnavailable"""
     try:
         with connect_redis(url) as redis:
-            return {name: int(redis.llen(f"rq:queue:{name}")) for name in QUEUES}  # type: ignore[arg-type]
+            return {name: int(redis.llen(f"rq:queue:{name}")) for name in QUEUES}
     except RedisError as error:
         raise QueueUnavailable(type(error).__name__) from error
 

@@ -6,8 +6,9 @@ when it is asked for: one scrape tells the whole gateway. Without the port nothi
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import perf_counter
+from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
@@ -147,8 +148,9 @@ class Rows(Collector):
 
 
 def _gauge(
-    name: str, about: str, labels: list[str], values: dict[tuple[str, ...], float]
+    name: str, about: str, labels: list[str], values: Mapping[Any, float]
 ) -> GaugeMetricFamily:
+    """values: by the values of the labels, a tuple each."""
     found = GaugeMetricFamily(name, about, labels=labels)
     for of, value in values.items():
         found.add_metric(list(of), value)
