@@ -18,7 +18,7 @@ from gateway.model.routing.fields import COMPUTED, KIND_OF_VR, Kind
 from gateway.model.routing.operators import operators_of
 from gateway.model.sites import Site, Timeouts
 from gateway.orthanc import dicomweb, heads
-from gateway.settings import Settings, meanings
+from gateway.settings import Settings, load_settings, meanings
 from gateway.web import limits, opening, sign_in, stow
 from gateway.web.console import frame
 
@@ -191,6 +191,14 @@ def run_gateway(words: list[str], folder: Path) -> subprocess.CompletedProcess[s
         text=True,
         timeout=60,
     )
+
+
+def test_each_way_onto_a_network_is_one_that_starts() -> None:
+    first, *ways = re.findall(r"```ini\n(.*?)```", README, re.DOTALL)
+    assert len(ways) == 2
+    for way in ["", *ways]:
+        lines = (first + way).split()
+        assert load_settings(dict(line.split("=", 1) for line in lines)).access == "login"
 
 
 def test_the_picture_is_there() -> None:
