@@ -36,11 +36,12 @@ from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.demo.servers import write_private
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, SiteUntrusted
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
 from gateway.model.wording import number, span, volume
 from gateway.nginx import configuration
+from gateway.orthanc.trust import context_of
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
 from gateway.records.keyring import load_keyring
@@ -228,7 +229,12 @@ def check_config(region: Path | None) -> None:
     settings = load_settings_or_end(region=region)
     try:
         found = load_region(settings.region)
-    except SettingsError as error:
+        if settings.has_tls:
+            load_own_certificate(settings)
+        for site in found.sites:
+            if site.url.startswith("https:"):
+                context_of(site)
+    except (SettingsError, SiteUntrusted) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{settings.region}: {len(found.sites)} sites, no mistakes")
 

@@ -21,6 +21,7 @@ from gateway.orthanc import dicomweb, heads
 from gateway.settings import Settings, load_settings, meanings
 from gateway.web import limits, opening, sign_in, stow
 from gateway.web.console import frame
+from tests.authority import Authority
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -172,6 +173,7 @@ def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
     document, destination, people = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (egress,) = re.findall(r"egress = \[.*?\]", destination)
     egress = egress.replace("]", ', "chat.region.example"]')
+    document = document.replace("/etc/gateway/gkb1-ca.pem", str(Authority(tmp_path).file))
     document = document.replace("[region]", f"[region]\n{egress}") + destination + people
     (tmp_path / "region.toml").write_text(document, encoding="utf-8")
     (tmp_path / "secrets").mkdir()
