@@ -35,11 +35,11 @@ class Rate:
     en: str
 
 
-SIGN_IN = Rate("sign_in", 30, True, "входов с адреса", "sign-ins from an address")
-TOKEN = Rate("token", 60, True, "обращений за токеном с адреса", "token requests from an address")
+SIGN_IN = Rate("sign_in", 300, True, "входов с адреса", "sign-ins from an address")
+TOKEN = Rate("token", 600, True, "обращений за токеном с адреса", "token requests from an address")
 SEARCH = Rate("search", 600, False, "поисков", "searches")
 DOWNLOAD = Rate("download", 120, False, "исследований и серий целиком", "whole studies and series")
-EXPORT = Rate("export", 60, False, "чтений аудита и показателей", "readings of audit and figures")
+EXPORT = Rate("export", 120, False, "чтений аудита и показателей", "readings of audit and figures")
 RATES = (SIGN_IN, TOKEN, SEARCH, DOWNLOAD, EXPORT)
 OF_ACTION = {
     Action.SEARCH: SEARCH,
