@@ -35,7 +35,8 @@ class Door:
 
     def ask(self, actor: Actor, path: str, method: str = "GET", **kwargs) -> TestResponse:
         self.actor = actor
-        return self.app.test_client().open(path, method=method, **kwargs)
+        # Buffered: read to its end and closed, as a server does it.
+        return self.app.test_client().open(path, method=method, buffered=True, **kwargs)
 
     def listed(self, actor: Actor, path: str) -> list[str]:
         answer = self.ask(actor, path)
