@@ -11,6 +11,7 @@ import json
 import resource
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -27,6 +28,7 @@ STALL_S = 60.0
 HEAD_S = 10.0
 """Longest that a new caller takes for TLS, and after it for its first request's head (H9)."""
 END_IDLE_AFTER_S = 1.5
+END_IDLE_AGAIN_S = 0.5
 MOST_LOOKUPS = 256
 """Names that are looked up at a time: one thread for each, while it lasts."""
 FILES_OF_ONE = 4
@@ -78,7 +80,7 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle: set[gevent.Greenlet] = set()
+        self._idle: dict[gevent.Greenlet, float] = {}
         self._new: set[gevent.Greenlet] = set()
         self._served = self._told = 0
         self.worker_connections += TOO_MANY
@@ -175,14 +177,15 @@ class Worker(GeventWorker):
         one has a request at once.
         """
         waiting = gevent.getcurrent()
-        longest_s = HEAD_S if waiting in self._new else self.cfg.keepalive
+        is_new = waiting in self._new
         self._new.discard(waiting)
-        with gevent.Timeout(longest_s, False):
-            self._idle.add(waiting)
+        with gevent.Timeout(HEAD_S if is_new else self.cfg.keepalive, False):
+            if not is_new:
+                self._idle[waiting] = time.monotonic()
             try:
                 yield
             finally:
-                self._idle.discard(waiting)
+                self._idle.pop(waiting, None)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: what runs is finished; connections that only wait do not hold up the end."""
@@ -190,8 +193,13 @@ class Worker(GeventWorker):
         gevent.spawn_later(END_IDLE_AFTER_S, self._end_idle)
 
     def _end_idle(self) -> None:
-        for waiting in list(self._idle):
-            gevent.kill(waiting, StopIteration)
+        """Again and again until the process ends: one that has just come, or has asked a moment
+        ago, is still answered, and told to come to another process next time (F34).
+        """
+        for waiting, since in list(self._idle.items()):
+            if time.monotonic() - since >= END_IDLE_AFTER_S:
+                gevent.kill(waiting, StopIteration)
+        gevent.spawn_later(END_IDLE_AGAIN_S, self._end_idle)
 
 
 def _problem(status: int, title: str, facts: dict[str, str], *lines: str) -> bytes:

@@ -184,10 +184,12 @@ def test_a_rolling_restart_fails_no_short_request(served: Served) -> None:
                 asked[me] += 1
             except (OSError, http.client.HTTPException) as error:
                 trouble.append((me, repr(error)))
-                link = None
+                keeps = False
             if link is not None and not keeps:
                 link.close()
-                link = None
+                link, keeps = None, me % 2 == 0
+        if link is not None:
+            link.close()
 
     callers = [threading.Thread(target=call, args=(n,)) for n in range(CALLERS)]
     for one in callers:
