@@ -161,14 +161,16 @@ def test_a_slow_caller_is_let_go_by_nginx_too(served: Served, tmp_path: Path) ->
                 assert drips_until_let_go(sock, begun) < 20
 
 
-def test_a_rolling_restart_fails_no_short_request(served: Served) -> None:
-    """F34: under load each web process is replaced, some times over; new ones take their places."""
+def test_a_rolling_restart_fails_no_request_of_a_connection_that_is_kept(served: Served) -> None:
+    """F34: under load each web process is replaced, some times over; new ones take their places.
+
+    As nginx comes: over connections that are kept, and opened anew when an answer says so.
+    """
     context = ssl.create_default_context(cafile=str(served.authority.file))
     stop, trouble, asked = threading.Event(), [], [0] * CALLERS
     before = workers_of(served.program.pid)
 
     def call(me: int) -> None:
-        keeps = me % 2 == 0
         link = None
         while not stop.wait(0.01):
             try:
@@ -184,10 +186,7 @@ def test_a_rolling_restart_fails_no_short_request(served: Served) -> None:
                 asked[me] += 1
             except (OSError, http.client.HTTPException) as error:
                 trouble.append((me, repr(error)))
-                keeps = False
-            if link is not None and not keeps:
-                link.close()
-                link, keeps = None, me % 2 == 0
+                break
         if link is not None:
             link.close()
 
