@@ -1,12 +1,10 @@
 """A gateway as it stands on a network: own TLS, logins, two web processes, and others around it."""
 
 import http.client
-import json
 import os
 import signal
 import ssl
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,8 +20,6 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-RELOADS = 3
-CALLERS = 4
 REGION = """[region]
 name_ru = "Область"
 name_en = "Region"
@@ -159,63 +155,6 @@ def test_a_slow_caller_is_let_go_by_nginx_too(served: Served, tmp_path: Path) ->
         for begun in (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"):
             with socket.create_connection(("127.0.0.1", port), 60) as sock:
                 assert drips_until_let_go(sock, begun) < 20
-
-
-def test_a_rolling_restart_fails_no_request_of_a_connection_that_is_kept(served: Served) -> None:
-    """F34: under load each web process is replaced, some times over; new ones take their places.
-
-    As nginx comes: over connections that are kept, and opened anew when an answer says so.
-    """
-    context = ssl.create_default_context(cafile=str(served.authority.file))
-    stop, trouble, asked = threading.Event(), [], [0] * CALLERS
-    before = workers_of(served.program.pid)
-
-    def call(me: int) -> None:
-        link = None
-        while not stop.wait(0.01):
-            try:
-                if link is None:
-                    link = http.client.HTTPSConnection(
-                        "localhost", served.port, context=context, timeout=60
-                    )
-                link.request("GET", "/healthz")
-                answer = link.getresponse()
-                told = json.loads(answer.read())
-                if answer.status != 200 or told["status"] != "alive":
-                    trouble.append((me, answer.status))
-                asked[me] += 1
-            except (OSError, http.client.HTTPException) as error:
-                trouble.append((me, repr(error)))
-                break
-        if link is not None:
-            link.close()
-
-    callers = [threading.Thread(target=call, args=(n,)) for n in range(CALLERS)]
-    for one in callers:
-        one.start()
-    try:
-        for _ in range(RELOADS):
-            former = workers_of(served.program.pid)
-            reached = sum(asked)
-            os.kill(served.program.pid, signal.SIGHUP)
-            wait_until(
-                lambda former=former: len(workers_of(served.program.pid) - former) == 2
-                and not workers_of(served.program.pid) & former,
-                120, "new web processes",
-            )  # fmt: skip
-            wait_until(lambda reached=reached: sum(asked) > reached + 50, 120, "answers after it")
-    finally:
-        stop.set()
-        for one in callers:
-            one.join()
-    assert trouble == []
-    assert not workers_of(served.program.pid) & before
-    assert min(asked) > 10
-
-
-def workers_of(pid: int) -> set[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in found}
 
 
 def test_a_renewed_certificate_is_taken_at_sighup(served: Served) -> None:
