@@ -1,5 +1,5 @@
 # Works from any folder: make -C PATH run. The targets are named after what they do, not files.
-.PHONY: help run test bench chaos fuzz demo-reset lint lock
+.PHONY: help run test bench chaos fuzz demo-reset lint lock audit sbom
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # Half of the time of all tests: a process of their own runs them beside the others.
@@ -13,6 +13,8 @@ help:
 	@echo 'make chaos       kills, freezes, cuts and wipes while studies arrive: none is lost (CHAOS="--kills 50")'
 	@echo 'make fuzz        more than 100,000 hostile requests, files and rules, generated (SEED=)'
 	@echo 'make lint        style, types and floors only'
+	@echo 'make audit       known holes in the packages of the lock file (STRICT=1: no network is a failure)'
+	@echo 'make sbom        bill of materials of the lock file: build/sbom.json (CycloneDX)'
 	@echo 'make lock        write .ci/requirements.lock anew from pyproject.toml'
 
 # Two lines, so that make starts the region itself and hands a signal on to it.
@@ -31,6 +33,7 @@ test:
 	$(BIN)/ruff format --check . || failed=1; \
 	$(BIN)/mypy || failed=1; \
 	$(BIN)/lint-imports || failed=1; \
+	.ci/audit || failed=1; \
 	$(BIN)/python -m pytest -m alone || failed=1; \
 	mkdir -p build; \
 	$(BIN)/python -m pytest -m 'not alone' $(BESIDE) > build/tests-beside.log 2>&1 & beside=$$!; \
@@ -46,6 +49,17 @@ lint:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit:
+	@.ci/install test
+	@.ci/audit
+
+sbom:
+	@.ci/install test
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements .ci/requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file build/sbom.json
+	@echo build/sbom.json
 
 bench:
 	@.ci/install test

@@ -1,6 +1,7 @@
 """`gateway ...`: starts the parts of a region and answers the questions of those who run it."""
 
 import os
+import shutil
 import signal
 import sys
 from dataclasses import asdict
@@ -13,9 +14,11 @@ import click
 import orjson
 
 from gateway import log
+from gateway.certificates import load_own_certificate
 from gateway.clock import utc_now
 from gateway.commands.accounts import clients_group, init, keys, users
 from gateway.commands.audit import audit
+from gateway.commands.backup import backup, restore
 from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
 from gateway.commands.opening import (
@@ -34,11 +37,12 @@ from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
 from gateway.demo.servers import write_private
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, SiteUntrusted
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
 from gateway.model.wording import number, span, volume
 from gateway.nginx import configuration
+from gateway.orthanc.trust import context_of
 from gateway.queues import QUEUES
 from gateway.records.indexing import forget_site
 from gateway.records.keyring import load_keyring
@@ -50,7 +54,8 @@ from gateway.worker.keeper import run_keeper
 from gateway.worker.rq_worker import run_worker
 
 _GUNICORN = """--worker-class gateway.server.Worker --worker-connections 1000 --keep-alive 75
-    --graceful-timeout 30 --timeout 60 --no-control-socket"""
+    --graceful-timeout 30 --timeout 60 --no-control-socket
+    --config python:gateway.server --forwarded-allow-ips="""
 
 
 @click.group()
@@ -61,7 +66,7 @@ def main() -> None:
 
 @main.command()
 @region_option
-@click.option("--bind", help="Address to listen on; only loopback is accepted.")
+@click.option("--bind", help="Address to listen on; README says what it takes beyond loopback.")
 @click.option("--port", type=int, help="Port to listen on.")
 def web(region: Path | None, bind: str | None, port: int | None) -> None:
     """Serve DICOMweb, the viewer and the status pages."""
@@ -70,6 +75,8 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
         load_region(settings.region)
         if settings.access == "login":
             load_keyring(settings.keyring_file)
+        if settings.has_tls:
+            load_own_certificate(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     # Web processes read the same variables; what stood on the command line joins them.
@@ -77,8 +84,21 @@ def web(region: Path | None, bind: str | None, port: int | None) -> None:
     os.environ.update({PREFIX + name: str(value) for name, value in given.items()})
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     command = ["gunicorn", *_GUNICORN.split(), "--workers", str(settings.web_workers)]
+    if settings.has_tls:
+        command += ["--certfile", settings.tls_certificate_file]
+        command += ["--keyfile", settings.tls_key_file]
+    if settings.metrics_port:
+        _make_room_for_metrics(settings.state_dir / "metrics")
+        command += ["--bind", f"127.0.0.1:{settings.metrics_port}"]
     command += ["--bind", f"{host}:{settings.port}", "gateway.wsgi:create()"]
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 - no shell wanted
+
+
+def _make_room_for_metrics(folder: Path) -> None:
+    """An empty folder for the counts that web processes share; those of the last run are gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder.absolute())
 
 
 @main.command()
@@ -210,7 +230,12 @@ def check_config(region: Path | None) -> None:
     settings = load_settings_or_end(region=region)
     try:
         found = load_region(settings.region)
-    except SettingsError as error:
+        if settings.has_tls:
+            load_own_certificate(settings)
+        for site in found.sites:
+            if site.url.startswith("https:"):
+                context_of(site)
+    except (SettingsError, SiteUntrusted) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{settings.region}: {len(found.sites)} sites, no mistakes")
 
@@ -255,6 +280,8 @@ def nginx_config(
 
 main.add_command(init)
 main.add_command(audit)
+main.add_command(backup)
+main.add_command(restore)
 main.add_command(users)
 main.add_command(clients_group)
 main.add_command(keys)

@@ -8,12 +8,24 @@ import json
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
 FIELD_LIMIT = 1024
 Event = MutableMapping[str, Any]
+
+
+REQUEST: ContextVar[str] = ContextVar("request", default="")
+"""Id of the request or job that is worked on: in every line of the log, in the audit, and sent to
+the sites that are asked for it (X-Request-Id). 16 hexadecimal digits, or empty."""
+
+
+def _name_request(_logger: object, _method: str, event: Event) -> Event:
+    if request := REQUEST.get():
+        event.setdefault("request", request)
+    return event
 
 
 def _shorten(_logger: object, _method: str, event: Event) -> Event:
@@ -41,6 +53,7 @@ def configure(level: str, form: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _name_request,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -38,6 +38,7 @@ class Upstream:
 
     name       for the certificate
     ca_file    certificates that it is judged by
+    client_…   files by which it knows us; empty: none
     most       connections that nginx may open there; as many as one web process
     """
 
@@ -49,6 +50,8 @@ class Upstream:
     root: str
     authorization: str
     ca_file: str
+    client_certificate_file: str
+    client_key_file: str
     connect_ms: int
     idle_ms: int
     most: int = SLOTS_FOR_BODIES
@@ -107,6 +110,7 @@ def configuration(
         key=_word(key),
         object=OBJECT,
         decision=DECISION_PATH,
+        host=_word(public.netloc),
         forwarded=_word(f"host={public.netloc}") + ";" + _word(f"proto={public.scheme}"),
         errors=" ".join(ERRORS.split()),
     )
@@ -122,6 +126,8 @@ def _upstreams(region: Region, resolve: Resolve) -> Iterator[Upstream]:
             address = resolve(parts.hostname or "", port)
         except OSError:
             continue
+        if not site.may_be_at(address.rpartition(":")[0].strip("[]")):
+            continue  # the gateway refuses it too, in words
         yield Upstream(
             site.site_id,
             _word(parts.scheme),
@@ -131,6 +137,8 @@ def _upstreams(region: Region, resolve: Resolve) -> Iterator[Upstream]:
             _word(parts.path.rstrip("/") + site.dicomweb_root),
             _authorization(site),
             _word(site.ca_file or ssl.get_default_verify_paths().cafile or ""),
+            _word(site.client_certificate_file),
+            _word(site.client_key_file),
             round(1000 * site.timeouts.connect_s),
             round(1000 * site.timeouts.idle_s),
         )

@@ -58,6 +58,15 @@ def ask_redis(url: str) -> None:
         raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
 
 
+def count_waiting(url: str) -> dict[str, int]:
+    """Jobs that wait in each queue; raises QueueUnavailable"""
+    try:
+        with connect_redis(url) as redis:
+            return {name: int(redis.llen(f"rq:queue:{name}")) for name in QUEUES}
+    except RedisError as error:
+        raise QueueUnavailable(type(error).__name__) from error
+
+
 def ask_policy(url: str) -> str:
     """What Redis does when its memory is full; raises QueueUnavailable.
 

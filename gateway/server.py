@@ -1,5 +1,6 @@
-"""What the gateway needs of gunicorn beyond WSGI: how connections end, and what a request that
-never reached the application is told.
+"""What the gateway needs of gunicorn beyond WSGI: how connections begin and end, and what a request
+that never reached the application is told. gunicorn also reads `ssl_context` here, as its
+configuration.
 
 Imports nothing of the gateway: gunicorn's master loads this file before gevent has patched the
 standard library.
@@ -17,6 +18,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 import gevent
+from gevent import ssl
 from gevent.threadpool import ThreadPool
 from gunicorn.http import errors, wsgi
 from gunicorn.util import http_date
@@ -24,7 +26,10 @@ from gunicorn.workers.ggevent import GeventWorker
 
 STALL_S = 60.0
 """Longest wait for a caller to take a block of 256 KB, or to send more of its request."""
+HEAD_S = 10.0
+"""Longest that a new caller takes for TLS, and after it for its first request's head (H9)."""
 END_IDLE_AFTER_S = 1.5
+END_IDLE_AGAIN_S = 0.5
 MOST_LOOKUPS = 256
 """Names that are looked up at a time: one thread for each, while it lasts."""
 FILES_OF_ONE = 4
@@ -83,6 +88,21 @@ class Answer(wsgi.Response):
         send(self.sock, head, socket.MSG_MORE if follows else 0)
 
 
+class _LateHandshake(ssl.SSLContext):
+    """Lets the worker shake hands itself: gevent's server would wait for it without end."""
+
+    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> Any:
+        return super().wrap_socket(sock, *args, **{**options, "do_handshake_on_connect": False})
+
+
+def ssl_context(config: Any, _default: Any) -> ssl.SSLContext:
+    """gunicorn's hook: read in each new web process, so that SIGHUP takes a renewed certificate."""
+    context = _LateHandshake(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(config.certfile, config.keyfile)
+    return context
+
+
 class Worker(GeventWorker):
     """A gevent worker whose broken downloads look broken to every client.
 
@@ -93,7 +113,8 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle: set[gevent.Greenlet] = set()
+        self._idle: dict[gevent.Greenlet, float] = {}
+        self._new: set[gevent.Greenlet] = set()
         self._served = self._told = 0
         self.worker_connections += TOO_MANY
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -108,11 +129,27 @@ class Worker(GeventWorker):
         if self._served >= min(self.worker_connections - TOO_MANY, room):
             self._refuse(client)
             return
+        this = gevent.getcurrent()
         self._served += 1
+        self._new.add(this)
         try:
-            super().handle(listener, client, addr)
+            if self._is_greeted(client):
+                super().handle(listener, client, addr)
         finally:
+            self._new.discard(this)
             self._served -= 1
+
+    def _is_greeted(self, client: Any) -> bool:
+        """Whether the caller may go on to its first request: over TLS, after the handshake."""
+        if isinstance(client, ssl.SSLSocket):
+            try:
+                client.settimeout(HEAD_S)
+                client.do_handshake()
+            except OSError as error:  # a port scanner, plain HTTP, or somebody who says nothing
+                self.log.debug("no TLS handshake: %s", error)
+                client.close()
+                return False
+        return True
 
     def _refuse(self, client: Any) -> None:
         """503, unread; what the caller sends is taken, so that it hears the answer."""
@@ -190,14 +227,21 @@ class Worker(GeventWorker):
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        """Around the wait for a connection's next request."""
+        """Around the wait for a connection's next request, and around reading its head.
+
+        A connection that has brought one request may rest (a proxy keeps it for the next); a new
+        one has a request at once.
+        """
         waiting = gevent.getcurrent()
-        with gevent.Timeout(self.cfg.keepalive, False):
-            self._idle.add(waiting)
+        is_new = waiting in self._new
+        self._new.discard(waiting)
+        with gevent.Timeout(HEAD_S if is_new else self.cfg.keepalive, False):
+            if not is_new:
+                self._idle[waiting] = time.monotonic()
             try:
                 yield
             finally:
-                self._idle.discard(waiting)
+                self._idle.pop(waiting, None)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: what runs is finished; connections that only wait do not hold up the end."""
@@ -205,8 +249,13 @@ class Worker(GeventWorker):
         gevent.spawn_later(END_IDLE_AFTER_S, self._end_idle)
 
     def _end_idle(self) -> None:
-        for waiting in list(self._idle):
-            gevent.kill(waiting, StopIteration)
+        """Again and again until the process ends: one that has just come, or has asked a moment
+        ago, is still answered, and told to come to another process next time (F34).
+        """
+        for waiting, since in list(self._idle.items()):
+            if time.monotonic() - since >= END_IDLE_AFTER_S:
+                gevent.kill(waiting, StopIteration)
+        gevent.spawn_later(END_IDLE_AGAIN_S, self._end_idle)
 
 
 def send(sock: Any, block: bytes, flags: int = 0) -> None:
@@ -230,6 +279,9 @@ def _problem(status: int, title: str, facts: dict[str, str], *lines: str) -> byt
         f"Content-Length: {len(body)}",
         "Connection: close",
         "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: no-referrer",
+        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
         *lines,
     ]
     return "\r\n".join([*head, "", ""]).encode("ascii") + body

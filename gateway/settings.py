@@ -26,10 +26,10 @@ HOST_AND_PORT = re.compile(
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.ASCII)
 LEAST_CACHE_BYTES = 64 * 2**20
 MOST_DECISION_OF_LOGINS_S = 3  # and 2 s in the web process (web/identity.py)
-LOOPBACK_ONLY = (
-    "{name}={value}: the gateway has no login yet, so it listens on loopback only. "
-    "Use 127.0.0.1 or ::1 and let a proxy on the same host stand in front."
-)
+BEYOND_LOOPBACK = "GATEWAY_BIND={bind}: others can reach that address, so "
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -41,9 +41,23 @@ class Settings:
     """What one process needs to know. Names here are the variables' names in lower case."""
 
     region: Path = _setting(Path("region.toml"), "file that lists the sites (`--region`)")
-    bind: str = _setting("127.0.0.1", "address to listen on; only loopback is accepted")
+    bind: str = _setting(
+        "127.0.0.1", "address to listen on; beyond loopback only with logins, and TLS or a proxy"
+    )
     port: int = _setting(8080, "port to listen on")
     public_url: str = _setting("", "address that viewers use; empty: `http://BIND:PORT`")
+    tls_certificate_file: str = _setting(
+        "", "own certificate and chain, PEM; empty: no TLS here, but at a proxy"
+    )
+    tls_key_file: str = _setting("", "key of that certificate, PEM, for this user alone")
+    trusted_proxies: str = _setting(
+        "",
+        "addresses or networks of the proxy in front, comma-separated: who it names as caller is "
+        "believed; empty: a proxy on this host",
+    )
+    trusted_hosts: str = _setting(
+        "", "names that callers may use beside that of PUBLIC_URL, comma-separated"
+    )
     state_dir: Path = _setting(Path(".gateway"), "folder for the SQLite database")
     database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in STATE_DIR")
     redis_url: str = _setting("redis://127.0.0.1:6379/0", "Redis of the work queues")
@@ -68,6 +82,9 @@ class Settings:
     )
     oidc_ca_file: str = _setting("", "certificate authority of its own, PEM")
     web_workers: int = _setting(2, "web processes; one per core")
+    metrics_port: int = _setting(
+        0, "port of this machine's loopback for `/metrics` (Prometheus) alone; 0: none"
+    )
     proxy_decision_s: int = _setting(
         0, "seconds for which the front nginx may keep a decision and fetch images itself; 0: never"
     )
@@ -108,7 +125,35 @@ class Settings:
     def base_url(self) -> str:
         """Public address without a trailing slash."""
         host = f"[{self.bind}]" if ":" in self.bind else self.bind
-        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+        scheme = "https" if self.has_tls else "http"
+        return self.public_url.rstrip("/") or f"{scheme}://{host}:{self.port}"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether connections to this process itself are encrypted."""
+        return bool(self.tls_certificate_file)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach it."""
+        try:
+            return ipaddress.ip_address(self.bind).is_loopback
+        except ValueError:
+            return self.bind == "localhost"
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """Whose word on the caller's address counts."""
+        declared = _parts(self.trusted_proxies)
+        if not declared and self.is_loopback:
+            declared = ["127.0.0.0/8", "::1"]
+        return tuple(ipaddress.ip_network(one) for one in declared)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Names by which callers may ask for us, without ports."""
+        named = urlsplit(self.base_url).hostname or ""
+        return frozenset({named, *map(str.lower, _parts(self.trusted_hosts))})
 
     @property
     def database(self) -> str:
@@ -122,7 +167,11 @@ class Settings:
 
     @property
     def allowed_origins(self) -> frozenset[str]:
-        return frozenset(part.strip() for part in self.cors_origins.split(",") if part.strip())
+        return frozenset(_parts(self.cors_origins))
+
+
+def _parts(listed: str) -> list[str]:
+    return [part.strip() for part in listed.split(",") if part.strip()]
 
 
 def meanings() -> dict[str, tuple[str, str]]:
@@ -167,15 +216,11 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
 
 
 def _check(settings: Settings) -> list[str]:
-    mistakes = []
-    try:
-        loopback = ipaddress.ip_address(settings.bind).is_loopback
-    except ValueError:
-        loopback = settings.bind == "localhost"
-    if not loopback:
-        mistakes.append(LOOPBACK_ONLY.format(name=PREFIX + "BIND", value=settings.bind))
+    mistakes = _check_network(settings)
     if not 1 <= settings.port <= 65535:
         mistakes.append("GATEWAY_PORT: must be from 1 to 65535")
+    if not 0 <= settings.metrics_port <= 65535 or settings.metrics_port == settings.port:
+        mistakes.append("GATEWAY_METRICS_PORT: must be another port, or 0")
     public = urlsplit(settings.base_url)
     if public.scheme not in ("http", "https") or not public.netloc or public.query:
         mistakes.append("GATEWAY_PUBLIC_URL: must look like https://images.region.example")
@@ -245,4 +290,38 @@ def _check_issuer(settings: Settings) -> list[str]:
     if settings.oidc_audience and settings.oidc_audience == settings.oidc_client_id:
         # An ID token has the client's id as its audience: it must not pass for an access token.
         mistakes.append("GATEWAY_OIDC_AUDIENCE: must differ from GATEWAY_OIDC_CLIENT_ID")
+    return mistakes
+
+
+def _check_network(settings: Settings) -> list[str]:
+    """What must stand before others can reach the gateway (README, "Put it on a network")."""
+    mistakes = []
+    if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
+        mistakes.append("GATEWAY_TLS_CERTIFICATE_FILE: GATEWAY_TLS_KEY_FILE belongs to it")
+    try:
+        everybody = any(network.prefixlen == 0 for network in settings.proxies)
+    except ValueError:
+        everybody = True
+    if everybody:
+        mistakes.append("GATEWAY_TRUSTED_PROXIES: must be addresses or networks, like 10.0.0.5")
+    if settings.has_tls and not settings.base_url.startswith("https://"):
+        mistakes.append("GATEWAY_PUBLIC_URL: must begin with https:// where there is TLS")
+    if settings.is_loopback:
+        return mistakes
+    start = BEYOND_LOOPBACK.format(bind=settings.bind)
+    if settings.access != "login":
+        mistakes.append(
+            f"{start}people must sign in: set GATEWAY_ACCESS=login and run `gateway init`, or "
+            "listen on 127.0.0.1"
+        )
+    if not (settings.has_tls or settings.trusted_proxies):
+        mistakes.append(
+            f"{start}connections must be encrypted: set GATEWAY_TLS_CERTIFICATE_FILE and "
+            "GATEWAY_TLS_KEY_FILE, or declare the proxy that does it in GATEWAY_TRUSTED_PROXIES"
+        )
+    if not settings.public_url.startswith("https://"):
+        mistakes.append(
+            f"{start}its name must be known: set GATEWAY_PUBLIC_URL to https://... as callers "
+            "write it"
+        )
     return mistakes

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from pydicom.data import get_testdata_file
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, RedisServer, free_port
+from gateway.log import REQUEST
 
 # No test measures time: a busy machine is no defect.
 settings.register_profile(
@@ -29,6 +30,7 @@ settings.load_profile("untimed")
 def logs_as_at_the_start() -> None:
     """A command that ran in this process may have set a level, or a stream that is closed now."""
     structlog.reset_defaults()
+    REQUEST.set("")
 
 
 StartOrthanc = Callable[..., OrthancServer]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from gateway import server
 
 server.STALL_S = 1.0
+server.HEAD_S = 1.0
 Worker = server.Worker
 
 

@@ -3,21 +3,28 @@
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import click
 import pytest
 
+from gateway import server
 from gateway.cli import main
+from gateway.dicom import media_types, query, uids
+from gateway.model import tokens
 from gateway.model.access import describe_table
 from gateway.model.destinations import KEYS, Limits
 from gateway.model.routing.document import parse_rule_set
 from gateway.model.routing.fields import COMPUTED, KIND_OF_VR, Kind
 from gateway.model.routing.operators import operators_of
 from gateway.model.sites import Site, Timeouts
-from gateway.settings import meanings
+from gateway.orthanc import dicomweb, heads
+from gateway.settings import Settings, load_settings, meanings
+from gateway.web import limits, opening, sign_in, stow
+from gateway.web.console import frame
+from tests.authority import Authority
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,6 +51,67 @@ def _ticked(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def limits_table() -> str:
+    """Every limit as a table of Markdown, for README."""
+    rows = "\n".join(f"| {what} | {value} | {answer} |" for what, value, answer in _limits())
+    return f"| предел · limit | сколько · how much | иначе · otherwise |\n|---|---|---|\n{rows}"
+
+
+def _limits() -> Iterator[tuple[str, str, str]]:
+    for rate in limits.RATES:
+        who = "" if rate.by_address else " на человека или программу · of one person or program"
+        yield f"{rate.ru} · {rate.en}{who}", f"{rate.most} / мин · min", "429"
+    yield (
+        "загрузок сразу, на процесс · downloads at once, per process",
+        (f"{limits.DOWNLOADS_AT_ONCE}"),
+        "429",
+    )
+    yield "строка запроса · request line", "4094", "414"
+    yield "заголовок; их число · a header; their number", "8190; 100", "431"
+    yield (
+        "заголовок запроса, TLS · head of a request, TLS",
+        f"{server.HEAD_S:.0f} s",
+        "конец связи · cut",
+    )
+    yield (
+        "тишина в теле или чтении · stall in a body or a reader",
+        f"{server.STALL_S:.0f} s",
+        ("408 или конец связи · or cut"),
+    )
+    yield "UID", f"{uids.MAX_LENGTH}", "400"
+    yield "`limit`", f"1–{Settings.max_results} (`GATEWAY_MAX_RESULTS`)", "400"
+    yield "`offset`", f"{query.MAX_OFFSET}", "400"
+    yield (
+        "ключей поиска; `includefield` · keys of a search",
+        (f"{query.MAX_KEYS}; {query.MAX_INCLUDED}"),
+        "400",
+    )
+    yield "кадров в списке · frames in a list", f"{opening.FRAMES_LIMIT}", "400"
+    yield (
+        "`Accept`: длина; вариантов · length; choices",
+        (f"{media_types.MAX_ACCEPT}; {media_types.MAX_RANGES}"),
+        "400",
+    )
+    yield "сохранение · a store", f"{Settings.max_store_bytes} (`GATEWAY_MAX_STORE_BYTES`)", "413"
+    yield "частей сохранения · parts of a store", f"{stow.MOST_PARTS}", "413"
+    yield (
+        "форма входа; консоли · a form of sign-in; of the console",
+        (f"{sign_in.FORM_LIMIT}; {frame.FORM_LIMIT}"),
+        "413",
+    )
+    yield (
+        "токен: длина; срок · a token: length; life",
+        (f"{tokens.MOST_CHARACTERS}; {tokens.LONGEST_S} s"),
+        "401",
+    )
+    yield (
+        "ответ площадки на поиск · a site's answer to a search",
+        (f"{dicomweb.SEARCH_LIMIT_BYTES}"),
+        "502",
+    )
+    yield "заголовков в ответе площадки · headers of a site's answer", f"{heads.LINES_LIMIT}", "502"
+
+
 def rules_example() -> str:
     (document,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     return document
@@ -57,6 +125,11 @@ def commands(language: str = "sh") -> list[str]:
 def test_every_setting_is_listed_as_it_is() -> None:
     between = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     assert between.strip() == settings_table()
+
+
+def test_every_limit_is_listed_as_it_is() -> None:
+    between = README.split("<!-- limits -->")[1].split("<!-- /limits -->")[0]
+    assert between.strip() == limits_table()
 
 
 def test_what_each_role_may_do_is_listed_as_it_is() -> None:
@@ -103,6 +176,7 @@ def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
     document, identity, destination, people = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (egress,) = re.findall(r"egress = \[.*?\]", destination)
     egress = egress.replace("]", ', "chat.region.example"]')
+    document = document.replace("/etc/gateway/gkb1-ca.pem", str(Authority(tmp_path).file))
     document = document.replace("[region]", f"[region]\n{egress}") + destination + people + identity
     (tmp_path / "region.toml").write_text(document, encoding="utf-8")
     (tmp_path / "secrets").mkdir()
@@ -145,6 +219,14 @@ def test_a_command_in_a_sentence_is_one_that_there_is(command: str) -> None:
         here, words = found, words[1:]
     with suppress(click.MissingParameter):  # a sentence may leave out what it is about
         here.make_context(here.name, [*words])
+
+
+def test_each_way_onto_a_network_is_one_that_starts() -> None:
+    first, *ways = re.findall(r"```ini\n(.*?)```", README, re.DOTALL)
+    assert len(ways) == 2
+    for way in ["", *ways]:
+        lines = (first + way).split()
+        assert load_settings(dict(line.split("=", 1) for line in lines)).access == "login"
 
 
 def test_the_picture_is_there() -> None:

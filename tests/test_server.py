@@ -2,13 +2,18 @@
 
 import http.client
 import socket
+import ssl
 import sys
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from gateway.demo.servers import Program, free_port
+from tests.authority import Authority
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -17,12 +22,28 @@ ON_PURPOSE = "ZeroDivisionError: "
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
+    yield from serving(tmp_path_factory.mktemp("gunicorn"))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def tls_port(tmp_path_factory, authority):
+    certificate, key = authority.issue("gateway")
+    options = ["--certfile", str(certificate), "--keyfile", str(key)]
+    yield from serving(tmp_path_factory.mktemp("tls"), *options)
+
+
+def serving(folder: Path, *options: str) -> Iterator[int]:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--worker-class", "tests.impatient.Worker"]
-    command += ["--bind", f"127.0.0.1:{port}", "--no-control-socket", "tests.impatient:application"]
+    command += ["--bind", f"127.0.0.1:{port}", "--no-control-socket", *options]
+    command += ["--config", "python:gateway.server", "tests.impatient:application"]
     root = Path(__file__).parents[1]
-    log = tmp_path_factory.mktemp("gunicorn") / "log"
-    with Program("gunicorn", command, log, folder=root) as program:
+    with Program("gunicorn", command, folder / "log", folder=root) as program:
         wait_until(lambda: connects(port), 15, "gunicorn to listen")
         yield port
         program.ask_to_stop()
@@ -85,3 +106,62 @@ def test_an_answer_without_a_body_does_not_wait_for_one(port):
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert head.endswith(b"\r\n\r\n")
         assert b"\r\nX-Scheme: http\r\n" in head  # nor does a caller say how he came
+
+
+def test_tls_is_spoken_with_the_certificate_of_the_gateway(tls_port, authority):
+    context = ssl.create_default_context(cafile=str(authority.file))
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context.maximum_version = version
+        link = http.client.HTTPSConnection("localhost", tls_port, context=context, timeout=15)
+        for _ in range(2):  # over one connection
+            link.request("POST", "/", b"abc")
+            assert link.getresponse().read() == b"3"
+        link.close()
+
+
+def test_an_old_tls_is_refused(tls_port):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    sock = socket.create_connection(("127.0.0.1", tls_port), 15)
+    with sock, pytest.raises((ssl.SSLError, ConnectionError)):
+        context.wrap_socket(sock)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n", b"\x16\x03\x01"])
+@pytest.mark.parametrize("door", ["port", "tls_port"])
+def test_a_caller_that_never_ends_its_head_is_let_go(request, door, begun):
+    """Slowloris (H9): however it drips, its time is that of the whole head."""
+    port = request.getfixturevalue(door)
+    with socket.create_connection(("127.0.0.1", port), 15) as sock:
+        assert drips_until_let_go(sock, begun) < 10
+
+
+def drips_until_let_go(sock: socket.socket, begun: bytes) -> float:
+    """Seconds until the server has closed; a byte is sent each fifth of a second."""
+    start = time.monotonic()
+    sock.settimeout(0.2)
+    try:
+        sock.sendall(begun)
+        while time.monotonic() - start < 30:
+            try:
+                if not sock.recv(4096):
+                    break
+            except TimeoutError:
+                sock.sendall(b"X")
+    except ConnectionError:
+        pass
+    return time.monotonic() - start
+
+
+def test_others_are_served_while_many_drip(port):
+    with ExitStack() as dripping:
+        for _ in range(300):
+            sock = dripping.enter_context(socket.create_connection(("127.0.0.1", port), 15))
+            sock.sendall(b"GET / HTTP/1.1\r\nX-")
+        with socket.create_connection(("127.0.0.1", port), 15) as sock:
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            assert read_answer(sock) == b"3"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
+from contextvars import copy_context
 from typing import TypeVar
 
 from gateway.clock import Deadline
@@ -23,7 +24,10 @@ def ask_all(
     the deadline that it was given.
     """
     futures: dict[Future[Answer], Site] = {
-        pool.submit(ask, site, Deadline(min(deadline_s, site.timeouts.search_s))): site
+        # Its own copy each: the id of the request goes along (log.REQUEST).
+        pool.submit(
+            copy_context().run, ask, site, Deadline(min(deadline_s, site.timeouts.search_s))
+        ): site
         for site in sites
     }
     done, late = wait(futures, timeout=deadline_s)

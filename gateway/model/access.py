@@ -45,6 +45,7 @@ class Action(StrEnum):
     READ_FIGURES = "read_figures"  # aggregates only
     READ_AUDIT = "read_audit"
     MANAGE_ACCOUNTS = "manage_accounts"
+    OPERATE = "operate"  # what the gateway itself stands on: versions
 
 
 class Purpose(StrEnum):
@@ -87,6 +88,7 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.RESEND,
             Action.READ_FIGURES,
             Action.MANAGE_ACCOUNTS,
+            Action.OPERATE,
         }
     ),
     Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.READ_FIGURES}),

@@ -123,7 +123,7 @@ def _webhook(
         )
     list_id = reader.text(table, where, "id", "")
     return Site(
-        site_id=f"notify:{list_id}", name_ru=list_id, name_en=list_id, url=url, kind="dicomweb",
+        site_id=f"notify:{list_id}", name_ru=list_id, name_en=list_id, url=url, kind="webhook",
         dicomweb_root="", ca_file=reader.text(table, where, "ca_file", ""),
         timeouts=Timeouts(connect_s=5.0), guarded=True,
     )  # fmt: skip

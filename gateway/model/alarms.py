@@ -42,6 +42,8 @@ NOTICES_WAIT = "notices_wait"
 ADDRESS_LIST_UNKNOWN = "address_list_unknown"
 AUDIT_BROKEN = "audit_broken"
 AUDIT_WAITS = "audit_waits"
+CERTIFICATE_ENDS = "certificate_ends"
+VERSION_HAS_HOLE = "version_has_hole"
 
 CLOSED_BY_WORD = frozenset(
     {REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, COPIES_DIFFER, EXECUTABLE_PREAMBLE}
@@ -187,6 +189,14 @@ MEANING: Mapping[str, tuple[str, str]] = {
     AUDIT_WAITS: (
         "сборщик аудита не принимает записи; они ждут в базе, ничего не потеряно",
         "the collector does not take the audit; its lines wait in the database, none is lost",
+    ),
+    CERTIFICATE_ENDS: (
+        "скоро кончится срок сертификата или ключа; после него связь прервётся",
+        "a certificate or key runs out soon; the connection ends with it",
+    ),
+    VERSION_HAS_HOLE: (
+        "у площадки версия сервера с известной уязвимостью",
+        "a site's server has a version with a known hole",
     ),
 }
 """Kind -> (Russian, English)."""

@@ -24,6 +24,7 @@ from gateway.model.sites import (
     Region,
     Secret,
     Site,
+    read_client_certificate,
     read_password,
     read_secret_of,
     read_timeouts,
@@ -144,10 +145,14 @@ def of_site(site: Site) -> Destination:
 
 KEYS = {
     "id", "name_ru", "name_en", "kind", "site", "url", "dicomweb_root", "server_kind", "username",
-    "password_file", "password_env", "ca_file", "modality", "verify", "fetch_percent", "limits",
-    "timeouts", "pseudonym_key_file", "pseudonym_key_env",
+    "password_file", "password_env", "ca_file", "client_certificate_file", "client_key_file",
+    "modality", "verify", "fetch_percent", "limits", "timeouts", "pseudonym_key_file",
+    "pseudonym_key_env",
 }  # fmt: skip
-_OF_SERVER = ("url", "username", "password_file", "password_env", "ca_file", "timeouts")
+_OF_SERVER = (
+    "url", "username", "password_file", "password_env", "ca_file", "client_certificate_file",
+    "client_key_file", "timeouts",
+)  # fmt: skip
 
 
 def _parse(
@@ -227,6 +232,7 @@ def _server(
         )
     root = "/" + reader.text(table, where, "dicomweb_root", "/dicom-web").strip("/")
     kinds = ("orthanc", "dicomweb") if table.get("kind") == "orthanc" else ("dicomweb", "orthanc")
+    client = read_client_certificate(reader, where, table)
     return Site(
         # Its own id in logs, breaker and pool: it must not be taken for a site of that name.
         site_id="to:" + reader.text(table, where, "id", ""),
@@ -239,6 +245,8 @@ def _server(
         username=reader.text(table, where, "username", ""),
         password=read_password(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
+        client_certificate_file=client[0],
+        client_key_file=client[1],
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
         guarded=True,
     )

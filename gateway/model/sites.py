@@ -4,6 +4,7 @@ A site is one DICOMweb server: a hospital's Orthanc, the regional archive, or an
 (kind `dicomweb`). region.toml lists them; README has the table of keys.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -27,6 +28,9 @@ EVENT_KEY_LENGTH = 16
 
 ReadSecret = Callable[[str, str], str]
 """(kind, reference) -> secret; kind is "file" or "env"; raises LookupError with a sentence."""
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Secret(str):
@@ -58,20 +62,26 @@ class Site:
     recycles_… when its Orthanc begins to delete the oldest, where it does not tell by itself
     cache      its images are kept on the gateway's disk, because the line to it is thin
     event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
-    guarded    its name must not lead to this host or to a link-local address: set for destinations
-               (trust.md H32), not by region.toml
+    client_…   certificate and key by which the site knows us (mutual TLS), PEM files
+    addresses  networks that its name may lead to; empty: any that `may_be_at` lets through
+    kind       `webhook` is no server of images: notices go to its own address, nothing else
+    guarded    its name must not lead to this host: set for destinations (trust.md H32), not by
+               region.toml
     """
 
     site_id: str
     name_ru: str
     name_en: str
     url: str
-    kind: Literal["orthanc", "dicomweb"] = "orthanc"
+    kind: Literal["orthanc", "dicomweb", "webhook"] = "orthanc"
     role: Literal["hospital", "archive"] = "hospital"
     dicomweb_root: str = "/dicom-web"
     username: str = ""
     password: Secret = Secret("")
     ca_file: str = ""
+    client_certificate_file: str = ""
+    client_key_file: str = ""
+    addresses: tuple[Network, ...] = ()
     time_zone: str = "Europe/Moscow"
     patient_id_issuer: str = ""
     ae_title: str = ""
@@ -86,6 +96,22 @@ class Site:
     @property
     def dicomweb_url(self) -> str:
         return self.url + self.dicomweb_root
+
+    def may_be_at(self, told: str) -> bool:
+        """Whether its name may lead to this address, to be asked of the connection itself.
+
+        Whoever runs a hospital's name server decides where its name leads: not to a cloud's own
+        services, and not past the networks that the operator wrote down (F14, H32).
+        """
+        address = ipaddress.ip_address(told.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        if self.addresses:
+            return any(address in network for network in self.addresses)
+        host = urlsplit(self.url).hostname or ""
+        if host in ("localhost", str(address)):
+            return True
+        nowhere = address.is_link_local or address.is_unspecified or address.is_multicast
+        return not (nowhere or (self.guarded and address.is_loopback))
 
 
 @dataclass(frozen=True)
@@ -223,6 +249,7 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
     if not WINDOW.fullmatch(window):
         reader.mistake(f"{where}: window", "is no time window", '"20:00-06:00"')
     role = reader.choice(table, where, "role", ("hospital", "archive"))
+    client = read_client_certificate(reader, where, table)
     return Site(
         site_id=site_id,
         name_ru=reader.text(table, where, "name_ru", required=True),
@@ -235,6 +262,9 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
         password=read_password(reader, where, table, read_secret),
         event_key=_event_key(reader, where, table, read_secret),
         ca_file=reader.text(table, where, "ca_file", ""),
+        client_certificate_file=client[0],
+        client_key_file=client[1],
+        addresses=_addresses(reader, where, table),
         time_zone=zone,
         # An archive keeps the identifiers of others.
         patient_id_issuer=reader.text(
@@ -247,6 +277,28 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
         recycles_patients=reader.count(table, where, "recycles_patients"),
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
     )
+
+
+def read_client_certificate(
+    reader: "Reader", where: str, table: Mapping[str, Any]
+) -> tuple[str, str]:
+    """(certificate, key): both files or none."""
+    names = ("client_certificate_file", "client_key_file")
+    certificate, key = (reader.text(table, where, name, "") for name in names)
+    if bool(certificate) != bool(key):
+        reader.mistake(f"{where}: {names[0]}", f"stands without {names[1]}, or that alone", "both")
+    return certificate, key
+
+
+def _addresses(reader: "Reader", where: str, table: Mapping[str, Any]) -> tuple[Network, ...]:
+    listed = table.get("addresses", [])
+    try:
+        if not isinstance(listed, list):
+            raise ValueError
+        return tuple(ipaddress.ip_network(str(one)) for one in listed)
+    except ValueError:
+        reader.mistake(f"{where}: addresses", "are no networks", '["10.20.0.0/16", "10.30.0.5"]')
+        return ()
 
 
 def read_password(

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import ipaddress
 import select
 import socket
 import ssl
@@ -11,9 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
-from gateway.errors import SiteBusy, SiteTimeout, SiteUnreachable, SiteUntrusted
+from gateway.errors import SiteBusy, SiteError, SiteTimeout, SiteUnreachable, SiteUntrusted
 from gateway.model.sites import Site
 from gateway.orthanc.addresses import Address, Addresses
+from gateway.orthanc.trust import check_address
 
 HEAD_BUFFER = 16 * 1024
 SLOWEST_BYTES, SLOWEST_WINDOW_S = 300_000, 30.0  # 10 KB/s over 30 s of waiting (trust.md F4)
@@ -132,6 +132,8 @@ def connect(
     parts = urlsplit(site.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     timeout = deadline.remaining_s()
+    trust = context(site) if parts.scheme == "https" else None
+    sock: socket.socket | None = None
     try:
         found = addresses.find(parts.hostname or "", port, timeout)
         timeout = min(site.timeouts.connect_s, deadline.remaining_s())
@@ -139,27 +141,38 @@ def connect(
             raise TimeoutError
         within = Deadline(timeout)
         sock = _open_socket(found, within)
-        sock.settimeout(max(within.remaining_s(), 0.001))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
-        for option, value in KEEPALIVE:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        if site.guarded:
-            _check_address(site, parts.hostname or "", sock)
-        if parts.scheme == "https":
-            sock = context(site).wrap_socket(sock, server_hostname=parts.hostname)
-    except TimeoutError as error:
-        raise SiteTimeout(site.site_id, timeout) from error
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-        raise SiteUnreachable(site.site_id, "ended during the TLS handshake") from error
-    except ssl.SSLError as error:
-        raise SiteUntrusted(site.site_id, error.reason or "TLS") from error
-    except OSError as error:
-        if error.errno in OUT_OF_FILES:
-            raise SiteBusy(site.site_id, "no descriptor is left for it") from error
-        raise SiteUnreachable(site.site_id, type(error).__name__) from error
-    return Connection(sock, site.url)
+        _prepare(sock, within)
+        check_address(site, sock)
+        if trust is not None:
+            sock = trust.wrap_socket(sock, server_hostname=parts.hostname)
+        return Connection(sock, site.url)
+    except BaseException as error:
+        if sock is not None:
+            sock.close()
+        if isinstance(error, OSError):
+            raise _translated(site, error, timeout) from error
+        raise
+
+
+def _prepare(sock: socket.socket, within: Deadline) -> None:
+    sock.settimeout(max(within.remaining_s(), 0.001))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
+    for option, value in KEEPALIVE:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _translated(site: Site, error: OSError, timeout_s: float) -> SiteError:
+    if isinstance(error, TimeoutError):
+        return SiteTimeout(site.site_id, timeout_s)
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return SiteUnreachable(site.site_id, "ended during the TLS handshake")
+    if isinstance(error, ssl.SSLError):
+        return SiteUntrusted(site.site_id, error.reason or "TLS")
+    if error.errno in OUT_OF_FILES:
+        return SiteBusy(site.site_id, "no descriptor is left for it")
+    return SiteUnreachable(site.site_id, type(error).__name__)
 
 
 def _open_socket(addresses: Sequence[Address], within: Deadline) -> socket.socket:
@@ -179,17 +192,3 @@ def _open_socket(addresses: Sequence[Address], within: Deadline) -> socket.socke
         else:
             return sock
     raise failure
-
-
-def _check_address(site: Site, host: str, sock: socket.socket) -> None:
-    """A name that was allowed may resolve to this host or to a cloud's own service by now (H32).
-
-    Asked of the connection itself, so that no second answer of the resolver can come between.
-    """
-    address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    named_so = host == "localhost" or host == str(address)
-    inside = address.is_link_local or address.is_loopback or address.is_unspecified
-    if inside and not named_so:
-        sock.close()
-        raise SiteUntrusted(site.site_id, "its name leads to this host")

@@ -32,6 +32,7 @@ from gateway.errors import (
 )
 from gateway.model.sites import QuirkProfile, Site
 from gateway.orthanc import rest
+from gateway.orthanc.trust import check_address
 
 BYTE_CAP = 4 * 2**20
 BLOCK = 64 * 1024
@@ -154,9 +155,11 @@ class _Asker:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.verify = site.ca_file or True
+        if site.client_certificate_file:
+            self._session.cert = (site.client_certificate_file, site.client_key_file)
         if site.username:
             self._session.auth = (site.username, site.password)
-        self._adapter = _DeadlineAdapter(deadline)
+        self._adapter = _DeadlineAdapter(site, deadline)
         self._session.mount("http://", self._adapter)
         self._session.mount("https://", self._adapter)
 
@@ -245,8 +248,9 @@ class _DeadlineAdapter(HTTPAdapter):
     """Shuts its sockets at the deadline: timeouts of requests are for each read, and a site that
     sends a byte a second would hold us for hours (trust.md F4)."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, site: Site, deadline: Deadline) -> None:
         super().__init__()
+        self._site = site
         self._sockets: list[socket.socket] = []
         self._timer = threading.Timer(deadline.remaining_s(), self._shut)
         self._timer.daemon = True
@@ -256,12 +260,13 @@ class _DeadlineAdapter(HTTPAdapter):
         # Orthanc closes as we asked it to, but does not say so: what is idle here is dead.
         self.poolmanager.clear()
         pool: Any = super().get_connection_with_tls_context(*args, **options)
-        plain, sockets = type(pool).ConnectionCls, self._sockets
+        plain, sockets, site = type(pool).ConnectionCls, self._sockets, self._site
 
         class Watched(plain):  # type: ignore[misc, valid-type]
             def connect(self) -> None:
                 super().connect()
                 sockets.append(self.sock)
+                check_address(site, self.sock)  # nothing has been sent yet
 
         pool.ConnectionCls = Watched
         return pool

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
@@ -28,6 +29,7 @@ from gateway.errors import (
     SiteUntrusted,
 )
 from gateway.model.sites import Site
+from gateway.orthanc.trust import check_address, check_question, context_of
 
 BYTE_CAP = 8 * 2**20
 CHANGES_LIMIT = 4000
@@ -140,13 +142,6 @@ def _open_orthanc(site: Site, deadline: Deadline) -> pyorthanc.Orthanc:
     )
 
 
-def _trust(site: Site) -> ssl.SSLContext | None:
-    """Certificates that we accept; reading them costs 20 ms, so not for plain HTTP."""
-    if not site.url.startswith("https:"):
-        return None
-    return ssl.create_default_context(cafile=site.ca_file or None)
-
-
 class _Transport(httpx.HTTPTransport):
     """httpx's own, with a byte cap and a deadline for the whole exchange.
 
@@ -154,14 +149,18 @@ class _Transport(httpx.HTTPTransport):
     """
 
     def __init__(self, site: Site, deadline: Deadline) -> None:
-        context = _trust(site)
+        # Reading certificates costs 20 ms, so not for plain HTTP.
+        context = context_of(site) if site.url.startswith("https:") else None
         super().__init__(verify=context or False, trust_env=False)
         self._site = site
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, network_backend=_Backend(deadline)
+            ssl_context=context, network_backend=_Backend(site, deadline)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        below = urlsplit(self._site.url).path.rstrip("/")
+        target = request.url.raw_path.decode("ascii").removeprefix(below)
+        check_question(self._site, request.method, target)
         answer = super().handle_request(request)
         # A small body may unpack to gigabytes (routing.md E24); we asked for none packed.
         if answer.headers.get("Content-Encoding", "identity") != "identity":
@@ -191,7 +190,8 @@ class _CappedStream(httpx.SyncByteStream):
 class _Backend(httpcore.SyncBackend):
     """Opens sockets whose every read and write ends by one deadline."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, site: Site, deadline: Deadline) -> None:
+        self._site = site
         self._deadline = deadline
 
     def connect_tcp(
@@ -203,6 +203,7 @@ class _Backend(httpcore.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
+        check_address(self._site, stream.get_extra_info("socket"))
         return _DeadlineStream(stream, self._deadline)
 
 

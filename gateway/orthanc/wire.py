@@ -31,6 +31,7 @@ from gateway.errors import (
     SiteUnreachable,
     SiteUntrusted,
 )
+from gateway.log import REQUEST
 from gateway.model.nearness import Nearness
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
@@ -39,6 +40,7 @@ from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
 from gateway.orthanc.heads import HeadParsed
 from gateway.orthanc.slots import Slots
 from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
+from gateway.orthanc.trust import check_question, context_of
 
 BLOCK = 256 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
@@ -256,7 +258,6 @@ class Wire:
 
     def __init__(self) -> None:
         self._posts: dict[str, _Post] = {}
-        self._contexts: dict[str, ssl.SSLContext] = {}
         self._addresses = Addresses()
 
     def standing(self, site: Site) -> Standing:
@@ -405,7 +406,7 @@ class Wire:
             except BaseException:
                 pooled.close()
                 raise
-        connection = connect(site, deadline, self._addresses, self._context)
+        connection = connect(site, deadline, self._addresses, context_of)
         try:
             return connection, self._send(site, connection, method, head, body, deadline, answer_s)
         except BaseException:
@@ -420,11 +421,6 @@ class Wire:
                 return connection
             connection.close()
         return None
-
-    def _context(self, site: Site) -> ssl.SSLContext:
-        if site.ca_file not in self._contexts:
-            self._contexts[site.ca_file] = ssl.create_default_context(cafile=site.ca_file or None)
-        return self._contexts[site.ca_file]
 
     def _send(
         self,
@@ -471,11 +467,13 @@ def _request_head(
     path += target
     if not PATH.fullmatch(path):
         raise ValueError("a request may name only printable ASCII")  # a fault of ours
-    framing = ""
+    check_question(site, method, target)
+    named = REQUEST.get()
+    framing = f"X-Request-Id: {named}\r\n" if named else ""
     if isinstance(body, bytes):
-        framing = f"Content-Length: {len(body)}\r\n"
+        framing += f"Content-Length: {len(body)}\r\n"
     elif body is not None:
-        framing = "Transfer-Encoding: chunked\r\n"
+        framing += "Transfer-Encoding: chunked\r\n"
     return f"{method} {path} HTTP/1.1\r\n{always}{framing}\r\n".encode("ascii")
 
 

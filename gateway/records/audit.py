@@ -220,6 +220,14 @@ def load_after(records: Records, number: int, limit: int) -> list[Row]:
     return [row_of(one) for one in found]
 
 
+def last_entry(records: Records) -> tuple[int, datetime] | None:
+    """Number and moment of the newest row."""
+    newest = sa.select(audit_entry.c.number, audit_entry.c.at)
+    with records.read() as connection:
+        row = connection.execute(newest.order_by(audit_entry.c.number.desc()).limit(1)).first()
+    return None if row is None else (row.number, row.at)
+
+
 def load_entries(
     records: Records, *, study_uid: str = "", actor: str = "", since: datetime, until: datetime,
     limit: int = 1000,

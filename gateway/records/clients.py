@@ -168,6 +168,12 @@ def load_signing_keys(records: Records) -> list[tuple[str, str, str]]:
     return [(row.kid, row.sealed, row.public) for row in found]
 
 
+def newest_signing_key_at(records: Records) -> datetime | None:
+    """When the key that signs tokens was made; None if there is none."""
+    with records.read() as connection:
+        return connection.execute(sa.select(sa.func.max(signing_key.c.made_at))).scalar()
+
+
 def load_signer(records: Records, now: datetime) -> tuple[str, str]:
     """(kid, sealed) of the key that signs: the newest that every process has had time to read."""
     question = sa.select(signing_key.c.kid, signing_key.c.sealed, signing_key.c.made_at)

@@ -90,8 +90,7 @@ def migrate(records: Records) -> bool:
     returns  whether there was anything to do
     raises   RecordsRefused if the database was written by a newer gateway
     """
-    config = Config()
-    config.set_main_option("script_location", SCRIPTS)
+    config = _config()
     scripts = ScriptDirectory.from_config(config)
     head = scripts.get_current_head()
     # SQLite: the transaction itself is the lock (BEGIN IMMEDIATE), and DDL is undone with it.
@@ -107,3 +106,15 @@ def migrate(records: Records) -> bool:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return True
+
+
+def known_migrations() -> list[str]:
+    """The migrations that this version of the gateway can make, the oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    return config

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as ending
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from gateway.dicom.header_edit import CannotEdit
@@ -125,7 +126,10 @@ class _Work:
             self._lane(work)
             return
         with ThreadPoolExecutor(LANES, thread_name_prefix="lane") as pool:
-            lanes = [pool.submit(self._lane, work) for _ in range(min(LANES, len(work)))]
+            lanes = [
+                pool.submit(copy_context().run, self._lane, work)
+                for _ in range(min(LANES, len(work)))
+            ]
         for lane in lanes:
             lane.result()  # raises LeaseLost
 

@@ -12,12 +12,15 @@ from gateway.web import (
     auditing,
     authorize,
     capabilities,
+    entrance,
     errors,
     events,
     form_tokens,
     front_proxy,
     health,
     home,
+    limits,
+    metrics,
     oauth,
     openapi,
     outside,
@@ -48,7 +51,8 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app = Application("gateway.web")
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    errors.register(app)
+    errors.register(app, is_secure=gateway.settings.base_url.startswith("https://"))
+    entrance.register(app, gateway.settings)
     app.before_request(check_path)
     for prefix, name in (("/dicom-web", "region"), ("/sites/<site_id>/dicom-web", "site")):
         for door in (qido, wado, stow):
@@ -64,6 +68,9 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(console.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     people_sign_in = gateway.settings.access == "login"
+    app.register_blueprint(metrics.create_blueprint(gateway))
+    if gateway.settings.metrics_port:
+        metrics.register(app, gateway.settings.metrics_port)
     issuer = open_issuer(gateway.settings) if people_sign_in else None
     auditor, identity = None, Identity(gateway, issuer)
     key_file = gateway.settings.keyring_file
@@ -90,5 +97,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         identify = identify or identity
     app.register_blueprint(audit_desk.create_blueprint(gateway, keyring))
     permissions.register(app, identify, auditor)
+    if people_sign_in:
+        limits.register(app, gateway.settings)
     capabilities.register(app, gateway)
     return app

@@ -81,8 +81,12 @@ UNLESS_SAID = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
 }
 """Headers of every answer that does not have its own."""
+ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+"""Besides, where callers come by https."""
 
 
 def problem(status: int, title: str, **facts: object) -> Response:
@@ -170,8 +174,12 @@ def lead_to_sign_in(error: NotSignedIn) -> ResponseReturnValue:
     return answer_of(error)
 
 
-def register(app: Flask) -> None:
-    """Attach the handlers to the application."""
+def register(app: Flask, *, is_secure: bool = False) -> None:
+    """Attach the handlers to the application.
+
+    is_secure  whether callers reach it by https alone
+    """
+    unless_said = UNLESS_SAID | (ONLY_TLS if is_secure else {})
 
     app.register_error_handler(NotSignedIn, lead_to_sign_in)
 
@@ -198,7 +206,7 @@ def register(app: Flask) -> None:
     @app.after_request
     def guard(answer: Response) -> Response:
         present = {name.lower() for name, _ in answer.headers}
-        for name, value in UNLESS_SAID.items():
+        for name, value in unless_said.items():
             if name.lower() not in present:
                 answer.headers.add(name, value)
         return answer

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import urlsplit
 
-from flask import request
+from flask import current_app, request
 from joserfc.jwk import ECKey
 
 from gateway.bootstrap import Gateway, Reread
@@ -49,7 +49,6 @@ KEEP_S = 2.0
 KEEP_MOST = 10_000
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -246,8 +245,6 @@ class Identity:
 
 
 def address_of_caller() -> str:
-    """Where a request comes from; as the proxy on this host says, if it came through one."""
-    address = request.remote_addr or ""
-    if address in LOOPBACK:
-        return request.headers.get("X-Real-IP", address)[:64]
-    return address
+    """Where a request comes from; as the declared proxy says, if it came through that."""
+    found: str = current_app.extensions["entrance"].address()
+    return found

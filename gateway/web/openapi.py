@@ -28,6 +28,7 @@ PAGES = frozenset(
         "account",
         "audit_desk",
         "authorize",
+        "metrics",
         "outside",
         "sharing",
         "front_proxy",

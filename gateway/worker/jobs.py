@@ -16,7 +16,8 @@ from rq.job import Job
 
 from gateway.clock import utc_now
 from gateway.errors import GatewayError
-from gateway.log import log
+from gateway.log import REQUEST, log
+from gateway.model.credentials import new_id
 from gateway.model.sites import QuirkProfile, Site
 from gateway.orthanc.probe import probe_site
 from gateway.records.engine import Records
@@ -74,6 +75,7 @@ def probe_all(records: Records, sites: Sequence[Site]) -> dict[str, QuirkProfile
 def do_delivery(bench: Bench, delivery_id: str, fence: int) -> None:
     """Send or verify a delivery, whichever it was claimed for; none if the fence is an old one."""
     bench.region_file.refresh()
+    REQUEST.set(new_id())
     carry_out(bench.records, bench.region_file.region, str(delivery_id), int(fence))
 
 

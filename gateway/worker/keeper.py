@@ -41,6 +41,7 @@ from gateway.worker.ledger import Ledger
 from gateway.worker.notices import Notices
 from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
+from gateway.worker.upkeep import Upkeep
 
 LEASE = "keeper"
 LEASE_S = 10.0  # a spare takes over at most LEASE_S + TICK_S after the leader's death
@@ -107,6 +108,7 @@ class Keeper:
         self._replays: Replays | None = None
         self._ledger: Ledger | None = None
         self._forwarder: Forwarder | None = None
+        self._upkeep: Upkeep | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -222,6 +224,12 @@ class Keeper:
                 self._records, self._settings, lambda: regions.region, self._fence
             )
             self._notices.start()
+        if self._upkeep is None or not self._upkeep.is_alive():
+            regions = self._region_file
+            self._upkeep = Upkeep(
+                self._records, self._settings, lambda: regions.region, self._fence
+            )
+            self._upkeep.start()
         if self._replays is None or not self._replays.is_alive():
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
@@ -255,6 +263,9 @@ class Keeper:
         if self._forwarder is not None:
             self._forwarder.end()
             self._forwarder = None
+        if self._upkeep is not None:
+            self._upkeep.end()
+            self._upkeep = None
 
     def _make_follower(self, site: Site) -> Follower:
         writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)

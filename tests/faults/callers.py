@@ -44,7 +44,7 @@ class RawAnswer:
 def open_request(port: int, path: str, *lines: str, version: str = "1.1") -> socket.socket:
     """Send one GET; the caller reads the answer and closes the socket."""
     sock = socket.create_connection(("127.0.0.1", port), 20)
-    head = [f"GET {path} HTTP/{version}", "Host: gateway", "Connection: close", *lines, "", ""]
+    head = [f"GET {path} HTTP/{version}", "Host: localhost", "Connection: close", *lines, "", ""]
     sock.sendall("\r\n".join(head).encode("ascii"))
     return sock
 

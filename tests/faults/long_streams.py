@@ -172,7 +172,7 @@ def download(port: int, path: str, line: str) -> int:
     """Bytes of an answer that ended well; 0 if it did not."""
     count, tail, room = 0, b"", bytearray(1 << 20)
     with socket.create_connection(("127.0.0.1", port), 120) as sock:
-        request = f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{line}\r\nConnection: close\r\n\r\n"
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{line}\r\nConnection: close\r\n\r\n"
         sock.sendall(request.encode())
         head = sock.recv(64 * 1024, socket.MSG_PEEK).partition(b"\r\n\r\n")[0]
         try:

@@ -14,7 +14,7 @@ from tests.faults.callers import raw_send, read_to_the_end
 pytestmark = pytest.mark.real
 
 CANARY = b"canary-zq"
-HOST = b"Host: gateway\r\n"
+HOST = b"Host: localhost\r\n"
 CLOSE = b"Connection: close\r\n"
 STORE = b"POST /dicom-web/studies HTTP/1.1\r\n" + HOST + CLOSE
 KIND = b'Content-Type: multipart/related; type="application/dicom"; boundary=b\r\n'

@@ -40,7 +40,7 @@ def body_of(study: Study, *, closed: bool = True) -> bytes:
 
 
 def request_head(*lines: str) -> bytes:
-    head = ["POST /dicom-web/studies HTTP/1.1", "Host: gateway", "Connection: close"]
+    head = ["POST /dicom-web/studies HTTP/1.1", "Host: localhost", "Connection: close"]
     return "\r\n".join([*head, f"Content-Type: {CONTENT_TYPE}", *lines, "", ""]).encode()
 
 

@@ -32,7 +32,7 @@ THREADS = 16
 SMALL_BUFFER = 64 * 1024
 STUDY = make_study("streamed", instances=20, side=512)
 STORE_HEAD = (
-    "POST /dicom-web/studies HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n"
+    "POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
     'Content-Type: multipart/related; type="application/dicom"; boundary=b\r\n\r\n'
     "3a\r\n--b\r\nContent-Type: application/dicom\r\n\r\n"
 )
@@ -66,7 +66,7 @@ def open_stream(port: int, number: int) -> socket.socket:
     sock.settimeout(60)
     sock.connect(("127.0.0.1", port))
     path = f"/sites/{SITES[number % len(SITES)]}{STUDY.path}"
-    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{ORIGINAL}\r\n".encode())
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{ORIGINAL}\r\n".encode())
     sock.sendall(b"Connection: close\r\n\r\n")
     assert sock.recv(1024).startswith(b"HTTP/1.1 200")
     return sock

@@ -147,7 +147,7 @@ def standing(wire: Wire) -> Standing:
 
 
 def ask(wire: Wire, site: Site, seconds: float = 5.0, **more: object) -> tuple[int, bytes]:
-    with wire.open(site, "GET", "/x", deadline=Deadline(seconds), **more) as answer:  # type: ignore[arg-type]
+    with wire.open(site, "GET", "/studies/x", deadline=Deadline(seconds), **more) as answer:  # type: ignore[arg-type]
         return answer.status, answer.read_all(1 << 20)
 
 
@@ -177,7 +177,7 @@ def test_a_connection_to_a_former_address_of_the_site_is_not_used_again(wire, se
 
 def test_connections_of_a_busy_hour_do_not_stay_open(wire, serve, monkeypatch):
     server = serve(answers)
-    held = [wire.open(server.site(), "GET", "/x", deadline=Deadline(5)) for _ in range(8)]
+    held = [wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5)) for _ in range(8)]
     for answer in held:
         answer.read_all(10)
     assert len(wire._posts["gkb1"].idle) == 8
@@ -220,7 +220,7 @@ def test_an_exchange_on_a_dead_pooled_connection_is_repeated_once(wire, serve, b
     ask(wire, server.site())
     assert ask(wire, server.site(), body=body) == (200, b"ok")
     assert len(server.connections) == 2
-    assert server.connections[0].got.count(b"GET /x") == 2
+    assert server.connections[0].got.count(b"GET /studies/x") == 2
     assert standing(wire).last_failure == ""
 
 
@@ -239,7 +239,7 @@ def test_a_body_that_can_be_sent_only_once_gets_a_new_connection(wire, serve):
 
 def test_a_half_read_answer_is_not_reused(wire, serve):
     server = serve(says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"a" * 50))
-    with wire.open(server.site(), "GET", "/x", deadline=Deadline(5)) as answer:
+    with wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5)) as answer:
         assert answer.read(10) == b"a" * 10
     with pytest.raises(SiteStreamCut):
         ask(wire, server.site())
@@ -281,7 +281,9 @@ def test_a_stream_has_no_deadline_but_an_idle_limit(wire, serve):
 
     site = serve(talk).site(timeouts=Timeouts(idle_s=0.3))
     got = []
-    with wire.open(site, "GET", "/x", deadline=Deadline(0.3), carries_pixels=True) as answer:
+    with wire.open(
+        site, "GET", "/studies/x", deadline=Deadline(0.3), carries_pixels=True
+    ) as answer:
         got.append(answer.read())
         answer.become_stream()
         start = time.monotonic()
@@ -296,7 +298,7 @@ def test_a_stream_has_no_deadline_but_an_idle_limit(wire, serve):
 def test_a_stream_slower_than_the_lowest_rate_ends(wire, serve, monkeypatch):
     monkeypatch.setattr(connection_module, "SLOWEST_WINDOW_S", 0.2)
     server = serve(lambda connection: drip(connection, OPEN_END))
-    with wire.open(server.site(), "GET", "/x", deadline=Deadline(5)) as answer:
+    with wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5)) as answer:
         answer.read()
         answer.become_stream()
         with pytest.raises(SiteTimeout):
@@ -309,7 +311,7 @@ def test_a_stream_slower_than_the_lowest_rate_ends(wire, serve, monkeypatch):
 def poured(wire: Wire, site: Site, count: int, read: int) -> tuple[int, bytes, bytes]:
     """(what pour says, what came out, what was then read): after one read of `read` bytes."""
     sink, out = socket.socketpair()
-    with sink, out, wire.open(site, "GET", "/x", deadline=Deadline(5)) as answer:
+    with sink, out, wire.open(site, "GET", "/studies/x", deadline=Deadline(5)) as answer:
         sink.settimeout(5)
         out.settimeout(5)
         answer.read(read)
@@ -332,7 +334,7 @@ def test_bytes_are_poured_into_a_socket_and_the_rest_is_read(wire, serve):
     with sink, out:
         sink.settimeout(5)
         for rest in (b"789", b""):  # and the connection serves another exchange after both
-            with wire.open(site, "GET", "/x", deadline=Deadline(5)) as answer:
+            with wire.open(site, "GET", "/studies/x", deadline=Deadline(5)) as answer:
                 got = 0
                 while got < 19_990:
                     got += len(answer.read(19_990 - got if got else 1 << 14))
@@ -369,7 +371,7 @@ def test_a_body_that_stops_while_it_is_poured_is_not_waited_for(wire, serve):
 
     site = serve(talk).site(timeouts=Timeouts(idle_s=0.3))
     sink, out = socket.socketpair()
-    with sink, out, wire.open(site, "GET", "/x", deadline=Deadline(5)) as answer:
+    with sink, out, wire.open(site, "GET", "/studies/x", deadline=Deadline(5)) as answer:
         answer.read()
         answer.become_stream()
         with pytest.raises(SiteTimeout):
@@ -393,7 +395,7 @@ def test_a_body_that_breaks_off_is_not_ended_by_a_last_chunk(wire, serve):
 
     server = serve(talk)
     with pytest.raises(BadRequest):
-        wire.open(server.site(), "POST", "/x", deadline=Deadline(5), body=body())
+        wire.open(server.site(), "POST", "/instances", deadline=Deadline(5), body=body())
     assert done.wait(5)
     assert server.connections[0].got.endswith(b"3\r\nabc\r\n")
     assert standing(wire).last_failure == ""
@@ -409,7 +411,9 @@ def test_an_answer_that_comes_before_the_body_has_gone_is_heard(wire, serve):
     blocks = (b"x" * 65536 for _ in range(2000))
     # Either is right: the kernel may throw the answer away when it resets the connection.
     try:
-        with wire.open(server.site(), "POST", "/x", deadline=Deadline(10), body=blocks) as answer:
+        with wire.open(
+            server.site(), "POST", "/instances", deadline=Deadline(10), body=blocks
+        ) as answer:
             told = (answer.status, answer.read_all(10))
     except SiteUnreachable as error:
         told = error.code
@@ -424,7 +428,7 @@ def test_a_site_that_stops_reading_is_a_timeout(wire, serve):
     blocks = (b"x" * 65536 for _ in range(2000))
     try:
         with pytest.raises(SiteTimeout):
-            wire.open(site, "POST", "/x", deadline=Deadline(30), body=blocks)
+            wire.open(site, "POST", "/instances", deadline=Deadline(30), body=blocks)
     finally:
         go_on.set()
 
@@ -432,14 +436,14 @@ def test_a_site_that_stops_reading_is_a_timeout(wire, serve):
 @pytest.mark.parametrize(
     ("target", "headers"),
     [
-        ("/x HTTP/1.1\r\nX-Evil: 1\r\n\r\n", []),
-        ("/x\nX-Evil: 1", []),
-        ("/x y", []),
+        ("/studies/x HTTP/1.1\r\nX-Evil: 1\r\n\r\n", []),
+        ("/studies/x\nX-Evil: 1", []),
+        ("/studies/x y", []),
         ("/иванов", []),
-        ("/x\x00", []),
-        ("/x", [("Accept", "a\r\nX-Evil: 1")]),
-        ("/x", [("Accept\r\nX-Evil", "1")]),
-        ("/x", [("Accept", "иванов")]),
+        ("/studies/x\x00", []),
+        ("/studies/x", [("Accept", "a\r\nX-Evil: 1")]),
+        ("/studies/x", [("Accept\r\nX-Evil", "1")]),
+        ("/studies/x", [("Accept", "иванов")]),
     ],
 )
 def test_a_head_with_a_line_too_many_is_never_sent(wire, serve, target, headers):
@@ -455,7 +459,7 @@ def test_a_site_gets_its_own_password_and_nothing_else_of_ours(wire, serve):
     ask(wire, server.site(username="gw", password=Secret("tä:st")), headers=[("Accept", "a/b")])
     lines = server.connections[0].got.decode().split("\r\n")
     assert lines == [
-        "GET /x HTTP/1.1",
+        "GET /studies/x HTTP/1.1",
         f"Host: {server.url.removeprefix('http://')}",
         "Accept-Encoding: identity",
         "Authorization: Basic Z3c6dMOkOnN0",
@@ -524,7 +528,7 @@ def test_what_is_no_answer_is_counted_and_gives_its_slot_back(
 def test_all_slots_taken_is_busy_and_no_failure_of_the_site(wire, serve, monkeypatch):
     monkeypatch.setattr(wire_module, "SLOTS_FOR_BODIES", 1)
     server = serve(answers)
-    with wire.open(server.site(), "GET", "/x", deadline=Deadline(5), carries_pixels=True):
+    with wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5), carries_pixels=True):
         with pytest.raises(SiteBusy):
             ask(wire, server.site(), seconds=0.1, carries_pixels=True)
         assert ask(wire, server.site()) == (200, b"ok")
@@ -551,7 +555,7 @@ def test_no_descriptor_left_is_busy_and_no_failure_of_the_site(wire, serve, monk
 def test_a_peer_that_has_vanished_is_noticed_by_the_kernel(wire, serve):
     """F10: a cable that was pulled sends neither FIN nor RST."""
     site = serve(answers).site()
-    with wire.open(site, "GET", "/x", deadline=Deadline(5.0)) as answer:
+    with wire.open(site, "GET", "/studies/x", deadline=Deadline(5.0)) as answer:
         sock = answer._connection.sock
         asked = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         options = [sock.getsockopt(socket.IPPROTO_TCP, option) for option in asked]
@@ -564,7 +568,7 @@ def test_five_answers_of_garbage_open_the_breaker_though_each_was_http(wire, ser
     server = serve(answers)
 
     def misunderstand() -> None:
-        with wire.open(server.site(), "GET", "/x", deadline=Deadline(5)) as answer:
+        with wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5)) as answer:
             answer.read_all(100)
             raise SiteSpeaksGarbage("gkb1", "no JSON")
 
@@ -583,7 +587,7 @@ def test_a_refusal_of_what_we_asked_is_no_fault_of_the_site(wire, serve, status,
     server = serve(says(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status))
     with (
         pytest.raises(SiteError),
-        wire.open(server.site(), "GET", "/x", deadline=Deadline(5)) as answer,
+        wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5)) as answer,
     ):
         raise SiteRefused("gkb1", answer.status)
     assert standing(wire).answers is not counts

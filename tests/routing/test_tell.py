@@ -149,7 +149,7 @@ def test_one_wrong_address_does_not_keep_it_from_the_others(records, post, round
 
 def test_a_webhook_gets_a_signed_message_once(records, round_of):
     with run_hook() as hook:
-        site = Site("notify:bot", "bot", "bot", hook.url, dicomweb_root="", guarded=True)
+        site = Site("notify:bot", "bot", "bot", hook.url, "webhook", dicomweb_root="", guarded=True)
         region = a_region(AddressList("bot", webhook=site, key=KEY, alarms=True))
         raise_alarm(records, failures=5, patient=SECRET)
         hook.status = 307

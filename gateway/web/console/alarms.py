@@ -123,7 +123,7 @@ OF_SITE: Mapping[str, str] = {
 AT_SITE = frozenset(
     {
         kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER, kinds.SITE_SILENT, kinds.NAME_NOT_RESOLVED,
-        kinds.SOURCE_RECYCLES, kinds.SITE_CLOCK_OFF, kinds.SITE_REPLACED,
+        kinds.SOURCE_RECYCLES, kinds.SITE_CLOCK_OFF, kinds.SITE_REPLACED, kinds.VERSION_HAS_HOLE,
     }
 )  # fmt: skip
 OF_STUDY = frozenset(

@@ -19,6 +19,7 @@ from gateway.web.console import (
     rules,
     sites,
     studies,
+    versions,
     why,
 )
 
@@ -40,6 +41,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         rules,
         rule_desk,
         rule_trying,
+        versions,
     ):
         page.add_routes(door, gateway)
     return door

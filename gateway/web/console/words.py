@@ -277,6 +277,16 @@ NEXT: Mapping[str, Words] = {
         "Ускорьте отправку из этой больницы или увеличьте место её Orthanc.",
         "Speed up what leaves this hospital, or give its Orthanc more room.",
     ),
+    alarms.CERTIFICATE_ENDS: Words(
+        "Замените файл до срока: новый берётся сам, свой сертификат шлюза — после SIGHUP; ключ "
+        "токенов: gateway keys new.",
+        "Replace the file in time: a new one is taken by itself, the gateway's own after SIGHUP; "
+        "the key of tokens: gateway keys new.",
+    ),
+    alarms.VERSION_HAS_HOLE: Words(
+        "Обновите Orthanc этой больницы; страница «Версии» называет уязвимости.",
+        "Update this hospital's Orthanc; the page Versions names the holes.",
+    ),
     alarms.SITE_SILENT: Words(
         "Проверьте сервер больницы и линию до неё; продолжится само.",
         "Check the hospital's server and the line to it; all goes on by itself.",
