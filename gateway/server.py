@@ -260,6 +260,8 @@ class Worker(GeventWorker):
 
 def send(sock: Any, block: bytes, flags: int = 0) -> None:
     """Send all of it: mostly at once, and only then without a look at the socket's buffer."""
+    if isinstance(sock, ssl.SSLSocket):
+        flags = 0  # TLS makes packets of its own
     sent = sock.send(block, flags)
     if sent < len(block):
         sock.sendall(block[sent:], flags)
