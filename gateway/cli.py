@@ -21,6 +21,7 @@ from gateway.commands.audit import audit
 from gateway.commands.backup import backup, restore
 from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
+from gateway.commands.log_name import log_name
 from gateway.commands.opening import (
     json_option,
     load_settings_or_end,
@@ -106,7 +107,7 @@ def _make_room_for_metrics(folder: Path) -> None:
 def keeper(region: Path | None) -> None:
     """Follow what the sites hold, judge what arrives, dispatch deliveries. One of several leads."""
     settings = load_settings_or_end(region=region)
-    log.configure(settings.log_level, settings.log_form)
+    log.configure(settings.log_level, settings.log_form, settings.keyring_file)
     bench = open_bench(settings)
     stop = Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -120,7 +121,7 @@ def keeper(region: Path | None) -> None:
 def worker(region: Path | None, queue: str) -> None:
     """Do the jobs of one queue."""
     settings = load_settings_or_end(region=region)
-    log.configure(settings.log_level, settings.log_form)
+    log.configure(settings.log_level, settings.log_form, settings.keyring_file)
     try:
         sys.exit(run_worker(queue, settings.redis_url, open_bench(settings)))
     except SettingsError as error:
@@ -136,7 +137,9 @@ def sites(context: click.Context, region: Path | None, as_json: bool) -> None:
     if context.invoked_subcommand:
         return
     settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form)  # what a probe finds is shown below
+    log.configure(
+        "ERROR", settings.log_form, settings.keyring_file
+    )  # what a probe finds is shown below
     bench = open_bench(settings)
     known = {site.site_id: site for site in bench.region_file.region.sites}
     found = probe_all(bench.records, list(known.values()))
@@ -292,6 +295,7 @@ main.add_command(reconcile_command)
 for command in trying_commands:
     rules.add_command(command)
 main.add_command(deliveries)
+main.add_command(log_name)
 main.add_command(destinations)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))

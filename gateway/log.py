@@ -1,20 +1,56 @@
 """Structured logs: one line per event, facts as fields, never patient data.
 
 `log.info("delivery verified", site="north", study_uid=...)`. JSON for machines by default in
-containers, readable lines on a terminal. Control characters are escaped, values cut at 1 KB.
+containers, readable lines on a terminal. Control characters are escaped, values cut at 1 KB. A UID
+leads to a patient for whoever may ask a PACS, so it stands there under another name (trust.md H70);
+`gateway log-name` tells which.
 """
 
+import hashlib
+import hmac
 import json
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 FIELD_LIMIT = 1024
+UID = re.compile(r"(?<![0-9.])(?:2\.25\.[0-9]{20,}|[0-2](?:\.[0-9]+){6,})(?![0-9])", re.ASCII)
+"""What is no address and no version, but the UID of something at a hospital."""
 Event = MutableMapping[str, Any]
+
+
+class Names:
+    """What UIDs are called in the log: the same as long as the key file is."""
+
+    def __init__(self, key_file: Path | None) -> None:
+        told = b""
+        if key_file is not None and key_file.is_file():
+            told = key_file.read_bytes()
+        self._key = hashlib.sha256(b"names of UIDs in logs " + told).digest()
+
+    def of(self, uid: str) -> str:
+        return "uid-" + hmac.new(self._key, uid.encode(), hashlib.sha256).hexdigest()[:16]
+
+    def hide(self, _logger: object, _method: str, event: Event) -> Event:
+        """A structlog processor: no UID is left in any text."""
+        for key, value in event.items():
+            event[key] = self._hidden(value)
+        return event
+
+    def _hidden(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return UID.sub(lambda found: self.of(found.group()), value)
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._hidden(one) for one in value]
+        if isinstance(value, dict):
+            return {key: self._hidden(one) for key, one in value.items()}
+        return value
 
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
@@ -37,11 +73,12 @@ def _shorten(_logger: object, _method: str, event: Event) -> Event:
     return event
 
 
-def configure(level: str, form: str) -> None:
+def configure(level: str, form: str, key_file: Path | None = None) -> None:
     """Set up logging for this process.
 
-    level  a name of the standard library, like "INFO"
-    form   "text" for people, "json" for machines
+    level     a name of the standard library, like "INFO"
+    form      "text" for people, "json" for machines
+    key_file  of the gateway (`gateway init`): without it the names of UIDs can be guessed
     """
     renderer: Any
     if form == "json":
@@ -57,6 +94,7 @@ def configure(level: str, form: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            Names(key_file).hide,
             _shorten,
             renderer,
         ],

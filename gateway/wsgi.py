@@ -15,7 +15,7 @@ from gateway.web.withdrawal import look_forever
 def create() -> Flask:
     """The application of this process, by GATEWAY_* settings."""
     settings = load_settings()
-    log.configure(settings.log_level, settings.log_form)
+    log.configure(settings.log_level, settings.log_form, settings.keyring_file)
     gateway = build_gateway(settings)
     app = create_app(gateway)
     if "journal" in app.extensions:

@@ -42,7 +42,7 @@ role_option = click.option(
 
 def _open(region: Path | None) -> tuple[Settings, Records]:
     settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form)
+    log.configure("ERROR", settings.log_form, settings.keyring_file)
     try:
         return settings, open_migrated(settings)
     except GatewayError as error:

@@ -31,7 +31,7 @@ from gateway.worker.ledger import ALL, digests_of, entry_of
 
 def _open(region: Path | None) -> tuple[Settings, Records]:
     settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form)
+    log.configure("ERROR", settings.log_form, settings.keyring_file)
     try:
         return settings, open_migrated(settings)
     except GatewayError as error:

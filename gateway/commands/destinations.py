@@ -27,7 +27,7 @@ WELL = {
 
 def _region(region: Path | None) -> Region:
     settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form)
+    log.configure("ERROR", settings.log_form, settings.keyring_file)
     try:
         return load_region(settings.region)
     except SettingsError as error:

@@ -37,7 +37,7 @@ def open_bench(settings: Settings) -> Bench:
 def open_quietly(region: Path | None) -> Bench:
     """The same for a command that only asks or tells: the log keeps to errors."""
     settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form)
+    log.configure("ERROR", settings.log_form, settings.keyring_file)
     return open_bench(settings)
 
 

@@ -5,7 +5,7 @@ beside it the columns that search sorts and selects by. Every column can be made
 record and the site's feed; nothing here is the only copy of anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -237,3 +237,10 @@ def load_index_states(records: Records) -> Mapping[str, IndexState]:
     with records.read() as connection:
         rows = connection.execute(question).mappings().all()
     return {row["site_id"]: IndexState(*(row[name] for name in names)) for row in rows}
+
+
+def study_uids(records: Records) -> Iterator[str]:
+    """Of all studies of the index, each once."""
+    with records.read() as connection:
+        question = sa.select(study.c.study_uid).distinct()
+        yield from connection.execution_options(yield_per=10_000).execute(question).scalars()

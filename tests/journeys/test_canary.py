@@ -331,7 +331,12 @@ def test_a_patient_and_a_secret_turn_up_nowhere(region: Region) -> None:
     found = traces(region)
     assert len([name for name in found if name.startswith("logs/")]) >= 5
     assert any(b"request failed" in content for content in found.values())
-    assert b"study" in found["webhook 0"]
+    uids = [here[0].study_uid.encode(), there[0].study_uid.encode()]
+    logs = [content for name, content in found.items() if name.startswith("logs/")]
+    assert not any(uid in content for uid in uids for content in logs)
+    named = region.command("log-name", here[0].study_uid).strip()
+    assert any(named.encode() in content for content in logs)
+    assert region.command("log-name", named).strip() == here[0].study_uid
     patient = [NAME, NAME.replace("^", " "), "ЗЗКАНАРЕЙКА", PATIENT, ACCESSION, BORN, DOCTOR]
     told = {
         (name, word)
