@@ -19,6 +19,7 @@ import orjson
 
 from gateway.clock import utc_now
 from gateway.commands.opening import load_settings_or_end, region_option
+from gateway.commands.recorded import tell_done
 from gateway.errors import GatewayError, SettingsError
 from gateway.records.copying import check_copy, is_empty, put_back, save_copy
 from gateway.records.schema import known_migrations
@@ -131,6 +132,7 @@ def restore(region: Path | None, archive: Path, replace: bool) -> None:
             contents = _unpack(archive, Path(folder))
             _check(settings, contents, Path(folder), replace)
             _put(settings, contents["files"], Path(folder))
+        tell_done("restore", settings)
     except (Broken, GatewayError, OSError) as error:
         words = "ничего не изменено / nothing was changed"
         raise click.ClickException(f"{archive}: {error}; {words}") from error

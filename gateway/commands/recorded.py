@@ -30,10 +30,11 @@ UNWRITTEN = frozenset(
         "web", "keeper", "worker", "check-config", "nginx-config", "sample-data",
         "demo run", "demo load", "demo reset", "demo init", "users list", "clients list",
         "rules check", "rules list", "rules show", "rules diff", "deliveries list",
-        "deliveries show", "audit verify",
+        "deliveries show", "audit verify", "restore",
     }
 )  # fmt: skip
-"""What changes nothing and shows no patient's data; `audit verify` writes its own line."""
+"""What changes nothing and shows no patient's data; `audit verify` and `restore` write their own
+line, the latter into what it has put back."""
 ACTION = "command"
 MOST_LETTERS = 2000
 
@@ -46,6 +47,12 @@ def write_down(group: click.Group, *above: str) -> None:
             write_down(command, *path)
         elif " ".join(path) not in UNWRITTEN and command.callback is not None:
             command.callback = _written(" ".join(path), command.callback)
+
+
+def tell_done(path: str, settings: Settings) -> None:
+    """One line of a command that could not leave one before it."""
+    records = open_migrated(settings)
+    _end(records, _begin(path, {}, settings), "done")
 
 
 def terminal_user() -> str:

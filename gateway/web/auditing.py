@@ -102,7 +102,8 @@ class Auditor:
         """What was asked for; of the audit itself it stands in a form."""
         if action is Action.READ_AUDIT and request.method == "POST":
             request.max_content_length = FORM_LIMIT
-            return urlencode(list(request.form.items(multi=True)))
+            asked = request.form.items(multi=True)
+            return urlencode([(name, value) for name, value in asked if name != "csrf_token"])
         return request.query_string.decode("utf-8", "replace")
 
     def _patient(self) -> str:

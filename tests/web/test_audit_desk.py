@@ -19,6 +19,7 @@ from gateway.records.keyring import Keyring
 from gateway.records.studies import study
 from gateway.web import create_app
 from tests.records.test_audit import entry
+from tests.web.forms import forms_of
 from tests.web.rows import ROWS, U
 from tests.web.signing_in import add_person, login_gateway
 
@@ -34,11 +35,14 @@ class Room:
         self.actor = person("auditor", Role.AUDITOR)
         self.app = create_app(gateway, lambda: self.actor)
         self.client = self.app.test_client()
+        page = self.client.get("/audit").text
+        self.token = next(found["csrf_token"] for _, found in forms_of(page) if found)
 
     def ask(self, path: str = "/audit", **form: str):
         now = utc_now()
         times = {"since": f"{now - 2 * DAY:%Y-%m-%dT%H:%M}", "until": f"{now + DAY:%Y-%m-%dT%H:%M}"}
-        answer = self.client.post(path, data=times | form, headers={"Origin": ORIGIN})
+        form = {"csrf_token": self.token} | times | form
+        answer = self.client.post(path, data=form, headers={"Origin": ORIGIN})
         answer.get_data()
         answer.close()
         return answer
