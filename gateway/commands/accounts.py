@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 import orjson
 
-from gateway import log
-from gateway.bootstrap import open_migrated
 from gateway.clock import utc_now
-from gateway.commands.opening import json_option, load_settings_or_end, region_option
-from gateway.errors import AccountRefused, GatewayError, SettingsError
+from gateway.commands.opening import (
+    json_option,
+    open_database_quietly,
+    region_option,
+)
+from gateway.errors import AccountRefused, SettingsError
 from gateway.model.access import ACCOUNT_ROLES, Post, Role, parse_post
 from gateway.model.authorization import check_redirect_uri
 from gateway.model.credentials import (
@@ -38,15 +40,6 @@ role_option = click.option(
     "--role", "roles", multiple=True, required=True,
     help="doctor@SITE, hospital_it@SITE, regional_admin, ministry or auditor; may be repeated.",
 )  # fmt: skip
-
-
-def _open(region: Path | None) -> tuple[Settings, Records]:
-    settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form, settings.keyring_file)
-    try:
-        return settings, open_migrated(settings)
-    except GatewayError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _done(act: Callable[[], object]) -> None:
@@ -92,7 +85,7 @@ def init(region: Path | None, login: str) -> None:
 
     What is there already stays as it is.
     """
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     try:
         keyring = make_keyring(settings.keyring_file)
     except (SettingsError, OSError) as error:
@@ -127,7 +120,7 @@ def users() -> None:
 @role_option
 def add_user(region: Path | None, login: str, name: str, roles: Sequence[str]) -> None:
     """A new account with a one-time password."""
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     posts = _posts(settings, roles)
     _done(lambda: _tell_password(login, _add(records, login, name, posts)))
 
@@ -137,7 +130,7 @@ def add_user(region: Path | None, login: str, name: str, roles: Sequence[str]) -
 @json_option
 def list_users(region: Path | None, as_json: bool) -> None:
     """Accounts with their roles."""
-    _, records = _open(region)
+    _, records = open_database_quietly(region)
     found = accounts.load_accounts(records)
     if as_json:
         told = [
@@ -162,7 +155,7 @@ def list_users(region: Path | None, as_json: bool) -> None:
 @click.option("--open", "opens", is_flag=True, help="Open it again.")
 def lock(region: Path | None, login: str, opens: bool) -> None:
     """Shut an account: it is out within five seconds."""
-    _, records = _open(region)
+    _, records = open_database_quietly(region)
     now = utc_now()
 
     def act() -> None:
@@ -179,7 +172,7 @@ def lock(region: Path | None, login: str, opens: bool) -> None:
 @click.argument("login")
 def reset(region: Path | None, login: str) -> None:
     """A new one-time password; the authenticator is forgotten and every session ends."""
-    _, records = _open(region)
+    _, records = open_database_quietly(region)
     now, password = utc_now(), new_one_time_password()
 
     def act() -> None:
@@ -199,7 +192,7 @@ def reset(region: Path | None, login: str) -> None:
 @role_option
 def change_roles(region: Path | None, login: str, roles: Sequence[str]) -> None:
     """Give an account these roles and no others; its sessions end."""
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     posts = _posts(settings, roles)
 
     def act() -> None:
@@ -230,7 +223,7 @@ def add_client(region: Path | None, name: str, site: str | None, redirects: Sequ
     """
     if (site is None) is not bool(redirects):
         raise click.UsageError("--site, or --redirect / либо --site, либо --redirect")
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     if site is None:
         for uri in redirects:
             try:
@@ -249,7 +242,7 @@ def add_client(region: Path | None, name: str, site: str | None, redirects: Sequ
 @json_option
 def list_clients(region: Path | None, as_json: bool) -> None:
     """Programs and where they may act."""
-    _, records = _open(region)
+    _, records = open_database_quietly(region)
     found = clients.load_clients(records)
     if as_json:
         told = [
@@ -270,7 +263,7 @@ def list_clients(region: Path | None, as_json: bool) -> None:
 @click.argument("client_id")
 def revoke(region: Path | None, client_id: str) -> None:
     """Its tokens are refused within five seconds, and it gets no other."""
-    _, records = _open(region)
+    _, records = open_database_quietly(region)
     _done(lambda: clients.revoke_client(records, client_id, utc_now()))
     click.echo(f"{client_id}: отозвана / revoked")
 
@@ -284,7 +277,7 @@ def keys() -> None:
 @region_option
 def new_signing_key(region: Path | None) -> None:
     """Sign with a new key from now on; tokens of the old one stay good for their hour."""
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     try:
         keyring = load_keyring(settings.keyring_file)
     except SettingsError as error:

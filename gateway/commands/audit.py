@@ -10,10 +10,8 @@ from typing import Any
 import click
 import orjson
 
-from gateway import log
-from gateway.bootstrap import open_migrated
 from gateway.clock import utc_now
-from gateway.commands.opening import load_settings_or_end, region_option
+from gateway.commands.opening import load_settings_or_end, open_database_quietly, region_option
 from gateway.commands.recorded import terminal_user
 from gateway.demo.servers import write_private
 from gateway.errors import GatewayError, SettingsError
@@ -27,15 +25,6 @@ from gateway.records.engine import Records
 from gateway.settings import Settings
 from gateway.worker.forwarder import source_of
 from gateway.worker.ledger import ALL, digests_of, entry_of
-
-
-def _open(region: Path | None) -> tuple[Settings, Records]:
-    settings = load_settings_or_end(region=region)
-    log.configure("ERROR", settings.log_form, settings.keyring_file)
-    try:
-        return settings, open_migrated(settings)
-    except GatewayError as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.group()
@@ -52,7 +41,7 @@ def audit() -> None:
 )  # fmt: skip
 def verify(region: Path | None, new: bool, copies: Sequence[Path]) -> None:
     """Look at all lines; ends with 1 if one was changed, taken out or put in."""
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     try:
         signer = load_signer(settings)
         seals = [seal for path in (seals_file(settings), *copies) for seal in load_seals(path)]
@@ -135,7 +124,7 @@ def _asked(
 @click.option("--most", default=1000, show_default=True, help="Lines to show.")
 def show(region: Path | None, most: int, **asking: Any) -> None:
     """Lines as JSON, the newest first."""
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     for n, row in enumerate(walk(records, _asked(settings, records, **asking))):
         if n == most:
             return
@@ -149,7 +138,7 @@ def show(region: Path | None, most: int, **asking: Any) -> None:
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A new file.")
 def export(region: Path | None, form: str, output: Path | None, **asking: Any) -> None:
     """The same for other programs: a table, DICOM audit messages, or FHIR AuditEvents (BALP)."""
-    settings, records = _open(region)
+    settings, records = open_database_quietly(region)
     found = walk(records, _asked(settings, records, **asking))
     written = FORMS[form].write(found, source_of(settings))
     if output is None:

@@ -8,6 +8,7 @@ import click
 from gateway import log
 from gateway.bootstrap import open_migrated
 from gateway.errors import GatewayError, SettingsError
+from gateway.records.engine import Records
 from gateway.region_file import RegionFile
 from gateway.settings import Settings, load_settings
 from gateway.worker.jobs import Bench
@@ -26,12 +27,29 @@ def load_settings_or_end(**overrides: Any) -> Settings:
         raise click.ClickException(str(error)) from error
 
 
+def open_database(settings: Settings) -> Records:
+    """The database of the settings, closed at the end of the command."""
+    try:
+        records = open_migrated(settings)
+    except GatewayError as error:
+        raise click.ClickException(str(error)) from error
+    click.get_current_context().call_on_close(records.close)
+    return records
+
+
 def open_bench(settings: Settings) -> Bench:
     """What keeper and workers work with, made after the settings were found right."""
     try:
-        return Bench(open_migrated(settings), RegionFile(settings.region))
+        return Bench(open_database(settings), RegionFile(settings.region))
     except GatewayError as error:
         raise click.ClickException(str(error)) from error
+
+
+def open_database_quietly(region: Path | None) -> tuple[Settings, Records]:
+    """For a command that needs no sites: the log keeps to errors."""
+    settings = load_settings_or_end(region=region)
+    log.configure("ERROR", settings.log_form, settings.keyring_file)
+    return settings, open_database(settings)
 
 
 def open_quietly(region: Path | None) -> Bench:
