@@ -14,6 +14,7 @@ from gateway.records.delivery_desk import Filter, list_deliveries
 from gateway.settings import Settings
 from gateway.web import create_app
 from tests.arrived import NOW, plan, touch
+from tests.web.forms import with_token
 from tests.web.test_console import OURS, REGION, UID
 
 
@@ -35,7 +36,7 @@ def gateway(tmp_path, monkeypatch):
 
 def test_a_locked_database_is_503_with_retry_after_and_never_500(gateway):
     """F38"""
-    client = create_app(gateway).test_client()
+    client = with_token(create_app(gateway).test_client())
     (one,) = list_deliveries(gateway.records, Filter())
     path, data = f"/console/deliveries/{one.delivery_id}/act", {"act": "exclude", "reason": "x"}
     file = gateway.records.engine.url.database
