@@ -23,6 +23,7 @@ from gateway.commands.deliveries import deliveries
 from gateway.commands.destinations import destinations
 from gateway.commands.log_name import log_name
 from gateway.commands.opening import (
+    give,
     json_option,
     load_settings_or_end,
     open_bench,
@@ -37,7 +38,6 @@ from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
 from gateway.demo.samples import make_samples, sample_data
-from gateway.demo.servers import write_private
 from gateway.errors import SettingsError, SiteUntrusted
 from gateway.index.plan import is_in_window
 from gateway.model.sites import Site
@@ -272,13 +272,7 @@ def nginx_config(
         text = configuration(settings, found, listen, folder, certificate, key, bells=bells)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        write_private(output, text)
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
+    give(text, output)
 
 
 main.add_command(init)

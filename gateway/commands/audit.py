@@ -11,9 +11,13 @@ import click
 import orjson
 
 from gateway.clock import utc_now
-from gateway.commands.opening import load_settings_or_end, open_database_quietly, region_option
+from gateway.commands.opening import (
+    give,
+    load_settings_or_end,
+    open_database_quietly,
+    region_option,
+)
 from gateway.commands.recorded import terminal_user
-from gateway.demo.servers import write_private
 from gateway.errors import GatewayError, SettingsError
 from gateway.model.audit import FIRST_HEAD, as_dict
 from gateway.model.audit_forms import FORMS
@@ -76,13 +80,7 @@ def seals(region: Path | None, output: Path | None) -> None:
     if signer is not None:
         click.echo(f"ed25519 {signer.public}", err=True)
     text = b"".join(seal.to_line() + b"\n" for seal in found).decode()
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        write_private(output, text)
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
+    give(text, output)
 
 
 def _asking(command: Any) -> Any:

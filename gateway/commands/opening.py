@@ -7,6 +7,7 @@ import click
 
 from gateway import log
 from gateway.bootstrap import open_migrated
+from gateway.demo.servers import write_private
 from gateway.errors import GatewayError, SettingsError
 from gateway.records.engine import Records
 from gateway.region_file import RegionFile
@@ -57,6 +58,17 @@ def open_quietly(region: Path | None) -> Bench:
     settings = load_settings_or_end(region=region)
     log.configure("ERROR", settings.log_form, settings.keyring_file)
     return open_bench(settings)
+
+
+def give(text: str, output: Path | None) -> None:
+    """To the terminal, or into a file that only its owner may read."""
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_private(output, text)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def shown(value: object) -> str:
