@@ -3,13 +3,11 @@ after the other, in one thread of the keeper that leads. What a destination has 
 (trust.md F24); what it holds otherwise waits for a person, with an alarm.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway.clock import utc_now
-from gateway.errors import GatewayError, LeaseLost
 from gateway.index.plan import is_in_window
 from gateway.log import log
 from gateway.model.destinations import Destination
@@ -17,6 +15,7 @@ from gateway.model.sites import Region, Site
 from gateway.records.engine import Records
 from gateway.records.reconciling import Figures, load_figures, load_pairs
 from gateway.routing.reconcile import Comparison, mend, reconcile
+from gateway.worker.rounds import Rounds
 
 NIGHT_BEGINS = 1  # o'clock at the hospital
 LOOK_S = 300.0
@@ -38,29 +37,16 @@ def is_due(site: Site, last: Figures | None, now: datetime) -> bool:
     return is_in_window(site.window, there) and (last is None or last.began_at < began)
 
 
-class Audits(threading.Thread):
+class Audits(Rounds):
     """From its start to its end one keeper's."""
 
     def __init__(self, records: Records, region: Callable[[], Region]) -> None:
-        super().__init__(name="audits", daemon=True)
+        super().__init__("audits", LOOK_S, "destinations are not compared")
         self._records = records
         self._region = region
-        self._ended = threading.Event()
 
-    def end(self) -> None:
-        """No study is compared any more."""
-        self._ended.set()
-
-    def run(self) -> None:
-        while not self._ended.wait(LOOK_S):
-            try:
-                self.look()
-            except LeaseLost:
-                return
-            except GatewayError as error:
-                log.warning("destinations are not compared", problem=str(error))
-            except Exception as error:  # noqa: BLE001 - the thread's door: it is tried again
-                log.error("destinations are not compared", problem=type(error).__name__)
+    def round(self) -> None:
+        self.look()
 
     def look(self) -> None:
         """Compare what is due. Raises LeaseLost if it is ended meanwhile, RecordsUnavailable."""

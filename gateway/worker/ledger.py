@@ -4,11 +4,10 @@ and sealed, each night all of it is verified; what was changed, taken out or put
 Only a look at all rows clears that alarm.
 """
 
-import threading
 from datetime import datetime, timedelta
 
 from gateway.clock import utc_now
-from gateway.errors import GatewayError, LeaseLost
+from gateway.errors import LeaseLost
 from gateway.log import log
 from gateway.model.alarms import AUDIT_BROKEN
 from gateway.model.audit import FIRST_HEAD, SEAL, VERIFY, Entry
@@ -21,6 +20,7 @@ from gateway.records.audit_seals import load_seals, load_signer, save_seal, seal
 from gateway.records.engine import Records
 from gateway.records.keyring import load_keyring
 from gateway.settings import Settings
+from gateway.worker.rounds import Rounds
 
 LOOK_S = 30.0
 SEAL_EVERY = timedelta(hours=1)
@@ -38,27 +38,15 @@ def is_due(last: datetime | None, now: datetime) -> bool:
     return last is None or last < began
 
 
-class Ledger(threading.Thread):
+class Ledger(Rounds):
     """From its start to its end one keeper's."""
 
     def __init__(self, records: Records, settings: Settings) -> None:
-        super().__init__(name="ledger", daemon=True)
+        super().__init__("ledger", LOOK_S, "the audit is not looked after")
         self._records, self._settings = records, settings
-        self._ended = threading.Event()
 
-    def end(self) -> None:
-        self._ended.set()
-
-    def run(self) -> None:
-        while not self._ended.wait(LOOK_S):
-            try:
-                self.look(utc_now())
-            except LeaseLost:
-                return
-            except (GatewayError, OSError) as error:
-                log.error("the audit is not looked after", problem=str(error))
-            except Exception as error:  # noqa: BLE001 - the thread's door: it is tried again
-                log.error("the audit is not looked after", problem=type(error).__name__)
+    def round(self) -> None:
+        self.look(utc_now())
 
     def look(self, now: datetime) -> None:
         """One round. Raises LeaseLost if it is ended meanwhile, RecordsUnavailable, OSError."""

@@ -2,13 +2,11 @@
 the keeper that leads. A month of a region is seconds of work, and no page waits for it.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 
 from gateway.clock import utc_now
-from gateway.errors import GatewayError
 from gateway.log import log
 from gateway.model.sites import Region
 from gateway.records.engine import Records
@@ -22,6 +20,7 @@ from gateway.records.replays import (
 )
 from gateway.routing.replay import fields_beyond_index, replay
 from gateway.routing.trying import trials_of
+from gateway.worker.rounds import Rounds
 
 LOOK_S = 1.0
 
@@ -30,28 +29,17 @@ class _Unwanted(Exception):
     """It was cancelled, or this keeper ends: another one begins it anew."""
 
 
-class Replays(threading.Thread):
-    """From its start to its end one keeper's."""
+class Replays(Rounds):
+    """From its start to its end one keeper's; what runs stops after the day that it is at."""
 
     def __init__(self, records: Records, region: Callable[[], Region]) -> None:
-        super().__init__(name="replays", daemon=True)
+        super().__init__("replays", LOOK_S, "rules are not replayed")
         self._records = records
         self._region = region
-        self._ended = threading.Event()
 
-    def end(self) -> None:
-        """What runs stops after the day that it is at."""
-        self._ended.set()
-
-    def run(self) -> None:
-        while not self._ended.wait(LOOK_S):
-            try:
-                while not self._ended.is_set() and self.work():
-                    pass
-            except GatewayError as error:
-                log.warning("rules are not replayed", problem=str(error))
-            except Exception as error:  # noqa: BLE001 - the thread's door: it is tried again
-                log.error("rules are not replayed", problem=type(error).__name__)
+    def round(self) -> None:
+        while not self._ended.is_set() and self.work():
+            pass
 
     def work(self) -> bool:
         """Do the oldest that waits; returns whether there was one. Raises RecordsUnavailable."""
