@@ -1,4 +1,4 @@
-"""A thread of the keeper goes on after a fault, and ends when it is told to or has lost its lease."""
+"""A thread of the keeper goes on after a fault; it ends when told to, or with its lease."""
 
 from collections.abc import Iterator
 
