@@ -73,7 +73,8 @@ class MultipartReader:
         self._read = read
         self._limits = limits or Limits()
         self._delimiter = b"\r\n--" + boundary
-        self._buffer = bytearray(b"\r\n")  # so that a boundary at the very start is found too
+        self._block = b"\r\n"  # so that a boundary at the very start is found too
+        self._at = 0  # of the block, what was not given out yet
         self._total = 0
 
     def __iter__(self) -> Iterator[Part]:
@@ -88,14 +89,15 @@ class MultipartReader:
             for _ in body:  # whatever the caller left unread
                 pass
         while self._fill():  # the epilogue is ignored, within the total limit
-            self._buffer.clear()
+            self._at = len(self._block)
 
     def _fill(self) -> bool:
         block = self._read(BLOCK)
         self._total += len(block)
         if self._total > self._limits.total_bytes:
             raise PayloadTooLarge("body", f"more than {self._limits.total_bytes} bytes")
-        self._buffer += block
+        rest = self._block[self._at :]
+        self._block, self._at = rest + block if rest else block, 0
         return bool(block)
 
     def _more(self) -> None:
@@ -109,9 +111,9 @@ class MultipartReader:
 
     def _at_close(self) -> bool:
         """Read the rest of a delimiter line; tell whether it was the closing one."""
-        while len(self._buffer) < 2:
+        while len(self._block) - self._at < 2:
             self._more()
-        if self._buffer.startswith(CLOSE):
+        if self._block.startswith(CLOSE, self._at):
             return True
         line = self._line(limit=64)
         if line.strip(b" \t"):  # RFC 2046: only white space may follow
@@ -119,16 +121,17 @@ class MultipartReader:
         return False
 
     def _line(self, limit: int) -> bytes:
-        start = 0
-        while (end := self._buffer.find(b"\r\n", start)) < 0:
-            if len(self._buffer) > limit:
+        seen = 0
+        while (end := self._block.find(b"\r\n", self._at + seen)) < 0:
+            seen = len(self._block) - self._at
+            if seen > limit:
                 break
-            start = max(0, len(self._buffer) - 1)
+            seen = max(0, seen - 1)
             self._more()
-        if end < 0 or end > limit:
+        if end < 0 or end - self._at > limit:
             raise BadRequest("body", "a header line is too long or does not end in CRLF")
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 2]
+        line = self._block[self._at : end]
+        self._at = end + 2
         return line
 
     def _headers(self) -> dict[str, str]:
@@ -145,18 +148,25 @@ class MultipartReader:
 
     def _body(self) -> Iterator[bytes]:
         """Bytes up to the next delimiter, which is taken away with its CRLF."""
-        keep = len(self._delimiter) - 1
         while True:
-            at = self._buffer.find(self._delimiter)
-            if at >= 0:
-                if at:
-                    yield bytes(memoryview(self._buffer)[:at])
-                del self._buffer[: at + len(self._delimiter)]
+            found = self._block.find(self._delimiter, self._at)
+            end = found if found >= 0 else self._safe_end()
+            begin, self._at = self._at, end
+            if end > begin:
+                yield self._block[begin:end]  # without a copy where that is all of it
+            if found >= 0:
+                self._at += len(self._delimiter)
                 return
-            if len(self._buffer) > keep:
-                yield bytes(memoryview(self._buffer)[:-keep])
-                del self._buffer[:-keep]
             self._more()
+
+    def _safe_end(self) -> int:
+        """Where the delimiter may begin that ends in the next block; else the end of this one."""
+        at = max(self._at, len(self._block) - len(self._delimiter) + 1)
+        while (at := self._block.find(b"\r", at)) >= 0:
+            if self._delimiter.startswith(self._block[at:]):
+                return at
+            at += 1
+        return len(self._block)
 
 
 def new_boundary() -> str:
