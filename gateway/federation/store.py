@@ -8,10 +8,11 @@ when asked again by another request. What a site holds already is never sent aga
 setting of the site can overwrite it: its content is compared instead.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from gateway.clock import Deadline
 from gateway.dicom.fingerprint import Fingerprint, fingerprint
@@ -42,9 +43,10 @@ from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
 PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """How much of a part is kept, at most, until its UIDs have come; most need the first step."""
-GROUP_BYTES, GROUP_PARTS, GROUP_S = 4 * 2**20, 64, 3.0
+FIRST_BYTES, GROUP_BYTES, GROUP_PARTS, GROUP_S = 256 * 1024, 4 * 2**20, 64, 3.0
 """Parts that are looked at together, so that a site is asked once for all of them; no more than a
 caller sends in that time, because the site waits meanwhile."""
+CHUNK_BYTES = 2**20
 BATCH = 1000
 """Instances in one request to a site: its answer takes 2 KB for each of them."""
 FULL, NOT_UNDERSTOOD = 507, 400
@@ -68,7 +70,8 @@ class Storage(Protocol):
         SOP instance UID in another study: by this site, or by another one of the region.
         """
 
-    def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid: ...
+    def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
+        """Each item of the body holds pieces that can go together."""
 
     def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:
         """SOP instance UID -> paths of the copies, asked anew."""
@@ -102,7 +105,26 @@ class _Entry:
         return self.site_id, self.identity.study_uid
 
 
-_Ready = tuple[_Entry, Iterator[bytes]]
+class _File(NamedTuple):
+    """The bytes of one instance: what is here already, and what still comes."""
+
+    here: list[bytes]
+    rest: Iterator[bytes]
+
+    @property
+    def blocks(self) -> Iterator[bytes]:
+        return chain(self.here, self.rest)
+
+
+_Read = tuple[_Entry, _File]
+
+
+class _Ready(NamedTuple):
+    """An instance to be sent; `more` if the next of its group is here as well."""
+
+    entry: _Entry
+    file: _File
+    more: bool
 
 
 def store(
@@ -144,12 +166,13 @@ class _Request:
                 if entry.failure is None:
                     self._assign(entry)
             self._refuse_held_otherwise([entry for entry, _ in group if entry.failure is None])
-            for entry, whole in group:
-                blocks = self._judge(entry, whole) if entry.failure is None else None
-                if blocks is not None:
+            while group:  # none is kept longer than it must
+                entry, file = group.popleft()
+                to_send = self._judge(entry, file) if entry.failure is None else None
+                if to_send is not None:
                     entry.batch = len(self.sent) // BATCH
                     self.sent[entry.identity.sop_instance_uid] = entry.key
-                    yield entry, blocks
+                    yield _Ready(entry, to_send, more=bool(group))
 
     def _assign(self, entry: _Entry) -> None:
         """Where it goes, if it is of the right study and patient."""
@@ -194,7 +217,7 @@ class _Request:
         place = self.places[entry.identity.study_uid]
         return isinstance(place, Place) and entry.identity.sop_instance_uid in place.here
 
-    def _judge(self, entry: _Entry, blocks: Iterator[bytes]) -> Iterator[bytes] | None:
+    def _judge(self, entry: _Entry, file: _File) -> _File | None:
         """The bytes if they are to be sent; else the entry tells why not."""
         uid = entry.identity.sop_instance_uid
         sent = self.sent.get(uid)
@@ -202,11 +225,11 @@ class _Request:
             entry.failure = DUPLICATE
             return None
         if sent is not None or self._is_here(entry):
-            entry.content = fingerprint(blocks)
+            entry.content = fingerprint(file.blocks)
             return None
         place = self.places[entry.identity.study_uid]
         copies = place.elsewhere.get(uid) if isinstance(place, Place) else None
-        return blocks if copies is None else self._compared(entry, copies, blocks)
+        return file if copies is None else self._compared(entry, copies, file.blocks)
 
     def _place(self, study_uid: str) -> Place | int:
         """Or why none of the study can be stored; if its site is silent, and nothing went anywhere
@@ -229,7 +252,7 @@ class _Request:
 
     def _compared(
         self, entry: _Entry, copies: Sequence[Copy], blocks: Iterator[bytes]
-    ) -> Iterator[bytes] | None:
+    ) -> _File | None:
         """The bytes, from disk, if another hospital's copy has the same content."""
         try:
             spool = self.storage.spool()
@@ -242,7 +265,7 @@ class _Request:
             spool.close()
             return None
         spool.seek(0)
-        return _read_back(spool)
+        return _File([], _read_back(spool))
 
     def _difference(self, copies: Iterable[Copy], content: Fingerprint) -> int | None:
         try:
@@ -330,19 +353,22 @@ class _Request:
         return any(e.lengths is not None and not e.lengths.adds_up for e in beside)
 
 
-def _grouped(parts: Iterable[Part | Refused]) -> Iterator[list[_Ready]]:
-    """Parts as they come, some together; what of the last of them has not come is read later."""
-    group: list[_Ready] = []
-    size, time = 0, Deadline(GROUP_S)
+def _grouped(parts: Iterable[Part | Refused]) -> Iterator[deque[_Read]]:
+    """Parts as they come, some together; what of the last of them has not come is read later.
+
+    The first groups are small: the site has something to do while the next ones are gathered.
+    """
+    group: deque[_Read] = deque()
+    most, size, time = FIRST_BYTES, 0, Deadline(GROUP_S)
     for part in parts:
         whole = True
         if isinstance(part, Refused):
-            group.append((_Entry(part.identity, part.failure), iter(())))
+            group.append((_Entry(part.identity, part.failure), _File([], iter(()))))
         else:
             prefix, identity, failure = _read_identity(part)
             begun, whole = [prefix], failure is not None
             size += len(prefix)
-            while not whole and size < GROUP_BYTES and not time.passed:
+            while not whole and size < most and not time.passed:
                 block = next(part.chunks, b"")
                 begun.append(block)
                 size += len(block)
@@ -352,18 +378,19 @@ def _grouped(parts: Iterable[Part | Refused]) -> Iterator[list[_Ready]]:
             )
         if not whole or time.passed or len(group) >= GROUP_PARTS:
             yield group
-            group, size, time = [], 0, Deadline(GROUP_S)
+            most = min(2 * most, GROUP_BYTES)
+            group, size, time = deque(), 0, Deadline(GROUP_S)
     yield group
 
 
-def _looked_through(entry: _Entry, begun: Sequence[bytes], part: Part) -> _Ready:
+def _looked_through(entry: _Entry, begun: list[bytes], part: Part) -> _Read:
     """The entry with its bytes, which end before a nesting that a site could die of (H75).
 
     Most files have come whole by now, and are refused at once. A larger one ends there, and its
     site refuses it as one that was cut.
     """
     if entry.failure is not None:
-        return entry, chain(begun, part.chunks)
+        return entry, _File(begun, part.chunks)
     lengths = entry.lengths = LengthCheck(entry.identity)
     for block in begun:
         lengths.feed(block)
@@ -377,28 +404,36 @@ def _looked_through(entry: _Entry, begun: Sequence[bytes], part: Part) -> _Ready
                 return
             yield block
 
-    return entry, chain(begun, rest())
+    return entry, _File(begun, rest())
 
 
 def _destination(ready: _Ready) -> tuple[str, int]:
-    return ready[0].site_id, ready[0].batch
+    return ready.entry.site_id, ready.entry.batch
 
 
 def _is_full(error: SiteError) -> bool:
     return isinstance(error, SiteRefused) and error.status == FULL
 
 
-def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[bytes]:
-    """The body for a site: our boundary, plain part headers, bytes of each part untouched."""
+def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[list[bytes]]:
+    """The body for a site: our boundary, plain part headers, bytes of each part untouched.
+
+    What is here goes together; nothing waits for what the caller has not sent yet.
+    """
     head = part_head(boundary, [("Content-Type", "application/dicom")])
-    end = b""  # of the part before: it goes with what follows, not as a chunk of two bytes
-    for _, blocks in ready:
-        begin = end + head
-        for block in blocks:
-            yield begin + block if begin else block
-            begin = b""
+    end = b""  # of the part before
+    chunk: list[bytes] = []
+    for _, file, more in ready:
+        chunk += [end + head, *file.here]
+        file.here.clear()  # while the rest of a large one passes, its beginning is not kept
+        if not more or sum(map(len, chunk)) >= CHUNK_BYTES:
+            yield chunk
+            chunk = []
+        for block in file.rest:
+            yield [*chunk, block]
+            chunk = []
         end = b"\r\n"
-    yield end + closing(boundary)
+    yield [*chunk, end + closing(boundary)]
 
 
 def _read_identity(part: Part) -> tuple[bytes, Identity, int | None]:

@@ -34,7 +34,7 @@ from gateway.orthanc.entries import (
     read_object,
     row_of,
 )
-from gateway.orthanc.wire import SiteAnswer, Wire
+from gateway.orthanc.wire import Chunk, SiteAnswer, Wire, size_of
 
 METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
 NEVER_ASKED = frozenset({tag_of("SpecificCharacterSet")})
@@ -138,7 +138,7 @@ def read_metadata(site: Site, blocks: Iterable[bytes]) -> list[Dataset]:
 
 
 def send_store(
-    wire: Wire, site: Site, boundary: str, body: Iterable[bytes], longest_s: float
+    wire: Wire, site: Site, boundary: str, body: Iterable[Chunk], longest_s: float
 ) -> SiteSaid:
     """Send a STOW-RS body in chunks; what the site's answer says of single instances.
 
@@ -148,11 +148,11 @@ def send_store(
     """
     sent = 0
 
-    def counted() -> Iterator[bytes]:
+    def counted() -> Iterator[Chunk]:
         nonlocal sent
-        for block in body:
-            sent += len(block)
-            yield block
+        for chunk in body:
+            sent += size_of(chunk)
+            yield chunk
 
     def answer_s() -> float:
         return site.timeouts.store_s + min(sent / STORES_BYTES_S, STORES_S)

@@ -140,7 +140,7 @@ class RegionStorage:
             if named.get(i.sop_instance_uid, set()) - {i.study_uid}
         }
 
-    def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
+    def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
         return dicomweb.send_store(self._wire, self._site(site_id), boundary, body, LONGEST_S)
 
     def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:

@@ -91,9 +91,9 @@ class FakeRegion:
             if held.get(i.sop_instance_uid, i.study_uid) != i.study_uid
         }
 
-    def send(self, site_id: str, boundary: str, body: Iterable[bytes]) -> SiteSaid:
+    def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
         self.requests += 1
-        stream = io.BytesIO(b"".join(body))
+        stream = io.BytesIO(b"".join(piece for pieces in body for piece in pieces))
         for part in MultipartReader(stream.read, boundary.encode()):
             data = part.read(2**20)
             uid = identify(data, whole=True).sop_instance_uid
@@ -292,7 +292,7 @@ def test_a_site_is_asked_once_for_many_instances() -> None:
 
 
 def test_a_large_instance_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(module, "FIRST_BYTES", 1000)
     monkeypatch.setattr(module, "PREFIX_STEPS", (2000,))
     region = FakeRegion()
     large = file_of(SOPInstanceUID="1.2.3.5", TextValue="x" * 9000)
