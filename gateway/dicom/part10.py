@@ -26,6 +26,10 @@ LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+HEADS = {
+    order: tuple(struct.Struct(order + form) for form in ("HH", "HH2sH", "I")) for order in "<>"
+}
+"""Of an element: its tag; tag, VR and short length; a long length (PS3.5 7.1)."""
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_LIMIT = 32  # trust.md H75
@@ -62,11 +66,14 @@ class NotUnderstood(Exception):
         self.identity = identity
 
 
+Whose = tuple[tuple[int, bytes], ...]
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who an instance says that it is; an absent or invalid UID is "".
 
-    patient   DICOM JSON of whose it is, as the index has it: to be compared, not to be shown
+    patient   for patient_of: tags of the patient and of the character set, with their bytes
     known_to  how far the elements were walked: there the next one of the top level begins
     dataset_at  where the data set begins
     """
@@ -76,7 +83,7 @@ class Identity:
     study_uid: str = ""
     series_uid: str = ""
     transfer_syntax: str = ""
-    patient: Dataset = field(default_factory=dict, repr=False)
+    patient: Whose = field(default=(), repr=False)
     known_to: int = 0
     dataset_at: int = 0
 
@@ -155,16 +162,18 @@ def _identify(data: bytes) -> Identity:
         if at > len(data) or SERIES not in found:
             raise IndexError
     sop_class, instance, study, series = (found.get(tag, "") for tag in WANTED)
-    identity = Identity(
-        sop_class, instance, study, series, syntax, _patient(patient), at, dataset_at
-    )
+    whose = tuple(patient.items())
+    identity = Identity(sop_class, instance, study, series, syntax, whose, at, dataset_at)
     if not all(found.get(tag) for tag in WANTED):
         raise NotUnderstood("a SOP class, SOP instance, study or series UID is missing", identity)
     return identity
 
 
-def _patient(raw: dict[int, bytes]) -> Dataset:
-    """The patient's attributes; a character set that is wrong or unknown costs letters, no more."""
+def patient_of(identity: Identity) -> Dataset:
+    """DICOM JSON of whose it is, as the index has it: to be compared, not to be shown. A character
+    set that is wrong or unknown costs letters, no more.
+    """
+    raw = dict(identity.patient)
     charset = raw.pop(CHARSET, b"").decode("latin-1").split("\\")
     record: Dataset = {}
     for tag, value in raw.items():
@@ -289,26 +298,23 @@ class _Walk:
     def __init__(self, data: bytes, order: str, explicit: bool) -> None:
         self._data = data
         self._explicit = explicit
-        self._tag = struct.Struct(order + "HH")
-        self._short = struct.Struct(order + "H")
-        self._long = struct.Struct(order + "I")
+        self._tag, self._head, self._long = HEADS[order]
 
     def element(self, at: int) -> tuple[int, int, int]:
         """(tag, length, first byte of the value)."""
-        group, number = self._tag.unpack_from(self._data, at)
+        group, number, vr, length = self._head.unpack_from(self._data, at)
         tag = group << 16 | number
         if not self._explicit or group == 0xFFFE:
             return tag, self._long.unpack_from(self._data, at + 4)[0], at + 8
-        vr = self._data[at + 4 : at + 6]
-        if len(vr) < 2:
-            raise IndexError
+        if vr in SHORT_VRS:
+            return tag, length, at + 8
         # As DCMTK reads it, and so each Orthanc: a VR of a later edition has the long form (PS3.5
         # 7.1.2), and two other letters the short one.
-        if vr in LONG_VRS or (vr not in SHORT_VRS and vr.isalpha() and vr.isupper()):
+        if vr in LONG_VRS or (vr.isalpha() and vr.isupper()):
             return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
-        if vr not in SHORT_VRS and not (vr.isascii() and vr.decode().isprintable()):
+        if not (vr.isascii() and vr.decode().isprintable()):
             raise NotUnderstood("an element has no value representation")
-        return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
+        return tag, length, at + 8
 
     def holds_items(self, at: int, start: int, length: int) -> bool:
         """Whether the value is a sequence's, by its VR or, where none is written, by its begin."""
@@ -382,6 +388,7 @@ class LengthCheck:
         self._next = identity.dataset_at  # of the next head, counted from the file's first byte
         self._passed = 0
         self._held = b""  # the beginning of that head
+        self._top = _Open(is_item=True, end=None, explicit=self._explicit)
         self._open: list[_Open] = []
         self._broken = False
         self.too_deep = False
@@ -420,8 +427,9 @@ class LengthCheck:
 
         start  of these bytes in the file
         """
-        self._close_ended()
-        within = self._open[-1] if self._open else _Open(True, None, self._explicit)
+        if self._open:
+            self._close_ended()
+        within = self._open[-1] if self._open else self._top
         walk = walks[within.explicit]
         tag, length, begin = walk.element(at)
         if tag in (ITEM_END, SEQUENCE_END):

@@ -23,8 +23,10 @@ from gateway.dicom.part10 import (
     LengthCheck,
     MoreBytesNeeded,
     NotUnderstood,
+    Whose,
     begins_as_program,
     identify,
+    patient_of,
     with_preamble,
 )
 from gateway.dicom.store_response import (
@@ -152,6 +154,7 @@ class _Request:
     entries: list[_Entry] = field(default_factory=list)
     places: dict[str, Place | int] = field(default_factory=dict)
     patients: dict[str, list[persons.Identity]] = field(default_factory=dict)
+    whose: dict[tuple[Whose, str], persons.Identity] = field(default_factory=dict)
     sent: dict[str, tuple[str, str]] = field(default_factory=dict)
     said: dict[str, SiteSaid] = field(default_factory=dict)
     failed: dict[str, SiteError] = field(default_factory=dict)
@@ -185,10 +188,10 @@ class _Request:
             entry.failure = place
             return
         entry.site_id = place.site_id
-        patient = persons.identity_of(persons.with_issuer(identity.patient, place.issuer))
+        patient = self._person(identity, place.issuer)
         patients = self.patients[identity.study_uid]
         if patients:
-            is_other = persons.would_mix(patient, patients)
+            is_other = patients != [patient] and persons.would_mix(patient, patients)
         else:
             others = [persons.are_different(patient, other) for other in place.others]
             is_other = bool(others) and all(others)
@@ -196,6 +199,14 @@ class _Request:
             entry.failure = OTHER_PATIENT
         elif patient not in patients:
             patients.append(patient)
+
+    def _person(self, identity: Identity, issuer: str) -> persons.Identity:
+        """Most instances of a request are of one patient."""
+        known = identity.patient, issuer
+        if known not in self.whose:
+            record = persons.with_issuer(patient_of(identity), issuer)
+            self.whose[known] = persons.identity_of(record)
+        return self.whose[known]
 
     def _refuse_held_otherwise(self, entries: Sequence[_Entry]) -> None:
         """A SOP instance UID is of one instance in the world (PS3.5 9.1), so of one study."""

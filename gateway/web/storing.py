@@ -83,6 +83,7 @@ class RegionStorage:
         self._own = scope.by_id
         self._home = scope.home_site(gateway.region)
         self.shared: dict[str, Sequence[str]] = {}
+        self._of_series: dict[str, Collection[tuple[str, str]]] = {}
 
     def place(self, study_uid: str) -> Place:
         """raises SiteError if the site that it goes to cannot say what it holds; PatientsDiffer if
@@ -201,11 +202,14 @@ class RegionStorage:
     def _series_holders(
         self, instances: Iterable[Identity]
     ) -> Mapping[str, Collection[tuple[str, str]]]:
-        """Which studies the index knows to have these series."""
+        """Which studies the index knows to have these series; asked once for each of a request."""
+        new = {i.series_uid for i in instances} - self._of_series.keys()
         try:
-            return load_series_holders(self._gateway.records, {i.series_uid for i in instances})
+            found = load_series_holders(self._gateway.records, new) if new else {}
         except RecordsUnavailable:
-            return {}
+            found = {}
+        self._of_series |= {uid: found.get(uid, ()) for uid in new}
+        return self._of_series
 
     def _patients(self, study_uid: str, site_ids: Sequence[str]) -> Iterator[persons.Identity]:
         """Of whom other sites hold the study: by the index, or as far as they say themselves."""

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, g, request
 from gunicorn.http.errors import ParseException
 
 from gateway.bootstrap import Gateway
+from gateway.clock import monotonic_s
 from gateway.dicom.media_types import (
     DICOM,
     DICOM_JSON,
@@ -22,7 +23,7 @@ from gateway.dicom.media_types import (
     negotiate,
     parse_content_type,
 )
-from gateway.dicom.multipart import Limits, MultipartReader, Part, check_boundary
+from gateway.dicom.multipart import BLOCK, Limits, MultipartReader, Part, check_boundary
 from gateway.dicom.native_model import to_xml
 from gateway.dicom.store_response import (
     DUPLICATE,
@@ -127,18 +128,32 @@ def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refuse
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge("Content-Length", f"at most {limit} bytes are taken")
     limits = Limits(parts=MOST_PARTS, total_bytes=limit)
-    reader = MultipartReader(_read, boundary, limits)
+    reader = MultipartReader(_Sent().read, boundary, limits)
     return _dicom_only(reader) if kind == DICOM else assemble(reader, kind, storage.spool)
 
 
-def _read(size: int) -> bytes:
-    """Up to `size` bytes of the request's body, b"" at its end."""
-    slow = TooSlow("body", f"comes slower than {size // SLOWEST_S:.0f} bytes a second")
-    try:
-        with gevent.Timeout(SLOWEST_S, slow):
-            return request.stream.read(size)
-    except (OSError, ValueError, ParseException) as error:
-        raise BadRequest("body", "broke off or is wrongly chunked") from error
+class _Sent:
+    """The request's body as it comes; TooSlow if the caller lets us wait too long for a block."""
+
+    def __init__(self) -> None:
+        stream = request.stream
+        self._read = getattr(stream, "read1", stream.read)
+        self._waited_s, self._came = 0.0, 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        slow = TooSlow("body", f"comes slower than {BLOCK // SLOWEST_S:.0f} bytes a second")
+        start = monotonic_s()
+        try:
+            with gevent.Timeout(SLOWEST_S - self._waited_s, slow):
+                block = bytes(self._read(size))
+        except (OSError, ValueError, ParseException) as error:
+            raise BadRequest("body", "broke off or is wrongly chunked") from error
+        self._waited_s += monotonic_s() - start
+        self._came += len(block)
+        if self._came >= BLOCK:
+            self._waited_s, self._came = 0.0, 0
+        return block
 
 
 def _dicom_only(reader: MultipartReader) -> Iterator[Part]:

@@ -23,6 +23,7 @@ from gateway.dicom.part10 import (
     NotUnderstood,
     dataset_start,
     identify,
+    patient_of,
     with_preamble,
 )
 from gateway.dicom.uids import is_uid
@@ -319,7 +320,7 @@ def test_the_patient_is_told_in_whatever_alphabet(charset: str, encoding: str) -
         name = b"^".join(b"\x1b-L" + word for word in name.split(b"^"))
     raw = with_value(file_of(PatientBirthDate="19700101"), 0x0010, b"PN", name)
     raw = with_value(raw, 0x0005, b"CS", charset.encode())
-    patient = identify(raw, whole=True).patient
+    patient = patient_of(identify(raw, whole=True))
     assert patient["00100010"]["Value"] == [{"Alphabetic": "Иванов^Пётр"}]
     assert patient["00100030"] == {"vr": "DA", "Value": ["19700101"]}
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dicom.fingerprint import Fingerprint, fingerprint
 from gateway.dicom.multipart import MultipartReader, closing, part_head
-from gateway.dicom.part10 import Identity, identify
+from gateway.dicom.part10 import Identity, identify, patient_of
 from gateway.dicom.store_response import (
     CANNOT_UNDERSTAND,
     DUPLICATE,
@@ -61,7 +61,7 @@ class FakeRegion:
         other = SOUTH if site_id == NORTH else NORTH
         held = {name: self._of_study(name, study_uid) for name in (site_id, other)}
         patients = {
-            name: tuple({identity_of(found.patient): None for found in files.values()})
+            name: tuple({identity_of(patient_of(found)): None for found in files.values()})
             for name, files in held.items()
         }
         return Place(

@@ -225,4 +225,4 @@ def test_a_body_that_does_not_come_is_refused(
         Flask("test").test_request_context("/", method="POST", environ_overrides=environ),
         pytest.raises(error),
     ):
-        stow._read(1)
+        stow._Sent().read(1)
