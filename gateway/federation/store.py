@@ -75,8 +75,12 @@ class Storage(Protocol):
     def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
         """Each item of the body holds pieces that can go together."""
 
-    def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:
-        """SOP instance UID -> paths of the copies, asked anew."""
+    def held(
+        self, site_id: str, study_uid: str, sent: Collection[Identity]
+    ) -> Mapping[str, Sequence[str]]:
+        """SOP instance UID -> paths of the copies, asked anew; those of `sent` are enough, if it
+        names any.
+        """
 
     def has_content(self, copy: Copy, content: Fingerprint) -> bool: ...
 
@@ -305,9 +309,15 @@ class _Request:
 
     def settle(self) -> tuple[InstanceResult, ...]:
         """Each instance by what its site says now that it holds."""
-        keys = {entry.key for entry in self.entries if entry.failure is None}
+        to_tell: dict[tuple[str, str], list[_Entry]] = {}
+        for entry in self.entries:
+            if entry.failure is None:
+                to_tell.setdefault(entry.key, []).append(entry)
         try:
-            held = {key: self.storage.held(*key) for key in sorted(keys)}
+            held = {
+                key: self.storage.held(*key, _only_sent(entries))
+                for key, entries in sorted(to_tell.items())
+            }
         except SiteError as error:
             raise NoSiteAnswered({error.site_id: error.code}) from error
         results = tuple(self._result(entry, held) for entry in self.entries)
@@ -416,6 +426,13 @@ def _looked_through(entry: _Entry, begun: list[bytes], part: Part) -> _Read:
             yield block
 
     return entry, _File(begun, rest())
+
+
+def _only_sent(entries: Sequence[_Entry]) -> list[Identity]:
+    """Those of a study; none if some were compared, which can be with each copy that is there."""
+    if any(entry.content is not None for entry in entries):
+        return []
+    return [entry.identity for entry in entries]
 
 
 def _destination(ready: _Ready) -> tuple[str, int]:

@@ -102,7 +102,9 @@ def study_row(study: Entry, series: Sequence[Entry]) -> Dataset:
         "00080005": make("SpecificCharacterSet", UTF_8),
         "00080061": make("ModalitiesInStudy", *modalities),
         "00201206": make("NumberOfStudyRelatedSeries", len(series)),
-        "00201208": make("NumberOfStudyRelatedInstances", sum(map(_instances, series))),
+        "00201208": make(
+            "NumberOfStudyRelatedInstances", sum(len(instance_ids(one)) for one in series)
+        ),
     }
 
 
@@ -111,13 +113,14 @@ def series_row(study: Entry, series: Entry) -> Dataset:
     tags = main_tags(study) | main_tags(study, "PatientMainDicomTags") | main_tags(series)
     return row_of(tags) | {
         "00080005": make("SpecificCharacterSet", UTF_8),
-        "00201209": make("NumberOfSeriesRelatedInstances", _instances(series)),
+        "00201209": make("NumberOfSeriesRelatedInstances", len(instance_ids(series))),
     }
 
 
-def _instances(series: Entry) -> int:
+def instance_ids(series: Entry) -> list[str]:
+    """Orthanc's ids of the instances of a series."""
     found = series.get("Instances")
-    return len(found) if isinstance(found, list) else 0
+    return list(map(str, found)) if isinstance(found, list) else []
 
 
 def find_rows(

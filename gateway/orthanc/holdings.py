@@ -3,12 +3,14 @@
 Searches of a caller are dicomweb.py's; these are the gateway's own questions.
 """
 
+import hashlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gateway.clock import Deadline, monotonic_s
+from gateway.dicom import part10
 from gateway.dicom.attributes import Dataset, Level, integer, text
 from gateway.dicom.names import repair
 from gateway.dicom.query import Query
@@ -24,6 +26,7 @@ from gateway.orthanc.entries import (
     SEARCH_LIMIT_BYTES,
     find_entries,
     find_rows,
+    instance_ids,
     main_tags,
     read_object,
     row_of,
@@ -31,6 +34,7 @@ from gateway.orthanc.entries import (
 from gateway.orthanc.wire import Wire
 
 FIND_PAGE = 2000  # some 6 MB of memory
+PATIENT_ID = 0x00100020
 
 
 def find_study(wire: Wire, site: Site, study_uid: str, deadline: Deadline) -> Holder | None:
@@ -101,6 +105,35 @@ def list_copies(
     return found
 
 
+def find_stored(
+    wire: Wire,
+    site: Site,
+    study_uid: str,
+    instances: Collection[part10.Identity],
+    deadline: Deadline,
+) -> dict[str, tuple[str, ...]]:
+    """As list_copies, but of these instances alone if the site lists all of them.
+
+    An Orthanc then tells nothing but ids, which follow from what the instances say of themselves:
+    a tenth of the time that its entries take.
+    """
+    if site.kind == "orthanc" and instances:
+        paths = {orthanc_id(one): one.sop_instance_uid for one in instances}
+        series = find_entries(wire, site, Level.SERIES, {"StudyInstanceUID": study_uid}, deadline)
+        if paths.keys() <= {name for one in series for name in instance_ids(one)}:
+            return {uid: (f"/instances/{name}",) for name, uid in paths.items()}
+    return list_copies(wire, site, study_uid, deadline)
+
+
+def orthanc_id(instance: part10.Identity) -> str:
+    """What an Orthanc calls this instance; of a PatientID that is not ASCII another one."""
+    patient_id = dict(instance.patient).get(PATIENT_ID, b"").decode("ascii", "replace")
+    uids = (instance.study_uid, instance.series_uid, instance.sop_instance_uid)
+    name = "|".join((patient_id, *uids)).encode()
+    digest = hashlib.sha1(name, usedforsecurity=False).hexdigest()
+    return "-".join(digest[at : at + 8] for at in range(0, len(digest), 8))
+
+
 def list_held(
     wire: Wire, site: Site, study_uid: str, deadline: Deadline, by_uid: bool
 ) -> dict[str, frozenset[str]]:
@@ -123,9 +156,8 @@ def list_held(
     uids = _series_uids(series)
     if not by_uid:
         for one in series:
-            names = one.get("Instances")
-            if isinstance(names, list):
-                found.setdefault(uids[str(one.get("ID"))], set()).update(map(str, names))
+            if names := instance_ids(one):
+                found.setdefault(uids[str(one.get("ID"))], set()).update(names)
         return {uid: frozenset(names) for uid, names in found.items() if is_lenient_uid(uid)}
     for entry in find_instances(wire, site, study_uid, deadline):
         name = main_tags(entry).get("SOPInstanceUID", "")

@@ -144,10 +144,13 @@ class RegionStorage:
     def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
         return dicomweb.send_store(self._wire, self._site(site_id), boundary, body, LONGEST_S)
 
-    def held(self, site_id: str, study_uid: str) -> Mapping[str, Sequence[str]]:
+    def held(
+        self, site_id: str, study_uid: str, sent: Collection[Identity]
+    ) -> Mapping[str, Sequence[str]]:
         self._gateway.locator.forget(study_uid)
         site = self._site(site_id)
-        return holdings.list_copies(self._wire, site, study_uid, Deadline(site.timeouts.store_s))
+        deadline = Deadline(site.timeouts.store_s)
+        return holdings.find_stored(self._wire, site, study_uid, sent, deadline)
 
     def has_content(self, copy: Copy, content: Fingerprint) -> bool:
         site = self._site(copy.site_id)

@@ -103,7 +103,9 @@ class FakeRegion:
         self._fail("send")
         return self.said
 
-    def held(self, site_id: str, _study_uid: str) -> Mapping[str, Sequence[str]]:
+    def held(
+        self, site_id: str, _study_uid: str, _sent: Collection[Identity]
+    ) -> Mapping[str, Sequence[str]]:
         self._fail("held")
         return {uid: [uid] for uid in self.files[site_id]}
 
