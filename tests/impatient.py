@@ -10,10 +10,15 @@ Worker = server.Worker
 
 
 def application(environ, start_response) -> Iterable[bytes]:
-    """GET: a body without end; of /broken one that breaks off. POST: how many bytes came.
-    HEAD: whether it came over TLS, as WSGI says."""
+    """GET: a body without end; of /broken one that breaks off. POST: how many bytes came; to /read1
+    the bytes themselves, all but the third and fourth read as they came. HEAD: whether it came over
+    TLS, as WSGI says."""
     if environ["REQUEST_METHOD"] == "POST":
-        body = str(len(environ["wsgi.input"].read())).encode()
+        sent = environ["wsgi.input"]
+        if environ["PATH_INFO"] == "/read1":
+            body = sent.read1(2) + sent.read(2) + b"".join(iter(lambda: sent.read1(1 << 20), b""))
+        else:
+            body = str(len(sent.read())).encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
     if environ["REQUEST_METHOD"] == "HEAD":

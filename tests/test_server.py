@@ -92,6 +92,24 @@ def test_a_request_after_a_slow_one_has_its_own_patience(port):
         assert read_answer(sock) == b"0"
 
 
+def chunked(body: bytes, size: int) -> bytes:
+    blocks = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(block), block) for block in [*blocks, b""])
+
+
+@pytest.mark.parametrize("size", [0, 7, 8185, 100_000], ids=lambda n: f"{n} in a chunk" * (n > 0))
+def test_a_body_that_is_read_as_it_comes_ends_where_it_ends(port, size):
+    """Two requests go at once: nothing of the second is taken for the first."""
+    bodies = [bytes(n % 251 for n in range(length)) for length in (300_007, 5)]
+    with socket.create_connection(("127.0.0.1", port), 15) as sock:
+        for body, rest in zip(bodies, (b"", b"Connection: close\r\n"), strict=True):
+            length = b"Transfer-Encoding: chunked" if size else b"Content-Length: %d" % len(body)
+            head = b"POST /read1 HTTP/1.1\r\nHost: a\r\n" + rest + length + b"\r\n\r\n"
+            sock.sendall(head + (chunked(body, size) if size else body))
+        answers = b"".join(iter(lambda: sock.recv(1 << 16), b"")).split(b"HTTP/1.1 200 OK\r\n")
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers[1:]] == bodies
+
+
 def test_a_fault_in_the_middle_of_an_answer_is_reset(port):
     with socket.create_connection(("127.0.0.1", port), 15) as sock:
         sock.sendall(b"GET /broken HTTP/1.0\r\n\r\n")

@@ -77,6 +77,18 @@ def test_headers_are_read_without_regard_to_case() -> None:
     assert parts == [({"content-type": "application/dicom", "x-a": "b"}, b"DATA")]
 
 
+def test_a_block_without_a_boundary_is_given_out_as_it_came() -> None:
+    pixels = b"\r\n--b0undarX" * 10
+    blocks = iter([b"--b0undary\r\n\r\n", pixels, b"end\r\n--b0undary--"])
+    given = [
+        chunk
+        for part in MultipartReader(lambda _size: next(blocks, b""), BOUNDARY.encode())
+        for chunk in part.chunks
+    ]
+    assert given == [pixels, b"end"]
+    assert given[0] is pixels
+
+
 def test_preamble_and_epilogue_are_ignored() -> None:
     assert read_all(b"preamble\r\n" + body_of([b"one", b"two"]) + b"epilogue") == [b"one", b"two"]
 

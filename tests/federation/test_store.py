@@ -53,6 +53,7 @@ class FakeRegion:
         self.sent: list[str] = []
         self.asked: list[int] = []
         self.requests = 0
+        self.chunks: list[int] = []
         self.disk_full = False
 
     def place(self, study_uid: str) -> Place:
@@ -93,7 +94,9 @@ class FakeRegion:
 
     def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
         self.requests += 1
-        stream = io.BytesIO(b"".join(piece for pieces in body for piece in pieces))
+        chunks = [b"".join(pieces) for pieces in body]
+        self.chunks += map(len, chunks)
+        stream = io.BytesIO(b"".join(chunks))
         for part in MultipartReader(stream.read, boundary.encode()):
             data = part.read(2**20)
             uid = identify(data, whole=True).sop_instance_uid
@@ -291,6 +294,22 @@ def test_a_site_is_asked_once_for_many_instances() -> None:
     files = [file_of(SOPInstanceUID=f"1.2.3.{n}") for n in range(10, 90)]
     assert outcome(region, *files) == [None] * 80
     assert region.asked == [module.GROUP_PARTS, 80 - module.GROUP_PARTS]
+
+
+def test_a_site_gets_the_first_instance_at_once_and_later_ones_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FIRST_BYTES", 1)
+    monkeypatch.setattr(module, "GROUP_BYTES", 10 * len(GOOD))
+    monkeypatch.setattr(module, "PREFIX_STEPS", (1000,))
+    monkeypatch.setattr(module, "CHUNK_BYTES", 3 * len(GOOD))
+    region = FakeRegion()
+    files = [file_of(SOPInstanceUID=f"1.2.3.{n}") for n in range(10, 90)]
+    assert outcome(region, *files) == [None] * 80
+    assert region.asked[0] == 1
+    assert max(region.asked) > 5
+    assert region.chunks[0] < 2 * len(GOOD)
+    assert len(region.chunks) < 80 / 2
 
 
 def test_a_large_instance_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:

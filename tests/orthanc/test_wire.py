@@ -237,6 +237,18 @@ def test_a_body_that_can_be_sent_only_once_gets_a_new_connection(wire, serve):
     assert b"content-length" not in server.connections[1].got.lower()
 
 
+def test_the_pieces_of_a_chunk_go_together_however_many_they_are(wire, serve):
+    def talk(connection):
+        connection.read_request(b"0\r\n\r\n")
+        connection.send(OK)
+
+    server = serve(talk)
+    body = iter([[b"abc", b"", b"de"], [], [b"x" * 7] * 3000, b"f"])
+    assert ask(wire, server.site(), body=body) == (200, b"ok")
+    chunks = b"5\r\nabcde\r\n" + b"5208\r\n" + b"x" * 21_000 + b"\r\n1\r\nf\r\n0\r\n\r\n"
+    assert server.connections[0].got.endswith(b"\r\n\r\n" + chunks)
+
+
 def test_a_half_read_answer_is_not_reused(wire, serve):
     server = serve(says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"a" * 50))
     with wire.open(server.site(), "GET", "/studies/x", deadline=Deadline(5)) as answer:

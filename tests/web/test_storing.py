@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -211,18 +212,26 @@ class Body:
         return b""
 
 
+class Dripping(Body):
+    """None of its bytes is long in coming."""
+
+    def read1(self, _size: int) -> bytes:
+        gevent.sleep(0.002)
+        return b"a"
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
-    [(Body(), TooSlow), (Body(OSError()), BadRequest)],
-    ids=["stalls", "breaks off"],
+    [(Body(), TooSlow), (Dripping(), TooSlow), (Body(OSError()), BadRequest)],
+    ids=["stalls", "drips", "breaks off"],
 )
 def test_a_body_that_does_not_come_is_refused(
     monkeypatch: pytest.MonkeyPatch, body: Body, error: type[Exception]
 ) -> None:
     monkeypatch.setattr(stow, "SLOWEST_S", 0.01)
     environ = {"wsgi.input": body, "wsgi.input_terminated": True}
-    with (
-        Flask("test").test_request_context("/", method="POST", environ_overrides=environ),
-        pytest.raises(error),
-    ):
-        stow._Sent().read(1)
+    app = Flask("test")
+    with app.test_request_context("/", method="POST", environ_overrides=environ):
+        sent = stow._Sent()
+        with pytest.raises(error):
+            deque(iter(lambda: sent.read(100), b""), maxlen=0)
