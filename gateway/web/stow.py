@@ -138,14 +138,14 @@ class _Sent:
     def __init__(self) -> None:
         stream = request.stream
         self._read = getattr(stream, "read1", stream.read)
+        self._slow = TooSlow("body", f"comes slower than {BLOCK // SLOWEST_S:.0f} bytes a second")
         self._waited_s, self._came = 0.0, 0
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, b"" at the end."""
-        slow = TooSlow("body", f"comes slower than {BLOCK // SLOWEST_S:.0f} bytes a second")
         start = monotonic_s()
         try:
-            with gevent.Timeout(SLOWEST_S - self._waited_s, slow):
+            with gevent.Timeout(SLOWEST_S - self._waited_s, self._slow):
                 block = bytes(self._read(size))
         except (OSError, ValueError, ParseException) as error:
             raise BadRequest("body", "broke off or is wrongly chunked") from error
