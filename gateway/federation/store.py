@@ -49,6 +49,7 @@ FIRST_BYTES, GROUP_BYTES, GROUP_PARTS, GROUP_S = 256 * 1024, 4 * 2**20, 64, 3.0
 """Parts that are looked at together, so that a site is asked once for all of them; no more than a
 caller sends in that time, because the site waits meanwhile."""
 CHUNK_BYTES = 2**20
+"""Of small instances, so many bytes go to a site together."""
 BATCH = 1000
 """Instances in one request to a site: its answer takes 2 KB for each of them."""
 FULL, NOT_UNDERSTOOD = 507, 400
