@@ -535,7 +535,7 @@ def _send_pieces(
 ) -> None:
     """Send all of them, without joining them where no TLS needs that."""
     tls = isinstance(sock, ssl.SSLSocket)
-    unsent = deque(map(memoryview, [b"".join(pieces)] if tls else pieces))
+    unsent = deque(memoryview(piece) for piece in ([b"".join(pieces)] if tls else pieces))
     while unsent:
         sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
         if tls:
