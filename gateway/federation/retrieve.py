@@ -5,10 +5,12 @@ stream, and the door cuts the connection: a broken download never ends politely 
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from gateway.dicom.asked import Asked
 from gateway.dicom.multipart import MultipartReader, PassingParts
+from gateway.dicom.preambles import BlankPreambles
 from gateway.errors import (
     BadRequest,
     GatewayError,
@@ -50,6 +52,7 @@ class Opened:
     asked     what each part must be a file of; None where parts are no files
     tell      told that it is not
     differing  sites whose copies are known to differ in content, this one perhaps among them
+    blank     parts are files whose preamble is not given on (trust.md H73)
     """
 
     site: Site
@@ -62,6 +65,7 @@ class Opened:
     asked: Asked | None = None
     tell: Callable[[SiteAnswersOther], None] = field(default=lambda _error: None)
     differing: tuple[str, ...] = ()
+    blank: bool = False
 
     def answers_other(self) -> SiteAnswersOther:
         """The error of a site that gives something else than was asked, told already."""
@@ -147,13 +151,35 @@ def _first_block(site: Site, answer: SiteAnswer, what: str, silent: Mapping[str,
 def checked_blocks(
     opened: Opened, boundary: bytes | None, pour: Pour | None = None
 ) -> Generator[bytes, None, None]:
-    """The bytes of an opened answer, untouched and checked to their end.
+    """The bytes of an opened answer, untouched (but for preambles, where that is said) and checked
+    to their end.
 
     boundary  of the multipart body; without a length its closing delimiter must have come
     pour      takes bytes that need not be seen; what it takes is missing from what this gives
     raises    SiteStreamCut, SiteTimeout, SiteAnswersOther in the middle: the consumer must abort,
               not finish
     """
+    if not opened.blank:
+        return _checked(opened, boundary, pour)
+    return _blanked(opened, boundary)
+
+
+def _blanked(opened: Opened, boundary: bytes | None) -> Generator[bytes, None, None]:
+    preambles = BlankPreambles(boundary)
+    with closing(_checked(opened, boundary, None)) as blocks:
+        try:
+            for block in blocks:
+                if passed := preambles.feed(block):
+                    yield passed
+        except BadRequest as error:
+            raise SiteStreamCut(opened.site.site_id, error.problem) from error
+    if rest := preambles.rest():
+        yield rest
+
+
+def _checked(
+    opened: Opened, boundary: bytes | None, pour: Pour | None
+) -> Generator[bytes, None, None]:
     answer = opened.answer
     watch = None
     counts = bool(boundary and (answer.ends_by_closing or opened.is_short))
