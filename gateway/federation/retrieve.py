@@ -4,6 +4,7 @@ The next holder is tried only before the first byte. After it a failure is raise
 stream, and the door cuts the connection: a broken download never ends politely (trust.md R3).
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ def open_best(
 ) -> Opened:
     """Open the object at the first holder that gives it.
 
+    A holder that says 500, 502, 503 or 504 is asked once more, after the others (trust.md F5).
     open_at  sends the request; statuses are judged here
     what     the resource's name, for NotFound
     has      whether a site that has just refused can give the stored object: Orthanc says 400 and
@@ -93,10 +95,10 @@ def open_best(
     """
     silent = dict(location.silent)
     refusal: GatewayError | None = None
-    for holder in location.holders:
-        site = sites.get(holder.site_id)
-        if site is None:
-            continue
+    waiting = deque(sites[h.site_id] for h in location.holders if h.site_id in sites)
+    asked_again: set[str] = set()
+    while waiting:
+        site = waiting.popleft()
         try:
             return _first_block(site, open_at(site), what, silent)
         except NotFound:
@@ -104,6 +106,10 @@ def open_best(
         except NotAcceptable as error:
             refusal = error
         except SiteRefused as error:
+            if error.stumbled and site.site_id not in asked_again:
+                asked_again.add(site.site_id)
+                waiting.append(site)
+                continue
             judged = _second_look(site, error, has)
             if isinstance(judged, NotAcceptable):
                 refusal = judged

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.errors import NoRoom, RecordsUnavailable
+from gateway.errors import AuditUnavailable, RecordsUnavailable
 from gateway.model.audit import FIRST_HEAD, Entry, Head, from_line, next_chain
 from gateway.model.audit_seals import Signer
 from gateway.records import journal as journals
@@ -202,7 +202,7 @@ def test_a_full_disk_is_told_and_spoils_no_other_line(records, tmp_path: Path, m
     journal.write(entry(1))
     with monkeypatch.context() as patched:
         patched.setattr(journals.os, "write", lambda file, line: write(file, line[:20]))
-        with pytest.raises(NoRoom):
+        with pytest.raises(AuditUnavailable):
             journal.write(entry(2))
     journal.write(entry(3))
     assert journal.drain(records) == 2
