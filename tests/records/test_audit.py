@@ -1,5 +1,6 @@
 """The audit: no line is lost, none is kept twice, and none can be changed unseen."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -205,6 +206,24 @@ def test_a_full_disk_is_told_and_spoils_no_other_line(records, tmp_path: Path, m
         with pytest.raises(AuditUnavailable):
             journal.write(entry(2))
     journal.write(entry(3))
+    assert journal.drain(records) == 2
+    journal.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_lines_wait_while_the_disk_takes_no_file(records, tmp_path: Path, monkeypatch, number: int):
+    """F36, F37"""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, "the disk")
+
+    journal = Journal(tmp_path / "audit")
+    journal.write(entry(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(journals.os, "open", refuse)
+        with pytest.raises(AuditUnavailable):
+            journal.drain(records)
+    journal.write(entry(2))
     assert journal.drain(records) == 2
     journal.close()
 

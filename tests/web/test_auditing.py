@@ -20,8 +20,7 @@ from gateway.model.audit import Entry
 from gateway.records import journal as journals
 from gateway.records.audit import audit_entry, load_entries
 from gateway.records.clients import add_client
-from gateway.web import auditing, create_app
-from tests.waiting import wait_until
+from gateway.web import create_app
 from tests.web.rows import ROWS, U
 from tests.web.signing_in import login_gateway
 from tests.web.test_oauth import basic
@@ -186,16 +185,9 @@ def test_without_its_line_nothing_is_given_out(
     with monkeypatch.context() as patched:
         patched.setattr(journals.os, "write", refuse)
         refused = ask()
-        patched.setattr(journals.os, "open", refuse)
-        with capture_logs() as logs:
-            stop = auditing.drain_forever(
-                watched.app.extensions["journal"], watched.gateway.records
-            )
-            wait_until(lambda: logs != [], 60, "the thread to be told")
     assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
     assert refused.get_json()["title"] == "The audit cannot be written"
     assert "audit" not in ask().get_data(as_text=True)
-    stop()
 
 
 def test_an_end_that_cannot_be_written_breaks_nothing(
