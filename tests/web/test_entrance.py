@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask, jsonify, request
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from gateway.model.access import LOCAL_OPERATOR
 from gateway.settings import load_settings
@@ -24,6 +25,8 @@ BEYOND = {
     "GATEWAY_TRUSTED_PROXIES": "10.0.0.5",
 }
 TOLD = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9", "X-Real-IP": "198.51.100.2"}
+EVERYONES = ("/.well-known/", "/openapi.json", "/static/", "/viewer/")
+"""Programs, pages without data, public keys: the same for everyone."""
 INLINE = re.compile(r"(?:script-src|default-src)[^;]*'unsafe-inline'|(?<!wasm-)unsafe-eval")
 
 
@@ -102,6 +105,12 @@ def test_without_tls_of_its_own_nobody_comes_past_the_proxy() -> None:
     assert statuses == [200, 200, 403]
 
 
+def is_private(answer: TestResponse) -> bool:
+    """H87: kept by nobody, or by its caller alone, who asks again each time."""
+    said = answer.headers["Cache-Control"]
+    return "no-store" in said or (said == "private, no-cache" and "Authorization" in answer.vary)
+
+
 def test_every_answer_of_every_route_has_the_headers_of_a_page(client: FlaskClient) -> None:
     lacking = []
     paths = {path_of(rule, "gkb1", "1.2.3") for rule in client.application.url_map.iter_rules()}
@@ -113,10 +122,11 @@ def test_every_answer_of_every_route_has_the_headers_of_a_page(client: FlaskClie
             if not (
                 policy.startswith("default-src 'none'")
                 and (not INLINE.search(policy) or path.startswith("/viewer/app/"))
+                and re.search(r"; frame-ancestors '(none|self)'", policy)
                 and answer.headers.get("X-Content-Type-Options") == "nosniff"
                 and answer.headers.get("Referrer-Policy") in ("no-referrer", "same-origin")
                 and answer.headers.get("Strict-Transport-Security") == "max-age=31536000"
-                and "Cache-Control" in answer.headers
+                and (path.startswith(EVERYONES) or is_private(answer))
             ):
                 lacking.append((method, path, answer.status_code, policy))
     assert lacking == []

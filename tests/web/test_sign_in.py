@@ -119,6 +119,20 @@ def test_the_session_ends_with_sign_out_and_with_the_account(clinic: Clinic) -> 
     assert browser.get("/dicom-web/studies").status_code == 401
 
 
+def test_a_session_that_was_planted_before_the_sign_in_is_nobodys(clinic: Clinic) -> None:
+    """H64"""
+    secret = clinic.person("fixed", "doctor@gkb1")
+    browser, planted = clinic.browser(), "A" * 43
+    browser.set_cookie("gateway", planted)
+    page = fill(browser, browser.get("/login"), login="fixed", password=PASSWORD)
+    browser.set_cookie("gateway", planted)
+    assert fill(browser, page, code=pyotp.TOTP(secret).now()).status_code == 303
+    assert browser.get_cookie("gateway").value != planted
+    thief = clinic.browser()
+    thief.set_cookie("gateway", planted)
+    assert thief.get("/dicom-web/studies").status_code == 401
+
+
 def test_a_shut_account_is_out_at_once(clinic: Clinic) -> None:
     secret = clinic.person("shut", "doctor@gkb1")
     browser = clinic.sign_in("shut", secret)
