@@ -15,7 +15,7 @@ from gateway.web import create_app
 from tests.conftest import StartOrthanc
 from tests.journeys.test_retrieve_journey import path_of
 from tests.running import load, region_toml
-from tests.studies import Instance, a_study
+from tests.studies import Instance, a_study, an_instance
 
 pytestmark = pytest.mark.real
 
@@ -28,6 +28,7 @@ def a_program(image: Instance) -> Instance:
 
 
 PROGRAMS = [a_program(image) for image in a_study(610, (2,))]
+OTHER = an_instance(611)
 FIRST = PROGRAMS[0]
 BLANK = {bytes(128) + image.data[128:] for image in PROGRAMS}
 STUDY = f"/dicom-web/studies/{FIRST.study_uid}"
@@ -42,7 +43,7 @@ def actors(
     """(a patient with a link, a machine of the region) before one hospital."""
     folder: Path = tmp_path_factory.mktemp("patient")
     hospital = start_orthanc("gkb1")
-    load(hospital, PROGRAMS)
+    load(hospital, [*PROGRAMS, OTHER])
     region = folder / "region.toml"
     (folder / "gkb1.password").write_text(hospital.password)
     told = region_toml({"gkb1": hospital.url}, {"gkb1": hospital}, "gkb1")
@@ -105,3 +106,42 @@ def test_a_range_of_it_is_of_what_is_given(actors) -> None:
     asked = {"Accept": ALONE, "Range": "bytes=0-131"}
     answer = patient.get("/dicom-web" + path_of(FIRST), headers=asked)
     assert (answer.status_code, answer.get_data()) == (206, bytes(128) + b"DICM")
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "",
+        "/metadata",
+        "/frames/1",
+        "/rendered",
+        "/thumbnail",
+        "/frames/1/rendered",
+        "/bulkdata/7FE00010",
+    ],
+)
+@pytest.mark.parametrize("series", [OTHER.series_uid, FIRST.series_uid])
+def test_another_study_is_not_reached_through_the_own_one(actors, series: str, below: str) -> None:
+    """H55"""
+    path = f"{STUDY}/series/{series}/instances/{OTHER.instance_uid}{below}"
+    assert actors[0].get(path).status_code == 404
+    assert actors[1].get(path).status_code == 404
+
+
+@pytest.mark.parametrize("below", ["", "/metadata", "/rendered", "/thumbnail"])
+def test_another_series_is_not_reached_through_the_own_study(actors, below: str) -> None:
+    """H55"""
+    path = f"{STUDY}/series/{OTHER.series_uid}{below}"
+    assert [one.get(path).status_code for one in actors] == [404, 404]
+    for found in (f"{STUDY}/series/{OTHER.series_uid}/instances", f"{STUDY}/instances"):
+        rows = actors[0].get(found).get_json()
+        assert OTHER.instance_uid not in str(rows)
+
+
+def test_wado_uri_reaches_nothing_through_the_own_study(actors) -> None:
+    """H55, H56"""
+    asked = {"requestType": "WADO", "studyUID": FIRST.study_uid, "seriesUID": OTHER.series_uid}
+    for kind in ("application/dicom", "image/jpeg"):
+        more = {"objectUID": OTHER.instance_uid, "contentType": kind}
+        answer = actors[0].get("/wado", query_string=asked | more)
+        assert answer.status_code == 404
