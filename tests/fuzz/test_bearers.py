@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gateway.clock import utc_now
 from gateway.records.clients import add_client
-from gateway.turns import Turns
 from gateway.web import create_app
 from tests.fuzz.door import Door
 from tests.fuzz.words import header_texts, texts
@@ -28,12 +27,8 @@ anything = st.recursive(
 
 @pytest.fixture(scope="module")
 def lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, str]]:
-    """A door that asks who comes, and a token that opens it however often it is shown."""
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        login_gateway(tmp_path_factory.mktemp("bearers"), ROWS) as (gateway, _),
-    ):
-        patched.setattr(Turns, "take", lambda *_: 0.0)
+    """A door that asks who comes, and a token that opens it."""
+    with login_gateway(tmp_path_factory.mktemp("bearers"), ROWS) as (gateway, _):
         door = Door(create_app(gateway))
         client_id, secret = add_client(gateway.records, "Viewer", "*", utc_now())
         who = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
