@@ -767,7 +767,7 @@ CASES: dict[str, tuple[str, ...]] = {
 
 
 @cache
-def tests_of(file: str) -> tuple[str, ...]:
+def found_in(file: str) -> tuple[str, ...]:
     """What pytest collects of a file; a name that stands there twice is of the second one alone."""
     assert Path(file).name.startswith("test_")
     return tuple(re.findall(r"^def (test_\w+)\(", (HERE / file).read_text(), re.MULTILINE))
@@ -776,7 +776,7 @@ def tests_of(file: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_case_is_shown(case: str) -> None:
     named = [place.split("::") for place in CASES[case]]
-    assert [f"{file}::{test}" for file, test in named if tests_of(file).count(test) != 1] == []
+    assert [f"{file}::{test}" for file, test in named if found_in(file).count(test) != 1] == []
 
 
 def test_no_case_is_left_out() -> None:
