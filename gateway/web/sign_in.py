@@ -41,7 +41,7 @@ from gateway.web.forms import SentForm
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
 
-AT_ONCE, WAITING = 4, 64
+AT_ONCE, WAITING = min(4, max(1, (os.cpu_count() or 1) // 2)), 64
 TICKET_S = 600
 FORM_LIMIT = 16 * 1024
 PAGE_POLICY = (
@@ -90,7 +90,7 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """Judges passwords in threads of their own, four at once and after all images (E33).
+    """Judges passwords in threads of their own, on half of the cores and after all images (E33).
 
     Each costs some tenths of a second and 64 MiB; the others wait, and too many are sent away.
     """
