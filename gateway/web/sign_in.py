@@ -99,6 +99,12 @@ class Passwords:
         self._threads = ThreadPool(AT_ONCE)
         self._places = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
+    def check_room(self) -> None:
+        """In a storm the database is not asked, and nobody's try is counted; raises GatewayBusy"""
+        if not self._places.acquire(blocking=False):
+            raise GatewayBusy("many people are signing in")
+        self._places.release()
+
     def run(self, work: Callable[..., T], *facts: Any) -> T:
         """raises GatewayBusy"""
         if not self._places.acquire(blocking=False):
@@ -188,7 +194,8 @@ class SignIn:
         )
 
     def _judge(self, login: str, password: str) -> accounts.Proof | None:
-        """The account if the password is right and may be used; raises TooManyTries."""
+        """The account if the password is right and usable; raises TooManyTries, GatewayBusy."""
+        self._passwords.check_room()
         now, address = utc_now(), address_of_caller()
         proof = accounts.load_proof(self._records, login)
         known = proof is not None and sessions.is_known_address(
