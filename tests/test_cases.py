@@ -497,6 +497,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "F10 a pulled cable": (
         "orthanc/test_wire.py::test_a_peer_that_has_vanished_is_noticed_by_the_kernel",
+        "orthanc/test_wire.py::test_a_stream_has_no_deadline_but_an_idle_limit",
     ),
     "F11 a line that is down for an hour": (
         "routing/test_lost_memory.py::"
