@@ -16,6 +16,7 @@ GatewayError
 ├── PatientsDiffer           one StudyInstanceUID, different patients: nothing is mixed
 ├── LinkRefused              a person's word on a link of identifiers that cannot be
 ├── NoRoom                   our own disk is full
+├── AuditUnavailable         a line of the audit cannot be written; nothing is given out
 ├── BadSignature             a site's event is not signed by that site, or not now
 ├── ForeignPage              a page of another address sends a form to us
 ├── NotSignedIn              nobody, or credentials that are no good
@@ -156,6 +157,12 @@ class LinkRefused(GatewayError):
 
 class NoRoom(GatewayError):
     """The folder for what must wait on disk has no room left."""
+
+    transient = True
+
+
+class AuditUnavailable(GatewayError):
+    """A line of the audit cannot be written: what it would tell of does not happen."""
 
     transient = True
 
@@ -334,7 +341,10 @@ class SiteBusy(SiteError):
 
 
 class SiteRefused(SiteError):
-    """The site answered with an HTTP error status."""
+    """The site answered with an HTTP error status.
+
+    stumbled  the same question may find it well again at once (trust.md F5)
+    """
 
     code = "refused"
 
@@ -342,6 +352,7 @@ class SiteRefused(SiteError):
         super().__init__(site_id, f"HTTP {status}" + (f" {detail}" if detail else ""))
         self.status = status
         self.transient = status >= 500 or status in (408, 429)
+        self.stumbled = status in (500, 502, 503, 504)
 
 
 class SiteUntrusted(SiteError):

@@ -20,6 +20,8 @@ from typing import Any
 import structlog
 
 FIELD_LIMIT = 1024
+EXCEPTION_LIMIT = 16 * 1024
+"""Of a traceback; its end says what went wrong."""
 UID = re.compile(r"(?<![0-9.])(?:2\.25\.[0-9]{20,}|[0-2](?:\.[0-9]+){6,})(?![0-9])", re.ASCII)
 """What is no address and no version, but the UID of something at a hospital."""
 Event = MutableMapping[str, Any]
@@ -65,12 +67,31 @@ def _name_request(_logger: object, _method: str, event: Event) -> Event:
 
 
 def _shorten(_logger: object, _method: str, event: Event) -> Event:
-    """Cut every text field at FIELD_LIMIT and escape control characters (log injection)."""
+    """Cut every text at FIELD_LIMIT and escape control characters, so that nobody's words begin a
+    line of their own (trust.md H68). A traceback keeps its lines, each set in.
+    """
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value[:FIELD_LIMIT])
-            event[key] = safe if len(value) <= FIELD_LIMIT else safe + "…"
+        if key == "exception" and isinstance(value, str):
+            lines = value[-EXCEPTION_LIMIT:].split("\n")
+            event[key] = "\n".join(f"  {_visible(line)}" for line in lines)
+        else:
+            event[key] = _short(value)
     return event
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str):
+        safe = _visible(value[:FIELD_LIMIT])
+        return safe if len(value) <= FIELD_LIMIT else safe + "…"
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_short(one) for one in value]
+    if isinstance(value, dict):
+        return {_short(key): _short(one) for key, one in value.items()}
+    return value
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def configure(level: str, form: str, key_file: Path | None = None) -> None:

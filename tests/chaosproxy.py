@@ -242,6 +242,16 @@ def only(word: str, fault: Fault, otherwise: Fault = passes) -> Fault:
     return judge
 
 
+def once(fault: Fault, otherwise: Fault = passes) -> Fault:
+    """The fault for the first request alone."""
+    waiting = iter([fault])
+
+    def judge(talk: Talk) -> None:
+        next(waiting, otherwise)(talk)
+
+    return judge
+
+
 def hangs(talk: Talk) -> None:
     """Take the request and never answer."""
     for _ in talk.body():

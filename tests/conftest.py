@@ -21,7 +21,7 @@ from gateway.log import REQUEST
 settings.register_profile(
     "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-# `make fuzz`: ten functions of tests/fuzz, so more than 100,000 cases.
+# `make fuzz`: eleven functions of tests/fuzz, so more than 100,000 cases.
 settings.register_profile("fuzz", settings.get_profile("untimed"), max_examples=10_000)
 settings.load_profile("untimed")
 

@@ -78,3 +78,12 @@ def test_where_nobody_answers_nothing_is_judged_and_that_is_said(
 ) -> None:
     found = audited(tmp_path / "lock", "http://127.0.0.1:1/v1/query", "leaky==1.4", STRICT=strict)
     assert (found[0], "nothing judged" in found[1]) == (status, True)
+
+
+@pytest.mark.parametrize(("strict", "status"), [("0", 0), ("1", 1)])
+def test_a_package_that_cannot_be_judged_is_named(
+    advisories: str, tmp_path: Path, strict: str, status: int
+) -> None:
+    pins = ("sound==2.0", "odd @ https://example.invalid/odd-1.0.tar.gz")
+    found, told = audited(tmp_path / "lock", advisories, *pins, STRICT=strict)
+    assert (found, "not judged: odd" in told, "packages: 1, " in told) == (status, True, True)

@@ -1,9 +1,11 @@
 """README tells the truth: every setting is listed, every command in it can be run."""
 
+import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from gateway import server
 from gateway.cli import main
+from gateway.demo.servers import NGINX_FOLDERS, free_port
 from gateway.dicom import media_types, query, uids
 from gateway.model import tokens
 from gateway.model.access import describe_table
@@ -186,12 +189,13 @@ def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "region.toml: 1 sites, no mistakes\n")
 
 
-def run_gateway(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    import sys
-
+def run_gateway(
+    words: list[str], folder: Path, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gateway.cli", *words],
         cwd=folder,
+        env=os.environ | dict(environ or {}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -227,6 +231,59 @@ def test_each_way_onto_a_network_is_one_that_starts() -> None:
     for way in ["", *ways]:
         lines = (first + way).split()
         assert load_settings(dict(line.split("=", 1) for line in lines)).access == "login"
+
+
+def blocks_with(word: str) -> list[str]:
+    found = re.findall(r"```(?:text|ini)\n(.*?)```", README, re.DOTALL)
+    return [block for block in found if word in block]
+
+
+def settings_of(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.split())
+
+
+def test_the_settings_for_keycloak_are_taken(tmp_path: Path) -> None:
+    (block,), (first, *_) = blocks_with("GATEWAY_OIDC_ISSUER="), blocks_with("GATEWAY_PUBLIC_URL=")
+    secret = tmp_path / "keycloak.secret"
+    secret.write_text("a secret of some length")
+    told = block.replace("/etc/gateway/keycloak.secret", str(secret))
+    found = load_settings(settings_of(first) | settings_of(told))
+    assert found.oidc_issuer == "https://id.region.example/realms/region"
+
+
+@pytest.mark.real
+def test_nginx_takes_what_is_written_for_it(tmp_path: Path) -> None:
+    (first, *_), (block,) = blocks_with("GATEWAY_PUBLIC_URL="), blocks_with("gateway nginx-config")
+    certificate, key = Authority(tmp_path).issue("nginx")
+    (tmp_path / "region.toml").write_text(
+        '[region]\nname_ru = "О"\nname_en = "R"\n[[site]]\nid = "gkb1"\nname_ru = "П"\n'
+        'name_en = "F"\nurl = "http://127.0.0.1:8042"\n'
+    )
+    lines = block.replace("\\\n", " ")
+    for said, meant in (
+        ("443 ssl", f"127.0.0.1:{free_port()} ssl"),
+        ("/etc/ssl/region/certificate.pem", str(certificate)),
+        ("/etc/ssl/region/key.pem", str(key)),
+        ("/etc/nginx/conf.d/gateway.conf", "gateway.conf"),
+    ):
+        assert said in lines
+        lines = lines.replace(said, meant)
+    command, test = lines.splitlines()
+    assert test == "nginx -t && systemctl reload nginx"
+    words = [*shlex.split(command)[1:], "--folder", str(tmp_path / "decisions")]
+    environ = settings_of(first) | {"GATEWAY_STATE_DIR": str(tmp_path)}
+    done = run_gateway(words, tmp_path, environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    kept = " ".join(f'{kind}_temp_path "{tmp_path}/{kind}";' for kind in NGINX_FOLDERS)
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off; {kept}"
+        f" include {tmp_path}/gateway.conf; }}\n"
+    )
+    judged = subprocess.run(
+        ["/usr/sbin/nginx", "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (judged.returncode, judged.stderr) == (0, "")
 
 
 def test_the_picture_is_there() -> None:

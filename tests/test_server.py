@@ -137,6 +137,17 @@ def test_tls_is_spoken_with_the_certificate_of_the_gateway(tls_port, authority):
         link.close()
 
 
+def test_tls_leads_to_no_http_2(tls_port, authority):
+    """H90"""
+    context = ssl.create_default_context(cafile=str(authority.file))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with (
+        socket.create_connection(("127.0.0.1", tls_port), 15) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as sock,
+    ):
+        assert sock.selected_alpn_protocol() in (None, "http/1.1")
+
+
 def test_an_old_tls_is_refused(tls_port):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

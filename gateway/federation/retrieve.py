@@ -4,11 +4,14 @@ The next holder is tried only before the first byte. After it a failure is raise
 stream, and the door cuts the connection: a broken download never ends politely (trust.md R3).
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from gateway.dicom.asked import Asked
 from gateway.dicom.multipart import MultipartReader, PassingParts
+from gateway.dicom.preambles import BlankPreambles
 from gateway.errors import (
     BadRequest,
     GatewayError,
@@ -50,6 +53,7 @@ class Opened:
     asked     what each part must be a file of; None where parts are no files
     tell      told that it is not
     differing  sites whose copies are known to differ in content, this one perhaps among them
+    blank     parts are files whose preamble is not given on (trust.md H73)
     """
 
     site: Site
@@ -62,6 +66,7 @@ class Opened:
     asked: Asked | None = None
     tell: Callable[[SiteAnswersOther], None] = field(default=lambda _error: None)
     differing: tuple[str, ...] = ()
+    blank: bool = False
 
     def answers_other(self) -> SiteAnswersOther:
         """The error of a site that gives something else than was asked, told already."""
@@ -79,6 +84,7 @@ def open_best(
 ) -> Opened:
     """Open the object at the first holder that gives it.
 
+    A holder that says 500, 502, 503 or 504 is asked once more, after the others (trust.md F5).
     open_at  sends the request; statuses are judged here
     what     the resource's name, for NotFound
     has      whether a site that has just refused can give the stored object: Orthanc says 400 and
@@ -89,10 +95,10 @@ def open_best(
     """
     silent = dict(location.silent)
     refusal: GatewayError | None = None
-    for holder in location.holders:
-        site = sites.get(holder.site_id)
-        if site is None:
-            continue
+    waiting = deque(sites[h.site_id] for h in location.holders if h.site_id in sites)
+    asked_again: set[str] = set()
+    while waiting:
+        site = waiting.popleft()
         try:
             return _first_block(site, open_at(site), what, silent)
         except NotFound:
@@ -100,6 +106,10 @@ def open_best(
         except NotAcceptable as error:
             refusal = error
         except SiteRefused as error:
+            if error.stumbled and site.site_id not in asked_again:
+                asked_again.add(site.site_id)
+                waiting.append(site)
+                continue
             judged = _second_look(site, error, has)
             if isinstance(judged, NotAcceptable):
                 refusal = judged
@@ -147,13 +157,35 @@ def _first_block(site: Site, answer: SiteAnswer, what: str, silent: Mapping[str,
 def checked_blocks(
     opened: Opened, boundary: bytes | None, pour: Pour | None = None
 ) -> Generator[bytes, None, None]:
-    """The bytes of an opened answer, untouched and checked to their end.
+    """The bytes of an opened answer, untouched (but for preambles, where that is said) and checked
+    to their end.
 
     boundary  of the multipart body; without a length its closing delimiter must have come
     pour      takes bytes that need not be seen; what it takes is missing from what this gives
     raises    SiteStreamCut, SiteTimeout, SiteAnswersOther in the middle: the consumer must abort,
               not finish
     """
+    if not opened.blank:
+        return _checked(opened, boundary, pour)
+    return _blanked(opened, boundary)
+
+
+def _blanked(opened: Opened, boundary: bytes | None) -> Generator[bytes, None, None]:
+    preambles = BlankPreambles(boundary)
+    with closing(_checked(opened, boundary, None)) as blocks:
+        try:
+            for block in blocks:
+                if passed := preambles.feed(block):
+                    yield passed
+        except BadRequest as error:
+            raise SiteStreamCut(opened.site.site_id, error.problem) from error
+    if rest := preambles.rest():
+        yield rest
+
+
+def _checked(
+    opened: Opened, boundary: bytes | None, pour: Pour | None
+) -> Generator[bytes, None, None]:
     answer = opened.answer
     watch = None
     counts = bool(boundary and (answer.ends_by_closing or opened.is_short))

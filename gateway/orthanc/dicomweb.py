@@ -389,8 +389,19 @@ def ask_rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Da
     """One QIDO exchange; 204 is an empty list (PS3.18 before CP-2473).
 
     404 is one too, but only below a study and never from Orthanc: elsewhere it means that this is
-    not where the server answers searches, and silence is not emptiness.
+    not where the server answers searches, and silence is not emptiness. A server that stumbles is
+    asked once more (trust.md F5).
+    raises  SiteError
     """
+    try:
+        return _rows(wire, site, target, deadline)
+    except SiteRefused as error:
+        if not error.stumbled:
+            raise
+    return _rows(wire, site, target, deadline)
+
+
+def _rows(wire: Wire, site: Site, target: str, deadline: Deadline) -> list[Dataset]:
     rows = try_rows(wire, site, target, deadline, ())
     if isinstance(rows, SiteRefused):
         raise rows

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from gateway.errors import NoRoom
+from gateway.errors import AuditUnavailable
 from gateway.log import log
 from gateway.model.audit import Entry, from_line
 from gateway.model.credentials import new_id
@@ -33,34 +33,36 @@ class Journal:
         self._path, self._file = self._open()
 
     def write(self, entry: Entry, *, synced: bool = False) -> None:
-        """Keep a line; raises NoRoom if it cannot be kept: then nothing may be given out."""
+        """Keep a line; raises AuditUnavailable if it cannot be: then nothing may be given out."""
         line = entry.to_line() + b"\n"
         try:
             with self._lock:
                 written = os.write(self._file, line)
                 if written != len(line):  # half a line would spoil the next one
                     os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                    raise NoRoom("the audit's file is full")
+                    raise AuditUnavailable("the audit's file is full")
                 if synced:
                     os.fdatasync(self._file)
         except OSError as error:
-            raise NoRoom(f"the audit cannot be written ({type(error).__name__})") from error
+            raise AuditUnavailable(
+                f"the audit cannot be written ({type(error).__name__})"
+            ) from error
 
     def drain(self, records: Records) -> int:
         """Put all lines into the table, also those of processes that died; returns how many.
 
-        raises  RecordsUnavailable; then the lines stay where they are
+        raises  RecordsUnavailable, AuditUnavailable; then the lines stay where they are
         """
-        with self._lock:
-            own_file = self._file
-            if os.fstat(own_file).st_size:
-                self._path, self._file = self._open()
-                os.close(own_file)  # and with it the lock: from here on it is like any other
-        done = 0
-        for path in sorted(self._folder.glob(PATTERN)):
-            if path != self._path:
-                done += _take(path, records)
-        return done
+        try:
+            with self._lock:
+                own_file = self._file
+                if os.fstat(own_file).st_size:
+                    self._path, self._file = self._open()
+                    os.close(own_file)  # and with it the lock: from here on it is like any other
+            others = [one for one in sorted(self._folder.glob(PATTERN)) if one != self._path]
+            return sum(_take(path, records) for path in others)
+        except OSError as error:
+            raise AuditUnavailable(f"the audit's files ({type(error).__name__})") from error
 
     def close(self) -> None:
         with self._lock:

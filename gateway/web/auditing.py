@@ -18,7 +18,7 @@ from flask import Flask, Response, g, request
 from gateway.clock import monotonic_s, utc_now
 from gateway.dicom.store_response import InstanceResult
 from gateway.dicom.uids import is_uid
-from gateway.errors import RecordsRefused, RecordsUnavailable
+from gateway.errors import AuditUnavailable, RecordsRefused, RecordsUnavailable
 from gateway.log import log
 from gateway.model.access import NOBODY, Action, Thing
 from gateway.model.audit import Entry
@@ -178,14 +178,20 @@ def register(app: Flask) -> None:
         plain = 0 if streams or request.method == "HEAD" else answer.content_length or 0
 
         def ended(cut: bool = False, sent_bytes: int = plain) -> None:
-            with app.app_context():
-                g.actor, g.request_id = actor, request_id
-                outcome = "failed" if status >= 400 else "cut" if cut else "done"
-                for study_uid, reason, count in _by_study(stored):
-                    one, kept = Thing(begun[1].sites, study_uid), "done" if count else "failed"
-                    auditor.ended(begun[0], one, kept, 0, reason=reason, instances=count, **told)
-                size = taken or sent_bytes
-                auditor.ended(*begun, outcome, status, size_bytes=size, instances=instances, **told)
+            try:
+                with app.app_context():
+                    write_end(cut, sent_bytes)
+            except AuditUnavailable as error:  # that it began is written
+                log.error("the end of an access is not written", why=str(error))
+
+        def write_end(cut: bool, sent_bytes: int) -> None:
+            g.actor, g.request_id = actor, request_id
+            outcome = "failed" if status >= 400 else "cut" if cut else "done"
+            for study_uid, reason, count in _by_study(stored):
+                one, kept = Thing(begun[1].sites, study_uid), "done" if count else "failed"
+                auditor.ended(begun[0], one, kept, 0, reason=reason, instances=count, **told)
+            size = taken or sent_bytes
+            auditor.ended(*begun, outcome, status, size_bytes=size, instances=instances, **told)
 
         if streams:
             answer.response = _Sent(answer, ended)
@@ -256,7 +262,7 @@ def drain_forever(journal: Journal, records: Records) -> Callable[[], None]:
         while not stop.wait(DRAIN_EVERY_S):
             try:
                 journal.drain(records)
-            except (RecordsUnavailable, RecordsRefused) as error:
+            except (RecordsUnavailable, RecordsRefused, AuditUnavailable) as error:
                 log.error("the audit waits in its file", why=str(error))
 
     threading.Thread(target=run, name="audit", daemon=True).start()

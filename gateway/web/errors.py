@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import (
+    AuditUnavailable,
     BadRequest,
     BadSignature,
     ForeignPage,
@@ -61,6 +62,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (RuleSetChanged, 412, "Somebody saved another version of these rules"),
     (RuleSetRefused, 409, "These rules cannot be used so"),
     (NoRoom, 507, "The gateway's disk is full"),
+    (AuditUnavailable, 503, "The audit cannot be written"),
     (RecordsUnavailable, 503, "Database is away"),
     (IssuerUnavailable, 503, "Sign-in service is away"),
     (NoSiteAnswered, 503, "No site could answer"),
@@ -157,7 +159,7 @@ def answer_of(error: GatewayError) -> Response:
         answer.headers["Retry-After"] = "5"
         return answer
     answer = problem(status, title)
-    if status == 503:  # the database is away or locked: a moment later it may be there
+    if status == 503:  # the database or the audit is away: a moment later it may be there
         answer.headers["Retry-After"] = "5"
     return answer
 

@@ -81,6 +81,8 @@ def _grant(gateway: Gateway) -> Grant | None:
         check_uid(asked[level], level)
     decide_access(Action.RETRIEVE, at(asked["site_id"], asked["study"]), written=False)
     scope = scope_of(gateway, asked["site_id"])
+    if scope.for_patient and not asked["kind"]:
+        return None  # a patient's files go without their preambles (trust.md H73)
     location = gateway.locator.locate(
         asked["study"], scope.sites, gateway.settings.search_deadline_s
     )

@@ -35,6 +35,8 @@ class Rate:
     en: str
 
 
+ENTRANCES = ("sign_in.", "sharing.")
+"""Where a person proves something."""
 SIGN_IN = Rate("sign_in", 300, True, "входов с адреса", "sign-ins from an address")
 TOKEN = Rate("token", 600, True, "обращений за токеном с адреса", "token requests from an address")
 SEARCH = Rate("search", 600, False, "поисков", "searches")
@@ -96,7 +98,7 @@ def register(app: Flask, settings: Settings) -> None:
         methods = rule.methods or set()
         name = rule.endpoint.rpartition(".")[2]
         action = action_of(app, rule)
-        if rule.endpoint.startswith("sign_in.") and "POST" in methods and action is Action.OPEN:
+        if "POST" in methods and action is Action.OPEN and rule.endpoint.startswith(ENTRANCES):
             limits.rate_of[rule.endpoint] = SIGN_IN
         elif rule.endpoint.startswith("oauth.") and "POST" in methods and action is Action.OPEN:
             limits.rate_of[rule.endpoint] = TOKEN

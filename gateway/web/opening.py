@@ -177,6 +177,7 @@ class Opener:
                 asked=None if target.below else replace(target.asked, instance_uid=None),
                 tell=self._tell_alarm(target.study),
                 differing=location.differing,
+                blank=scope.for_patient and not target.below,
             )
         except NoSiteAnswered:
             self.gateway.locator.forget(target.study)

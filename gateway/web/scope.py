@@ -11,17 +11,22 @@ from gateway.bootstrap import Gateway
 from gateway.dicom.media_types import MediaRange, parse_accept
 from gateway.dicom.uids import check_uid
 from gateway.errors import NotFound
+from gateway.model.access import Role
 from gateway.model.access import Scope as Reaches
 from gateway.model.sites import Region, Site
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Sites of a request and the public root of the service that it used."""
+    """Sites of a request and the public root of the service that it used.
+
+    for_patient  what is given goes to a patient's own computer
+    """
 
     sites: Sequence[Site]
     service_url: str
     by_id: Mapping[str, Site]
+    for_patient: bool = False
 
     def home_site(self, region: Region) -> str:
         """Where a new study of this actor goes that names no site."""
@@ -36,17 +41,18 @@ def scope_of(gateway: Gateway, site_id: str | None, reaches: Reaches | None = No
     """
     base, region = gateway.settings.base_url, gateway.region
     visible = (g.decision.scope if reaches is None else reaches).sites
+    for_patient = Role.PATIENT in g.decision.roles
     if site_id is not None:
         site = region.site(site_id)
         if site is None or (visible is not None and site_id not in visible):
             raise NotFound("site")
-        return Scope((site,), f"{base}/sites/{site_id}/dicom-web", {site_id: site})
+        return Scope((site,), f"{base}/sites/{site_id}/dicom-web", {site_id: site}, for_patient)
     if visible is None:
-        return Scope(region.sites, f"{base}/dicom-web", region.by_id)
+        return Scope(region.sites, f"{base}/dicom-web", region.by_id, for_patient)
     sites = {site.site_id: site for site in region.sites if site.site_id in visible}
     if not sites:
         raise NotFound("site")
-    return Scope(tuple(sites.values()), f"{base}/dicom-web", sites)
+    return Scope(tuple(sites.values()), f"{base}/dicom-web", sites, for_patient)
 
 
 def accepted() -> tuple[MediaRange, ...]:

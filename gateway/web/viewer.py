@@ -88,7 +88,9 @@ def create_blueprint(viewer_dir: Path, dicomweb_root: str = "/dicom-web") -> Blu
 
     @viewer.after_request
     def protect(answer: Response) -> Response:
-        answer.headers.setdefault("Content-Security-Policy", "default-src 'none'")
+        answer.headers.setdefault(
+            "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
+        )
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
         answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"

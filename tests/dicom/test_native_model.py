@@ -207,6 +207,21 @@ def test_what_was_written_is_read_back() -> None:
             b'<!DOCTYPE a [<!ENTITY x "y">]><NativeDicomModel>&x;</NativeDicomModel>', id="entities"
         ),
         pytest.param(
+            b"<!DOCTYPE a [<!ENTITY a 'aaaaaaaaaa'>"
+            + b"".join(b"<!ENTITY a%d '%s'>" % (n, b"&a;" * 10) for n in range(9))
+            + b"]><NativeDicomModel>&a8;</NativeDicomModel>",
+            id="a billion laughs",
+        ),
+        pytest.param(
+            b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+            b"<NativeDicomModel>&x;</NativeDicomModel>",
+            id="a file of ours",
+        ),
+        pytest.param(
+            b'<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><NativeDicomModel/>',
+            id="from elsewhere",
+        ),
+        pytest.param(
             b"<NativeDicomModel>"
             + b'<DicomAttribute tag="00081115" vr="SQ"><Item number="1">' * 40
             + b"</Item></DicomAttribute>" * 40

@@ -1,4 +1,5 @@
-"""What gunicorn itself refuses, before the application sees it: trust.md H5-H8, H10, H12, H70.
+"""What gunicorn itself refuses, before the application sees it: trust.md H5-H8, H10, H12, H48, H70,
+H90.
 
 The answers have the same shape as ours, show nothing of what was sent, and neither does the log.
 """
@@ -28,6 +29,9 @@ REQUESTS = {
     "a request line of 5 KB": (get(target=b"/dicom-web/studies?PatientName=" + CANARY * 560), 414),
     "150 headers": (get(*(b"X-%d: %s\r\n" % (n, CANARY) for n in range(150))), 431),
     "a header of 9 KB": (get(b"X: " + CANARY * 1000 + b"\r\n"), 431),
+    "a token of a megabyte": (get(b"Authorization: Bearer " + CANARY * 110_000 + b"\r\n"), 431),
+    "a thousand tokens": (get(*[b"Authorization: Bearer " + CANARY + b"\r\n"] * 1000), 431),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 100, (400, 505)),
     "a header name with a blank": (get(b"X " + CANARY + b": a\r\n"), 400),
     "a folded header": (get(b"X: a\r\n " + CANARY + b"\r\n"), 400),
     "NUL in a header": (get(b"X: \x00" + CANARY + b"\r\n"), 400),
@@ -72,6 +76,17 @@ def test_a_body_of_ten_terabytes_is_refused_before_it_is_sent(shared):
     assert time.monotonic() - start < 2
     assert answer.status == 413
     assert json.loads(answer.body)["field"] == "Content-Length"
+
+
+def test_nobody_is_led_to_http_2(shared):
+    """H90: what HTTP/2 brings with it ends at the front proxy."""
+    asked = (
+        b"Connection: Upgrade, HTTP2-Settings\r\n",
+        b"Upgrade: h2c\r\n",
+        b"HTTP2-Settings: AA\r\n",
+    )
+    answer = raw_send(shared.port, get(*asked, target=b"/healthz"))
+    assert (answer.status, b"upgrade" in answer.head.lower()) == (200, False)
 
 
 def test_a_path_that_leads_out_of_the_service_stays_inside(shared):

@@ -20,6 +20,7 @@ from tests.chaosproxy import (
     drips,
     hangs,
     http,
+    once,
     only,
     resets,
     says,
@@ -176,6 +177,20 @@ def test_the_second_holder_serves_when_the_first_fails_before_the_first_byte(sha
         assert (answer.status, answer.is_whole, answer.ended) == (200, True, "FIN")
         assert len(answer.body) > sum(map(len, COPIED.files))
         region[broken].proxy.reset()
+
+
+@pytest.mark.parametrize("status", ["500 Oops", "502 Bad Gateway", "503 Busy", "504 Late"])
+@pytest.mark.parametrize("below", ["", "/metadata", ALONE.below, ALONE.below + "/frames/1"])
+def test_a_site_that_stumbles_once_is_asked_once_more(shared, region, below, status):
+    """F5: the only holder; and what it said goes to nobody."""
+    region["zlat"].proxy.fault = only(DOWNLOAD, once(says(http(status, b"Traceback: secret"))))
+    assert shared.get(ALONE.path + below).status_code == 200
+    region["zlat"].proxy.reset()
+    region["zlat"].proxy.fault = only(ALONE.path, says(http(status, b"Traceback: secret")))
+    answer = shared.get(ALONE.path + below)
+    assert (answer.status_code, b"secret" in answer.content) == (503, False)
+    asked = [line for line in region["zlat"].proxy.seen if ALONE.path.encode() in line]
+    assert len(asked) <= 4
 
 
 def test_a_holder_that_went_away_is_replaced_at_the_next_click(shared, region):

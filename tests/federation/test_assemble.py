@@ -126,6 +126,13 @@ def test_a_full_disk_of_ours_is_told_when_all_was_read() -> None:
         pytest.param([bulk_part(b"1")], BadRequest, id="no metadata"),
         pytest.param([({}, b"{")], BadRequest, id="no JSON"),
         pytest.param([({}, b"[1]")], BadRequest, id="no datasets"),
+        pytest.param([({}, b"[" * 10**6)], BadRequest, id="a million lists in each other"),
+        pytest.param([({}, b'[{"a":NaN}]')], BadRequest, id="NaN"),
+        pytest.param([({}, b'[{"a":1e400}]')], BadRequest, id="more than a number"),
+        pytest.param([({}, b'[{"a":' + b"9" * 400 + b"}]")], BadRequest, id="400 digits"),
+        pytest.param([({}, b'[{"a":"\\ud800"}]')], BadRequest, id="half a letter"),
+        pytest.param([({}, b'[{"00100020":{},"00100020":{}}]')], BadRequest, id="a key twice"),
+        pytest.param([({}, b'[{"0020000d":{},"0020000D":{}}]')], BadRequest, id="a tag twice"),
         pytest.param([({}, b'"x"')], BadRequest, id="a text"),
         pytest.param(
             [({"Content-Type": "application/octet-stream"}, b"1")],

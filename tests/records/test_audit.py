@@ -1,5 +1,6 @@
 """The audit: no line is lost, none is kept twice, and none can be changed unseen."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.errors import NoRoom, RecordsUnavailable
+from gateway.errors import AuditUnavailable, RecordsUnavailable
 from gateway.model.audit import FIRST_HEAD, Entry, Head, from_line, next_chain
 from gateway.model.audit_seals import Signer
 from gateway.records import journal as journals
@@ -202,9 +203,27 @@ def test_a_full_disk_is_told_and_spoils_no_other_line(records, tmp_path: Path, m
     journal.write(entry(1))
     with monkeypatch.context() as patched:
         patched.setattr(journals.os, "write", lambda file, line: write(file, line[:20]))
-        with pytest.raises(NoRoom):
+        with pytest.raises(AuditUnavailable):
             journal.write(entry(2))
     journal.write(entry(3))
+    assert journal.drain(records) == 2
+    journal.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_lines_wait_while_the_disk_takes_no_file(records, tmp_path: Path, monkeypatch, number: int):
+    """F36, F37"""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, "the disk")
+
+    journal = Journal(tmp_path / "audit")
+    journal.write(entry(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(journals.os, "open", refuse)
+        with pytest.raises(AuditUnavailable):
+            journal.drain(records)
+    journal.write(entry(2))
     assert journal.drain(records) == 2
     journal.close()
 

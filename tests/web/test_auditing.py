@@ -1,5 +1,7 @@
 """Each access leaves its lines: who, what, which study, how it ended; and no name in plain text."""
 
+import errno
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,12 +10,14 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
+from werkzeug.test import TestResponse
 
 from gateway.bootstrap import Gateway
 from gateway.cli import main
 from gateway.clock import utc_now
 from gateway.model.access import Actor, Duty, Reach, Role
 from gateway.model.audit import Entry
+from gateway.records import journal as journals
 from gateway.records.audit import audit_entry, load_entries
 from gateway.records.clients import add_client
 from gateway.web import create_app
@@ -161,6 +165,48 @@ def test_the_auditor_verifies_and_asks_by_command(
         connection.execute(audit_entry.update().where(audit_entry.c.number == 2).values(actor="x"))
     told = CliRunner().invoke(main, ["audit", "verify"])
     assert (told.exit_code, "line 2" in told.output) == (1, True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize("path", ["/dicom-web/studies", f"/dicom-web/studies/{U}.2/metadata"])
+def test_without_its_line_nothing_is_given_out(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, number: int, path: str
+) -> None:
+    """F36, F37: the disk is full, or cannot be written."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, "the disk")
+
+    def ask() -> TestResponse:
+        answer = watched.client.get(path, headers=watched.bearer)
+        answer.close()
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journals.os, "write", refuse)
+        refused = ask()
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+    assert refused.get_json()["title"] == "The audit cannot be written"
+    assert "audit" not in ask().get_data(as_text=True)
+
+
+def test_an_end_that_cannot_be_written_breaks_nothing(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F36: what was given out has its line already."""
+    write, lines = os.write, iter([True])
+
+    def refuse_the_second(file: int, line: bytes) -> int:
+        if next(lines, False):
+            return write(file, line)
+        raise OSError(errno.ENOSPC, "the disk")
+
+    monkeypatch.setattr(journals.os, "write", refuse_the_second)
+    with capture_logs() as logs:
+        answer = watched.client.get("/dicom-web/studies?limit=1", headers=watched.bearer)
+        answer.close()
+    assert answer.status_code in (200, 503)
+    assert [log["event"] for log in logs].count("the end of an access is not written") == 1
 
 
 @pytest.fixture

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from flask import Flask, jsonify, request
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
+from gateway.errors import RecordsUnavailable
 from gateway.model.access import LOCAL_OPERATOR
+from gateway.records.engine import Records
 from gateway.settings import load_settings
 from gateway.web import create_app, entrance, errors
 from gateway.web.identity import address_of_caller
@@ -24,6 +28,8 @@ BEYOND = {
     "GATEWAY_TRUSTED_PROXIES": "10.0.0.5",
 }
 TOLD = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9", "X-Real-IP": "198.51.100.2"}
+EVERYONES = ("/.well-known/", "/openapi.json", "/static/", "/viewer/")
+"""Programs, pages without data, public keys: the same for everyone."""
 INLINE = re.compile(r"(?:script-src|default-src)[^;]*'unsafe-inline'|(?<!wasm-)unsafe-eval")
 
 
@@ -34,6 +40,14 @@ def asking(given: dict[str, str]) -> FlaskClient:
     entrance.register(app, load_settings(given))
     app.add_url_rule("/", "tell", lambda: jsonify(peer=address_of_caller(), url=request.base_url))
     return app.test_client()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """All doors, where people sign in."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with login_gateway(folder, ROWS, public_url=PUBLIC) as (gateway, _):
+        yield create_app(gateway)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +116,12 @@ def test_without_tls_of_its_own_nobody_comes_past_the_proxy() -> None:
     assert statuses == [200, 200, 403]
 
 
+def is_private(answer: TestResponse) -> bool:
+    """H87: kept by nobody, or by its caller alone, who asks again each time."""
+    said = answer.headers["Cache-Control"]
+    return "no-store" in said or (said == "private, no-cache" and "Authorization" in answer.vary)
+
+
 def test_every_answer_of_every_route_has_the_headers_of_a_page(client: FlaskClient) -> None:
     lacking = []
     paths = {path_of(rule, "gkb1", "1.2.3") for rule in client.application.url_map.iter_rules()}
@@ -113,14 +133,46 @@ def test_every_answer_of_every_route_has_the_headers_of_a_page(client: FlaskClie
             if not (
                 policy.startswith("default-src 'none'")
                 and (not INLINE.search(policy) or path.startswith("/viewer/app/"))
+                and re.search(r"; frame-ancestors '(none|self)'", policy)
                 and answer.headers.get("X-Content-Type-Options") == "nosniff"
                 and answer.headers.get("Referrer-Policy") in ("no-referrer", "same-origin")
                 and answer.headers.get("Strict-Transport-Security") == "max-age=31536000"
-                and "Cache-Control" in answer.headers
+                and (path.startswith(EVERYONES) or is_private(answer))
             ):
                 lacking.append((method, path, answer.status_code, policy))
     assert lacking == []
     assert len(paths) > 60
+
+
+TWO_CREDENTIALS = {"Authorization": "Bearer x", "Cookie": f"__Host-gateway={'x' * 43}"}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "*/*"}, TWO_CREDENTIALS], ids=["another name", "two credentials"]
+)
+@pytest.mark.parametrize("is_away", [False, True], ids=["", "without the database"])
+def test_who_is_refused_before_it_is_known_who_asks_is_told_so_at_every_door(
+    guarded: Flask, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], is_away: bool
+) -> None:
+    """H48, H65, F13"""
+
+    @contextmanager
+    def away(_records: Records) -> Iterator[None]:
+        raise RecordsUnavailable("stopped")
+        yield
+
+    if is_away:
+        monkeypatch.setattr(Records, "read", away)
+        monkeypatch.setattr(Records, "write", away)
+    paths = {path_of(rule, "gkb1", "1.2.3") for rule in guarded.url_map.iter_rules()}
+    faults = []
+    for path in sorted(paths):
+        for method in ("GET", "POST"):
+            answer = guarded.test_client().open(path, method=method, headers=headers)
+            if answer.status_code == 500 or (answer.status_code < 400 and "Host" in headers):
+                faults.append((method, path, answer.status_code))
+            answer.close()
+    assert faults == []
 
 
 def test_cookies_go_over_tls_alone(client: FlaskClient) -> None:

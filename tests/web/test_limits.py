@@ -64,7 +64,9 @@ def test_metadata_and_frames_are_not_counted(door: Door) -> None:
     assert 429 not in door.statuses(ONE, f"/dicom-web/studies/{U}.2/metadata", 3 * MOST)
 
 
-@pytest.mark.parametrize("path", ["/login", "/login/code", "/oauth/token", "/oauth/introspect"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/login/code", "/open", "/oauth/token", "/oauth/introspect"]
+)
 def test_tries_to_sign_in_are_counted_for_each_address(door: Door, path: str) -> None:
     def tried(address: str, count: int) -> list[int]:
         told = {"X-Forwarded-For": address}

@@ -1,7 +1,9 @@
 """Programs: from client id and secret to images, and out again."""
 
 import base64
+import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,11 +12,13 @@ from flask.testing import FlaskClient
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
+from gateway.errors import RecordsUnavailable
 from gateway.model.access import Purpose, Role, parse_post
 from gateway.model.credentials import digest, new_id
 from gateway.model.tokens import Claims, make_token, new_key, read_key
 from gateway.records.accounts import save_lock
 from gateway.records.clients import add_client, load_signer, revoke_client, save_signing_key
+from gateway.records.engine import Records
 from gateway.records.sessions import end_sessions, load_session, start_session
 from gateway.web import create_app, identity
 from tests.web.indexed import uids
@@ -227,3 +231,44 @@ def test_what_was_found_out_is_kept_by_a_digest_only(region: Region) -> None:
     found.claims(token)
     assert digest(token) in found._claims
     assert token not in str(vars(found))
+
+
+class Unread(io.BytesIO):
+    """A body of which nobody may ask for a byte."""
+
+    def read(self, *_: object) -> bytes:
+        raise AssertionError("the body was read")
+
+    read1 = readline = readinto = read
+
+
+def test_while_the_database_is_away_nobody_is_let_in_by_guess(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F13: a store is refused before its body is read, a page and a token as well."""
+    client_id, secret, token = region.token()
+    assert region.studies(token).status_code == 200
+
+    @contextmanager
+    def away(_records: Records) -> Iterator[None]:
+        raise RecordsUnavailable("stopped")
+        yield
+
+    bearer = {"Authorization": f"Bearer {token}"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Records, "read", away)
+        patched.setattr(Records, "write", away)
+        answers = [
+            region.studies(token),
+            region.client.get("/dicom-web/studies/1.2.3/metadata", headers=bearer),
+            region.ask_token(client_id, secret),
+            region.client.post(
+                "/dicom-web/studies",
+                input_stream=Unread(b"--b\r\n" * 1000),
+                headers=bearer,
+                content_type='multipart/related; type="application/dicom"; boundary=b',
+            ),
+        ]
+    told = [(one.status_code, "Retry-After" in one.headers) for one in answers]
+    assert told == [(503, True)] * 4
+    assert region.studies(token).status_code == 200

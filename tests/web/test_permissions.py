@@ -217,28 +217,36 @@ def test_what_lies_outside_is_answered_like_what_does_not_exist(
 
 
 @pytest.mark.parametrize(
-    ("actor", "site", "study", "status"),
+    ("actor", "site", "study", "status", "below"),
     [
-        (acting(Role.DOCTOR, {OWN}), "", SMITH, 204),
-        (acting(Role.DOCTOR, {OWN}), "", DOE, 403),
-        (acting(Role.DOCTOR, {OWN}), f"/sites/{FOREIGN}", DOE, 403),
-        (acting(Role.PATIENT, None, {SMITH}), "", SMITH, 204),
-        (acting(Role.PATIENT, None, {SMITH}), "", CHEST, 403),
-        (acting(Role.MINISTRY), "", SMITH, 403),
-        (NOBODY, "", SMITH, 401),
+        (acting(Role.DOCTOR, {OWN}), "", SMITH, 204, "/frames/1"),
+        (acting(Role.DOCTOR, {OWN}), "", SMITH, 204, ""),
+        (acting(Role.DOCTOR, {OWN}), "", DOE, 403, "/frames/1"),
+        (acting(Role.DOCTOR, {OWN}), f"/sites/{FOREIGN}", DOE, 403, "/frames/1"),
+        (acting(Role.PATIENT, None, {SMITH}), "", SMITH, 204, "/frames/1"),
+        (acting(Role.PATIENT, None, {SMITH}), "", SMITH, 403, ""),
+        (acting(Role.PATIENT, None, {SMITH}), "", CHEST, 403, "/frames/1"),
+        (acting(Role.MINISTRY), "", SMITH, 403, "/frames/1"),
+        (NOBODY, "", SMITH, 401, "/frames/1"),
     ],
     ids=[
-        "an own study", "a foreign one", "a foreign hospital", "the linked study", "another study",
-        "ministry", "nobody",
+        "an own study", "an own file", "a foreign one", "a foreign hospital", "the linked study",
+        "a file that the gateway rewrites", "another study", "ministry", "nobody",
     ],
 )  # fmt: skip
 def test_nginx_fetches_nothing_that_the_caller_may_not(
-    door: Door, monkeypatch: pytest.MonkeyPatch, actor: Actor, site: str, study: str, status: int
+    door: Door,
+    monkeypatch: pytest.MonkeyPatch,
+    actor: Actor,
+    site: str,
+    study: str,
+    status: int,
+    below: str,
 ) -> None:
     settings = replace(door.gateway.settings, proxy_decision_s=5)
     monkeypatch.setattr(door.gateway, "settings", settings)
     monkeypatch.setattr(front_proxy, "_accept_of_stored", lambda *_: "*/*")
-    path = f"{site}/dicom-web/studies/{study}/series/{study}.1/instances/{study}.1.1/frames/1"
+    path = f"{site}/dicom-web/studies/{study}/series/{study}.1/instances/{study}.1.1{below}"
     headers = {"X-Original-URI": path, "X-Original-Method": "GET"}
     asked = Door(door.gateway).ask(actor, DECISION_PATH, headers=headers)
     assert asked.status_code == status

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
+from gateway.errors import GatewayBusy
 from gateway.model.access import parse_post
 from gateway.model.credentials import OF_ACCOUNT_AT_ADDRESS
 from gateway.records.accounts import add_account, load_accounts, save_lock
@@ -119,6 +120,20 @@ def test_the_session_ends_with_sign_out_and_with_the_account(clinic: Clinic) -> 
     assert browser.get("/dicom-web/studies").status_code == 401
 
 
+def test_a_session_that_was_planted_before_the_sign_in_is_nobodys(clinic: Clinic) -> None:
+    """H64"""
+    secret = clinic.person("fixed", "doctor@gkb1")
+    browser, planted = clinic.browser(), "A" * 43
+    browser.set_cookie("gateway", planted)
+    page = fill(browser, browser.get("/login"), login="fixed", password=PASSWORD)
+    browser.set_cookie("gateway", planted)
+    assert fill(browser, page, code=pyotp.TOTP(secret).now()).status_code == 303
+    assert browser.get_cookie("gateway").value != planted
+    thief = clinic.browser()
+    thief.set_cookie("gateway", planted)
+    assert thief.get("/dicom-web/studies").status_code == 401
+
+
 def test_a_shut_account_is_out_at_once(clinic: Clinic) -> None:
     secret = clinic.person("shut", "doctor@gkb1")
     browser = clinic.sign_in("shut", secret)
@@ -171,6 +186,33 @@ def test_too_many_wrong_passwords_must_wait_and_another_address_need_not(
     elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.7"
     page = fill(elsewhere, elsewhere.get("/login"), login="guessed", password=PASSWORD)
     assert "Код из приложения" in told(page)
+
+
+def test_in_a_storm_nobody_is_judged_and_no_try_is_counted(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H86"""
+    secret = clinic.person("patient", "doctor@gkb1")
+    browser = clinic.browser()
+    page = browser.get("/login")
+    with monkeypatch.context() as patched:
+        patched.setattr(sign_in.Passwords, "check_room", busy)
+        tries = [fill(browser, page, login="patient", password="x") for _ in range(20)]
+    assert {(one.status_code, "Retry-After" in one.headers) for one in tries} == {(503, True)}
+    assert clinic.sign_in("patient", secret).get("/dicom-web/studies").status_code == 200
+
+
+def busy(_passwords: sign_in.Passwords) -> None:
+    raise GatewayBusy("many people are signing in")
+
+
+def test_the_places_of_the_storm_are_counted() -> None:
+    passwords = sign_in.Passwords()
+    for _ in range(sign_in.AT_ONCE + sign_in.WAITING):
+        passwords.check_room()
+        passwords._places.acquire()
+    with pytest.raises(GatewayBusy):
+        passwords.check_room()
 
 
 def test_a_form_without_its_token_is_refused(clinic: Clinic) -> None:

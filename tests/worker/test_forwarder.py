@@ -38,8 +38,11 @@ def make_certificate(path: Path) -> Path:
 class Listener:
     """A collector: a TLS server that reads frames of RFC 5425 and does what a test tells it to.
 
-    cuts_after  bytes that it reads of each connection before it resets it; None: all of them
+    cuts_after  bytes that it reads of each connection before it ends it; None: all of them
+    cuts_by     how it does that
     """
+
+    cuts_by = "RST"
 
     def __init__(self, certificate: Path, client_ca: Path | None = None) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -72,8 +75,9 @@ class Listener:
         while block := line.recv(4096):
             got += block
             if self.cuts_after is not None and len(got) >= self.cuts_after:
-                reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                if self.cuts_by == "RST":
+                    reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                 break
         self.frames += list(frames_of(got))
         if self.cuts_after is None and self.says_goodbye:
@@ -151,20 +155,22 @@ def test_all_lines_come_once_and_in_order(records, listen, certificate) -> None:
     assert message.startswith(b"<AuditMessage>")
 
 
-def test_a_collector_that_does_not_say_that_it_has_read_all_gets_them_again(
-    records, listen, certificate
-) -> None:
+def test_a_collector_that_reads_all_and_hangs_up_has_read_all(records, listen, certificate) -> None:
+    """As rsyslog does, against RFC 5425 4.4."""
     listener = listen()
     listener.says_goodbye = False
     append(records, [entry(n) for n in range(5)])
     forwarder = forwarder_to(records, listener.port, certificate)
     forwarder.look(NOW)
-    assert load_cursor(records, CURSOR) == 0
+    assert load_cursor(records, CURSOR) == 5
 
 
-def test_what_broke_off_is_sent_again_and_nothing_is_left_out(records, listen, certificate) -> None:
+@pytest.mark.parametrize("cuts_by", ["RST", "FIN"])
+def test_what_broke_off_is_sent_again_and_nothing_is_left_out(
+    records, listen, certificate, cuts_by: str
+) -> None:
     listener = listen()
-    listener.cuts_after = 20_000
+    listener.cuts_after, listener.cuts_by = 20_000, cuts_by
     append(records, [entry(n) for n in range(300)])
     forwarder = forwarder_to(records, listener.port, certificate)
     for _ in range(3):

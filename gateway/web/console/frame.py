@@ -20,7 +20,7 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import BadRequest, ForeignPage, GatewayError, NotAllowed, NotFound, NotSignedIn
 from gateway.log import log
-from gateway.model.access import LOCAL_OPERATOR, Action
+from gateway.model.access import LOCAL_OPERATOR, NOBODY, Action
 from gateway.model.delivery_words import ARRIVED, STATES, reason_in_words
 from gateway.model.sites import Site
 from gateway.model.wording import Words, number, span, volume
@@ -136,6 +136,7 @@ def own_origins(base_url: str) -> frozenset[str]:
 def _problem(gateway: Gateway, error: GatewayError) -> Response:
     """A page that says what is wrong and what to do; the status is that of web/errors.py."""
     plain = answer_of(error)
+    g.setdefault("actor", NOBODY)  # refused before it was known who asks
     words = next(
         (w for kind, w in PROBLEMS.items() if isinstance(error, kind)), PROBLEMS[Exception]
     )
