@@ -29,15 +29,19 @@ class Action(StrEnum):
 
     OPEN = "open"  # for everyone: sign-in, life signs, what signs itself
     OWN_ACCOUNT = "own_account"
+    OWN_PROOF = "own_proof"  # the own authenticator and recovery codes
     SEE_STATUS = "see_status"
     VIEW = "view"  # the viewer's pages; images are searched for and retrieved all the same
     SEARCH = "search"
     RETRIEVE = "retrieve"
     STORE = "store"
-    SHARE = "share"  # make and revoke patients' links and experts' grants
+    SHARE = "share"  # see and revoke patients' links and experts' grants
+    GIVE_ACCESS = "give_access"  # make them
+    BREAK_GLASS = "break_glass"  # open a study of another hospital in an emergency
     LINK_PERSONS = "link_persons"
     READ_RULES = "read_rules"
-    WRITE_RULES = "write_rules"
+    WRITE_RULES = "write_rules"  # versions that do not count yet
+    ACTIVATE_RULES = "activate_rules"
     APPROVE_RULES = "approve_rules"
     DROP_STUDIES = "drop_studies"  # by rules that count; a person excludes one by RESEND
     READ_DELIVERIES = "read_deliveries"
@@ -63,14 +67,28 @@ CARE = frozenset({Purpose.TREATMENT, Purpose.EMERGENCY})
 IMAGES = frozenset({Action.SEARCH, Action.RETRIEVE, Action.STORE})
 READING = frozenset({Action.SEARCH, Action.RETRIEVE, Action.VIEW})
 
+OF_ACCOUNTS = frozenset({Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.BREAK_GLASS})
+"""What nobody does without an account."""
+
 MAY: Mapping[Role, frozenset[Action]] = {
-    Role.DOCTOR: READING | {Action.STORE, Action.SHARE, Action.SEE_STATUS, Action.OWN_ACCOUNT},
+    Role.DOCTOR: READING
+    | {
+        Action.OWN_ACCOUNT,
+        Action.OWN_PROOF,
+        Action.SEE_STATUS,
+        Action.STORE,
+        Action.SHARE,
+        Action.GIVE_ACCESS,
+        Action.BREAK_GLASS,
+    },
     Role.HOSPITAL_IT: frozenset(
         {
             Action.OWN_ACCOUNT,
+            Action.OWN_PROOF,
             Action.SEE_STATUS,
             Action.READ_RULES,
             Action.WRITE_RULES,
+            Action.ACTIVATE_RULES,
             Action.READ_DELIVERIES,
             Action.RESEND,
         }
@@ -78,10 +96,12 @@ MAY: Mapping[Role, frozenset[Action]] = {
     Role.REGIONAL_ADMIN: frozenset(
         {
             Action.OWN_ACCOUNT,
+            Action.OWN_PROOF,
             Action.SEE_STATUS,
             Action.LINK_PERSONS,
             Action.READ_RULES,
             Action.WRITE_RULES,
+            Action.ACTIVATE_RULES,
             Action.APPROVE_RULES,
             Action.DROP_STUDIES,
             Action.READ_DELIVERIES,
@@ -91,13 +111,29 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.OPERATE,
         }
     ),
-    Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.READ_FIGURES}),
-    Role.AUDITOR: frozenset({Action.OWN_ACCOUNT, Action.SEE_STATUS, Action.READ_AUDIT}),
+    Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.READ_FIGURES}),
+    Role.AUDITOR: frozenset(
+        {Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.SEE_STATUS, Action.READ_AUDIT}
+    ),
     Role.SERVICE: IMAGES,
     Role.PATIENT: READING,
     Role.EXPERT: READING,
-    Role.OPERATOR: frozenset(Action) - {Action.OWN_ACCOUNT},
+    Role.OPERATOR: frozenset(Action) - OF_ACCOUNTS,
 }
+STEP_UP = frozenset(
+    {
+        Action.OWN_PROOF,
+        Action.GIVE_ACCESS,
+        Action.ACTIVATE_RULES,
+        Action.APPROVE_RULES,
+        Action.DROP_STUDIES,
+        Action.MANAGE_ACCOUNTS,
+        Action.OPERATE,
+    }
+)
+"""What a form of a session does only if the person has proven who it is within STEP_UP_S: a browser
+left open must not open images to others, nor change where they go (web/step_up.py).
+"""
 ACCOUNT_ROLES = tuple(r for r in Role if Action.OWN_ACCOUNT in MAY[r])
 
 

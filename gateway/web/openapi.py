@@ -27,6 +27,7 @@ PAGES = frozenset(
         "reports",
         "account",
         "audit_desk",
+        "authenticator",
         "authorize",
         "metrics",
         "outside",

@@ -278,8 +278,8 @@ def create_blueprint(
         door.add_url_rule(rule, view.__name__, needs(action)(view), methods=[method])
 
     add("/share/<study>", pages.page, "GET", Action.SHARE)
-    add("/share/<study>/link", pages.add_link, "POST", Action.SHARE)
-    add("/share/<study>/grant", pages.add_grant, "POST", Action.SHARE)
+    add("/share/<study>/link", pages.add_link, "POST", Action.GIVE_ACCESS)
+    add("/share/<study>/grant", pages.add_grant, "POST", Action.GIVE_ACCESS)
     add("/share/<study>/revoke", pages.revoke, "POST", Action.SHARE)
     add("/open", pages.form, "GET", Action.OPEN)
     add("/open", pages.open, "POST", Action.OPEN)

@@ -27,7 +27,7 @@ from tests.nginx import Nginx
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
-RESTARTS = int(os.environ.get("F34_RESTARTS", "3"))
+RESTARTS = int(os.environ.get("F34_RESTARTS", "2"))
 SOON_S, LATER_S = 0.05, 1.0
 END_S = 120.0
 
