@@ -5,7 +5,7 @@ do, the duty says where. Outside of all its duties a thing does not exist for th
 Who the actor is, and that a grant or link has not run out, is found out before (web/identity.py).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -190,6 +190,7 @@ class Actor:
 
     kind  how it was recognised: "open", "session", "token", "link" or "" for nobody
     only  what its credentials are good for, of all that its duties allow; None: for all of it
+    files  studies whose files a grant gives, beside what the viewer shows
     """
 
     subject: str
@@ -197,6 +198,7 @@ class Actor:
     purpose: Purpose | None = None
     kind: str = ""
     only: frozenset[Action] | None = None
+    files: frozenset[str] = frozenset()
 
 
 NOBODY = Actor("")
@@ -344,6 +346,15 @@ def allow(actor: Actor, action: Action, thing: Thing = EVERYTHING) -> Decision:
     roles = tuple(dict.fromkeys(role for role, _ in covering))
     reaches = tuple(dict.fromkeys(reach for _, reach in covering))
     return Decision(True, Reason.DUTY, Scope(reaches), roles)
+
+
+def sees_by_grant(decision: Decision, study_uid: str, holders: Collection[str]) -> bool:
+    """Whether a grant alone shows this study: no duty at a site that holds it does."""
+    at_home = any(
+        reach.studies is None and (reach.sites is None or not reach.sites.isdisjoint(holders))
+        for reach in decision.scope.reaches
+    )
+    return Role.EXPERT in decision.roles and not at_home and decision.scope.shows(study_uid)
 
 
 def _reach(duty: Duty, action: Action, purpose: Purpose | None) -> Reach:

@@ -119,8 +119,8 @@ def read_id_token(
         _need(head.get("typ", "JWT") == "JWT" and "events" not in claims, "kind")
         if proven_since is not None:
             proven = claims.get("auth_time")
-            _need(isinstance(proven, int), "auth_time")
-            _need(proven >= proven_since.timestamp() - LEEWAY_S, "auth_time")
+            earliest = proven_since.timestamp() - LEEWAY_S
+            _need(isinstance(proven, int) and proven >= earliest, "auth_time")
 
     return _read(token, find_key, issuer, now, check)
 

@@ -13,6 +13,7 @@ from gateway.web import (
     authenticator,
     authorize,
     capabilities,
+    emergency,
     entrance,
     errors,
     events,
@@ -93,6 +94,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         )
         app.register_blueprint(sharing.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(account.create_blueprint(gateway, identity, auditor, passwords))
+        app.register_blueprint(emergency.create_blueprint(gateway))
         app.register_blueprint(authenticator.create_blueprint(gateway, identity, keyring))
         if issuer is not None:
             app.register_blueprint(

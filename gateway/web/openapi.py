@@ -28,6 +28,7 @@ PAGES = frozenset(
         "account",
         "audit_desk",
         "authenticator",
+        "emergency",
         "authorize",
         "metrics",
         "outside",

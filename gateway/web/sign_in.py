@@ -50,7 +50,7 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 BACK = re.compile(
-    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit|report/[0-9.]+|account"
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit(?:/emergencies)?|emergency|report/[0-9.]+|account"
     r"|share/[0-9.]+|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
     re.ASCII,
 )

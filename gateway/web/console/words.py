@@ -177,6 +177,12 @@ def field_words(field: str) -> Words:
 
 
 NEXT: Mapping[str, Words] = {
+    alarms.EMERGENCY_ACCESS: Words(
+        "Аудитор на следующий день смотрит `/audit/emergencies` и пишет, что показала проверка; "
+        "тревога уйдёт сама. Если доступ взят зря, заприте учётную запись: `gateway users lock`.",
+        "On the next day an auditor looks at `/audit/emergencies` and says what the review found; "
+        "the alarm goes by itself. If it was taken without need: `gateway users lock`.",
+    ),
     alarms.STUDY_OF_TWO_PATIENTS: Words(
         "Сравните исследование в больницах и исправьте данные там, где ошибка; тревога уйдёт сама.",
         "Compare the study at the hospitals and mend the data where they are wrong; the alarm goes "
