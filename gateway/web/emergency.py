@@ -52,6 +52,13 @@ class Choice:
     modalities: str
     sites: tuple[str, ...]
 
+    @property
+    def day(self) -> str:
+        """As people write it; as it stands if it is no date."""
+        told = self.study_date
+        is_date = len(told) == 8 and told.isdecimal()
+        return f"{told[6:]}.{told[4:6]}.{told[:4]}" if is_date else told
+
 
 class EmergencyForm(SentForm):
     number = StringField()
