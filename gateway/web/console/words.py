@@ -176,7 +176,22 @@ def field_words(field: str) -> Words:
     return FIELDS.get(field, Words(field, field))
 
 
+RISKS: Mapping[str, Words] = {
+    "plain_http": Words(
+        "снимки и пароль идут без шифрования", "images and the password go unencrypted"
+    ),
+    "answers_anyone": Words(
+        "снимки отдаются без пароля (AuthenticationEnabled = false)",
+        "images are given without a password (AuthenticationEnabled = false)",
+    ),
+}
 NEXT: Mapping[str, Words] = {
+    alarms.SITE_UNGUARDED: Words(
+        "Включите у Orthanc пароль и TLS, или впишите в region.toml `signed`, если эту сеть "
+        "защищает другое; тревога уйдёт сама.",
+        "Switch on password and TLS at the Orthanc, or write `signed` into region.toml if "
+        "something else guards that network; the alarm goes by itself.",
+    ),
     alarms.EMERGENCY_ACCESS: Words(
         "Аудитор на следующий день смотрит `/audit/emergencies` и пишет, что показала проверка; "
         "тревога уйдёт сама. Если доступ взят зря, заприте учётную запись: `gateway users lock`.",
