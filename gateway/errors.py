@@ -21,6 +21,7 @@ GatewayError
 ├── ForeignPage              a page of another address sends a form to us
 ├── NotSignedIn              nobody, or credentials that are no good
 ├── NotAllowed               no role of the actor may do this
+│   └── OnlyToView           a grant shows the study and does not give its files
 ├── TooManyTries             of a password, a code or a test: wait
 ├── OAuthRefused             a program's request for a token; `code` as RFC 6749 5.2 has it
 ├── AccountRefused           an account or a client cannot be so; `why` is a code
@@ -185,6 +186,10 @@ class StaleForm(ForeignPage):
 
 class NotAllowed(GatewayError):
     """Who asks is known, and no role of theirs may do this anywhere."""
+
+
+class OnlyToView(NotAllowed):
+    """The study was granted to be looked at: its files are not given."""
 
 
 class TooManyTries(GatewayError):

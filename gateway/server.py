@@ -8,18 +8,24 @@ standard library.
 
 import errno
 import json
+import mmap
 import resource
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache, lru_cache, partial
+from typing import Any, NamedTuple
 
 import gevent
 from gevent import ssl
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gevent.threadpool import ThreadPool
+from gunicorn import sock as listening
 from gunicorn.http import body, errors, message, wsgi
 from gunicorn.util import http_date
 from gunicorn.workers.ggevent import GeventWorker
@@ -28,8 +34,10 @@ STALL_S = 60.0
 """Longest wait for a caller to take a block of 256 KB, or to send more of its request."""
 HEAD_S = 10.0
 """Longest that a new caller takes for TLS, and after it for its first request's head (H9)."""
-END_IDLE_AFTER_S = 1.5
-END_IDLE_AGAIN_S = 0.5
+END_IDLE_AFTER_S = 3.0
+"""A process that goes away ends a kept connection when it has rested so long: longer than nginx
+keeps one (2 s, nginx.conf), so that nginx never writes into one that we end."""
+LOOK_AGAIN_S = 0.5
 MOST_LOOKUPS = 256
 """Names that are looked up at a time: one thread for each, while it lasts."""
 FILES_OF_ONE = 4
@@ -46,6 +54,11 @@ _NO_PROXY_SETS = {
 }
 """No header changes what a request is: GATEWAY_PUBLIC_URL says where we are. So gunicorn need not
 parse the address of each caller to find out whether he may send one."""
+_BYTES_RECEIVED = 128
+"""Where Linux's tcp_info holds tcpi_bytes_received."""
+_ages = memoryview(mmap.mmap(-1, 16)).cast("Q")
+"""Seen by all processes: up to which age (gunicorn's count of them) the last SIGHUP replaces them,
+and the age of the youngest that serves."""
 _RESET = struct.pack("ii", 1, 0)
 _FLUSH = struct.pack("ii", 0, 0)
 
@@ -129,19 +142,34 @@ class Answer(wsgi.Response):
         send(self.sock, head, socket.MSG_MORE if follows else 0)
 
 
-class _LateHandshake(ssl.SSLContext):
-    """Lets the worker shake hands itself: gevent's server would wait for it without end."""
-
-    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> Any:
-        return super().wrap_socket(sock, *args, **{**options, "do_handshake_on_connect": False})
-
-
 def ssl_context(config: Any, _default: Any) -> ssl.SSLContext:
     """gunicorn's hook: read in each new web process, so that SIGHUP takes a renewed certificate."""
-    context = _LateHandshake(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.certfile, config.keyfile)
     return context
+
+
+def on_reload(arbiter: Any) -> None:
+    """gunicorn's hook: SIGHUP has come to the master, and its processes will hear SIGTERM."""
+    _ages[0] = arbiter.worker_age
+
+
+class _Listener(NamedTuple):
+    """What gunicorn asks of a listening socket; still there when that one is closed."""
+
+    name: Any
+
+    def getsockname(self) -> Any:
+        return self.name
+
+
+class _Rest(NamedTuple):
+    """A kept connection between two requests: since when, and what had come by the last look."""
+
+    client: Any
+    since: float
+    received: int = -1
 
 
 class Worker(GeventWorker):
@@ -154,17 +182,69 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle: dict[gevent.Greenlet, float] = {}
+        self._clients: dict[gevent.Greenlet, Any] = {}
+        self._idle: dict[gevent.Greenlet, _Rest] = {}
+        self._asked_to_end = Event()
+        self._is_hurried = self._leaves = False
+        self._tls: ssl.SSLContext | None = None
         self._new: set[gevent.Greenlet] = set()
         self._served = self._told = 0
         self.worker_connections += TOO_MANY
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1024 are few
 
+    def run(self) -> None:
+        """Serve until SIGTERM; then end so that no short request fails (F34)."""
+        # On threads of their own: when a resolver hangs, disks and compression still find theirs.
+        gevent.get_hub().resolver.pool = ThreadPool(MOST_LOOKUPS)
+        self._tls = listening.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        servers = [self._open(sock) for sock in self.sockets]
+        _ages[1] = max(_ages[1], self.age)
+        while self.alive:
+            self.notify()
+            self._asked_to_end.wait(1.0)
+        self._await_successor()
+        self._leaves = True
+        for server in servers:
+            # Nobody may be left to take them: of the last process the kernel would reset them.
+            while taken := server.do_read():
+                server.do_handle(*taken)
+            server.close()
+        gevent.spawn(self._end_idle)
+        end = time.monotonic() + self.cfg.graceful_timeout
+        while any(len(server.pool) for server in servers) and time.monotonic() < end:
+            self.notify()
+            gevent.sleep(0.1)
+        for server in servers:
+            server.stop(timeout=1)
+
+    def _await_successor(self) -> None:
+        """Go on until a new process serves, if one is to come: nobody waits while it starts.
+
+        Not after a second SIGTERM: gunicorn sends it when none has come for 30 s, and at its end.
+        """
+        while self.age <= _ages[0] >= _ages[1] and not self._is_hurried:
+            self.notify()
+            gevent.sleep(0.1)
+
+    def _open(self, sock: Any) -> StreamServer:
+        """Take what comes to a listening socket; TLS begins in `handle`."""
+        sock.setblocking(1)
+        serve = partial(self.handle, _Listener(sock.getsockname()))
+        server = StreamServer(sock, handle=serve, spawn=Pool(self.worker_connections))
+        if self.cfg.workers > 1:
+            server.max_accept = 1
+        server.start()
+        return server
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection, or say at once that there are too many: nobody waits unheard until
         a descriptor is free (trust.md F56).
         """
+        client.setblocking(1)
+        if self._tls:
+            # gevent would shake hands here, and wait for it without end.
+            client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         room = (files - OWN_FILES - TOO_MANY) // FILES_OF_ONE
         if self._served >= min(self.worker_connections - TOO_MANY, room):
@@ -173,10 +253,12 @@ class Worker(GeventWorker):
         this = gevent.getcurrent()
         self._served += 1
         self._new.add(this)
+        self._clients[this] = client
         try:
             if self._is_greeted(client):
                 super().handle(listener, client, addr)
         finally:
+            del self._clients[this]
             self._new.discard(this)
             self._served -= 1
 
@@ -206,11 +288,6 @@ class Worker(GeventWorker):
             self._told -= 1
             client.close()
 
-    def run(self) -> None:
-        # On threads of their own: when a resolver hangs, disks and compression still find theirs.
-        gevent.get_hub().resolver.pool = ThreadPool(MOST_LOOKUPS)
-        super().run()
-
     def init_process(self) -> None:
         # gunicorn looks up some twenty settings for each request, and each by three calls.
         self.cfg.__dict__.update({name: one.get() for name, one in self.cfg.settings.items()})
@@ -223,8 +300,9 @@ class Worker(GeventWorker):
         sock.settimeout(STALL_S)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, Answer)
-        if not self.alive:
+        if self._leaves:
             answer.force_close()
+            environ["gateway.leaves"] = True  # for /readyz
         try:
             self._answer(answer, environ)
         except TimeoutError as error:
@@ -279,25 +357,40 @@ class Worker(GeventWorker):
         self._new.discard(waiting)
         with gevent.Timeout(HEAD_S if is_new else self.cfg.keepalive, False):
             if not is_new:
-                self._idle[waiting] = time.monotonic()
+                self._idle[waiting] = _Rest(self._clients[waiting], time.monotonic())
             try:
                 yield
             finally:
                 self._idle.pop(waiting, None)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: what runs is finished; connections that only wait do not hold up the end."""
+        """SIGTERM: what runs is finished; connections that only rest do not hold up the end."""
         super().handle_exit(sig, frame)
-        gevent.spawn_later(END_IDLE_AFTER_S, self._end_idle)
+        self._is_hurried = self._asked_to_end.is_set()
+        self._asked_to_end.set()
 
     def _end_idle(self) -> None:
-        """Again and again until the process ends: one that has just come, or has asked a moment
-        ago, is still answered, and told to come to another process next time (F34).
+        """Again and again until the process ends. A connection on which anything came since the
+        last look, read or unread, is answered, and told to come to another process next time.
         """
-        for waiting, since in list(self._idle.items()):
-            if time.monotonic() - since >= END_IDLE_AFTER_S:
-                gevent.kill(waiting, StopIteration)
-        gevent.spawn_later(END_IDLE_AGAIN_S, self._end_idle)
+        while True:
+            for waiting, rest in list(self._idle.items()):
+                received = _received(rest.client)
+                rests_s = time.monotonic() - rest.since
+                if rests_s >= END_IDLE_AFTER_S and received == rest.received:
+                    gevent.kill(waiting, StopIteration)
+                else:
+                    self._idle[waiting] = rest._replace(received=received)
+            gevent.sleep(LOOK_AGAIN_S)
+
+
+def _received(sock: Any) -> int:
+    """Bytes that have come over a connection, by the kernel's count; -1 when it is gone."""
+    try:
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
+    except OSError:
+        return -1
+    return int.from_bytes(told[_BYTES_RECEIVED:], sys.byteorder)
 
 
 def send(sock: Any, block: bytes, flags: int = 0) -> None:

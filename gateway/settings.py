@@ -19,6 +19,7 @@ from gateway.errors import SettingsError
 PREFIX = "GATEWAY_"
 MOST_DECISION_S = 60  # a right that is withdrawn may last so long
 MOST_SERIES_AHEAD = 4
+LEAST_STEP_UP_S = 60  # else a form that was just proven is asked about again
 ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 HOST_AND_PORT = re.compile(
     r"(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})", re.ASCII
@@ -67,6 +68,11 @@ class Settings:
     )
     doctors_read: str = _setting(
         "own", "whose images doctors read for a patient's care: of their `own` hospital, `region`"
+    )
+    step_up_s: int = _setting(
+        900,
+        "seconds after which a person proves anew who they are before giving access, activating "
+        "rules and the like; from 60",
     )
     rules_approval: str = _setting(
         "optional", "`required`: every activation of rules waits for a second person"
@@ -238,6 +244,8 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_ACCESS: must be open or login")
     if settings.doctors_read not in ("own", "region"):
         mistakes.append("GATEWAY_DOCTORS_READ: must be own or region")
+    if settings.step_up_s < LEAST_STEP_UP_S:
+        mistakes.append(f"GATEWAY_STEP_UP_S: must be at least {LEAST_STEP_UP_S}")
     if settings.rules_approval not in ("optional", "required"):
         mistakes.append("GATEWAY_RULES_APPROVAL: must be optional or required")
     mistakes += _check_issuer(settings)

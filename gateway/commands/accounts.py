@@ -25,6 +25,7 @@ from gateway.model.tokens import new_key
 from gateway.records import accounts, clients
 from gateway.records.engine import Records
 from gateway.records.keyring import load_keyring, make_keyring
+from gateway.records.recovery import save_recovery_codes
 from gateway.records.sessions import end_sessions
 from gateway.region_file import load_region
 from gateway.settings import Settings
@@ -171,7 +172,7 @@ def lock(region: Path | None, login: str, opens: bool) -> None:
 @region_option
 @click.argument("login")
 def reset(region: Path | None, login: str) -> None:
-    """A new one-time password; the authenticator is forgotten and every session ends."""
+    """A new one-time password; authenticator and recovery codes are forgotten, sessions end."""
     _, records = open_database_quietly(region)
     now, password = utc_now(), new_one_time_password()
 
@@ -180,6 +181,7 @@ def reset(region: Path | None, login: str) -> None:
         until = now + timedelta(hours=ONE_TIME_HOURS)
         accounts.save_password(records, found.account_id, hash_password(password), until)
         accounts.save_totp(records, found.account_id, "", 0)
+        save_recovery_codes(records, found.account_id, [])
         end_sessions(records, found.account_id, now)
         _tell_password(found.login, password)
 

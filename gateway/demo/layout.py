@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.demo.servers import (
     CONFIG_DIR,
@@ -18,6 +19,7 @@ from gateway.demo.servers import (
     redis_conf,
     write_private,
 )
+from gateway.model.sites import PLAIN_HTTP, is_loopback
 
 TIME_ZONE = "Asia/Yekaterinburg"
 REGION_RU = "Демонстрационный регион"
@@ -174,7 +176,7 @@ def region_toml(site_urls: Mapping[str, str], secrets_folder: str) -> str:
     head = {"name_ru": REGION_RU, "name_en": REGION_EN, "home_site": SITES[0].site_id}
     tables = [_table("[region]", head)]
     for site in SITES:
-        values = {
+        values: dict[str, str | list[str]] = {
             "id": site.site_id,
             "name_ru": site.name_ru,
             "name_en": site.name_en,
@@ -187,12 +189,14 @@ def region_toml(site_urls: Mapping[str, str], secrets_folder: str) -> str:
             "patient_id_issuer": site.ae_title,
             "ae_title": site.ae_title,
         }
+        if not is_loopback(urlsplit(site_urls[site.site_id]).hostname or ""):
+            values["signed"] = [PLAIN_HTTP]  # containers on one host's own network
         tables.append(_table("[[site]]", values))
     return "\n".join(tables)
 
 
-def _table(title: str, values: Mapping[str, str]) -> str:
-    # A JSON string is a TOML basic string.
+def _table(title: str, values: Mapping[str, str | list[str]]) -> str:
+    # A JSON string is a TOML basic string, and a list of them an array.
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
     return "\n".join([title, *lines, ""])
 

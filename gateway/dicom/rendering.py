@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
@@ -30,13 +30,17 @@ REDUCIBLE = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
 TABLE_BITS = 16
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
 DEFAULT_QUALITY = 90
+SMALLEST_MARK, MARK_STRENGTH, LARGEST_MASK, GAP = 9, 110, 1500, "   "
 
 
-def render(image: Dataset, media_type: str, view: View, number: int = 1, place: int = 1) -> bytes:
+def render(
+    image: Dataset, media_type: str, view: View, number: int = 1, place: int = 1, mark: str = ""
+) -> bytes:
     """A picture of one frame, in one of FORMATS.
 
     number  which frame of its instance it is: functional groups tell of each frame
     place   which of the frames in `image` (from 1)
+    mark    text to be drawn all over it, in ASCII
     raises  CannotDecode; LookupError beyond the last frame; OutOfPicture
     """
     if not 1 <= place <= measure(image)[0]:
@@ -46,6 +50,8 @@ def render(image: Dataset, media_type: str, view: View, number: int = 1, place: 
             picture = _picture(image, view, number, place)
             if view.viewport is not None:
                 picture = _fitted(picture, view.viewport)
+            if mark:
+                picture = _marked(picture, mark)
             return _encoded(picture, media_type, view.quality)
     except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
@@ -202,6 +208,31 @@ def _fitted(picture: Image.Image, viewport: Viewport) -> Image.Image:
         return picture
     size = (max(round(picture.width * factor), 1), max(round(picture.height * factor), 1))
     return picture.resize(size, Image.Resampling.BILINEAR if factor > 1 else Image.Resampling.BOX)
+
+
+def _marked(picture: Image.Image, mark: str) -> Image.Image:
+    """With the text in slanting rows from edge to edge, so that no cut is without it; light with a
+    dark edge, and thin enough that what lies below is seen.
+    """
+    shrink = max(1.0, max(picture.size) / LARGEST_MASK)
+    width, height = (max(round(edge / shrink), 1) for edge in picture.size)
+    size = max(SMALLEST_MARK, min(width, height) // 24)
+    font = ImageFont.load_default(size)
+    side, length = int(np.hypot(width, height)) + 1, int(font.getlength(mark + GAP)) + 1
+    text = (mark + GAP) * (side // length + 2)
+    row = 5 * size
+    for shift, shade in ((1, 0), (0, 255)):
+        mask = Image.new("L", (side, side))
+        pen = ImageDraw.Draw(mask)
+        for number, top in enumerate(range(0, side, row)):
+            # Each row begins elsewhere, or a cut between two words would be without one.
+            left = shift - number * row % length
+            pen.text((left, top + shift), text, fill=MARK_STRENGTH, font=font)
+        slanted = mask.rotate(20, Image.Resampling.BILINEAR)
+        left, top = (side - width) // 2, (side - height) // 2
+        cut = slanted.crop((left, top, left + width, top + height)).resize(picture.size)
+        picture.paste(shade if picture.mode == "L" else (shade,) * 3, mask=cut)
+    return picture
 
 
 def _encoded(picture: Image.Image, media_type: str, quality: int | None) -> bytes:

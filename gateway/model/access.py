@@ -5,7 +5,7 @@ do, the duty says where. Outside of all its duties a thing does not exist for th
 Who the actor is, and that a grant or link has not run out, is found out before (web/identity.py).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,15 +29,19 @@ class Action(StrEnum):
 
     OPEN = "open"  # for everyone: sign-in, life signs, what signs itself
     OWN_ACCOUNT = "own_account"
+    OWN_PROOF = "own_proof"  # the own authenticator and recovery codes
     SEE_STATUS = "see_status"
     VIEW = "view"  # the viewer's pages; images are searched for and retrieved all the same
     SEARCH = "search"
     RETRIEVE = "retrieve"
     STORE = "store"
-    SHARE = "share"  # make and revoke patients' links and experts' grants
+    SHARE = "share"  # see and revoke patients' links and experts' grants
+    GIVE_ACCESS = "give_access"  # make them
+    BREAK_GLASS = "break_glass"  # open a study of another hospital in an emergency
     LINK_PERSONS = "link_persons"
     READ_RULES = "read_rules"
-    WRITE_RULES = "write_rules"
+    WRITE_RULES = "write_rules"  # versions that do not count yet
+    ACTIVATE_RULES = "activate_rules"
     APPROVE_RULES = "approve_rules"
     DROP_STUDIES = "drop_studies"  # by rules that count; a person excludes one by RESEND
     READ_DELIVERIES = "read_deliveries"
@@ -63,14 +67,28 @@ CARE = frozenset({Purpose.TREATMENT, Purpose.EMERGENCY})
 IMAGES = frozenset({Action.SEARCH, Action.RETRIEVE, Action.STORE})
 READING = frozenset({Action.SEARCH, Action.RETRIEVE, Action.VIEW})
 
+OF_ACCOUNTS = frozenset({Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.BREAK_GLASS})
+"""What nobody does without an account."""
+
 MAY: Mapping[Role, frozenset[Action]] = {
-    Role.DOCTOR: READING | {Action.STORE, Action.SHARE, Action.SEE_STATUS, Action.OWN_ACCOUNT},
+    Role.DOCTOR: READING
+    | {
+        Action.OWN_ACCOUNT,
+        Action.OWN_PROOF,
+        Action.SEE_STATUS,
+        Action.STORE,
+        Action.SHARE,
+        Action.GIVE_ACCESS,
+        Action.BREAK_GLASS,
+    },
     Role.HOSPITAL_IT: frozenset(
         {
             Action.OWN_ACCOUNT,
+            Action.OWN_PROOF,
             Action.SEE_STATUS,
             Action.READ_RULES,
             Action.WRITE_RULES,
+            Action.ACTIVATE_RULES,
             Action.READ_DELIVERIES,
             Action.RESEND,
         }
@@ -78,10 +96,12 @@ MAY: Mapping[Role, frozenset[Action]] = {
     Role.REGIONAL_ADMIN: frozenset(
         {
             Action.OWN_ACCOUNT,
+            Action.OWN_PROOF,
             Action.SEE_STATUS,
             Action.LINK_PERSONS,
             Action.READ_RULES,
             Action.WRITE_RULES,
+            Action.ACTIVATE_RULES,
             Action.APPROVE_RULES,
             Action.DROP_STUDIES,
             Action.READ_DELIVERIES,
@@ -91,13 +111,29 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.OPERATE,
         }
     ),
-    Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.READ_FIGURES}),
-    Role.AUDITOR: frozenset({Action.OWN_ACCOUNT, Action.SEE_STATUS, Action.READ_AUDIT}),
+    Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.READ_FIGURES}),
+    Role.AUDITOR: frozenset(
+        {Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.SEE_STATUS, Action.READ_AUDIT}
+    ),
     Role.SERVICE: IMAGES,
     Role.PATIENT: READING,
     Role.EXPERT: READING,
-    Role.OPERATOR: frozenset(Action) - {Action.OWN_ACCOUNT},
+    Role.OPERATOR: frozenset(Action) - OF_ACCOUNTS,
 }
+STEP_UP = frozenset(
+    {
+        Action.OWN_PROOF,
+        Action.GIVE_ACCESS,
+        Action.ACTIVATE_RULES,
+        Action.APPROVE_RULES,
+        Action.DROP_STUDIES,
+        Action.MANAGE_ACCOUNTS,
+        Action.OPERATE,
+    }
+)
+"""What a form of a session does only if the person has proven who it is within STEP_UP_S: a browser
+left open must not open images to others, nor change where they go (web/step_up.py).
+"""
 ACCOUNT_ROLES = tuple(r for r in Role if Action.OWN_ACCOUNT in MAY[r])
 
 
@@ -154,6 +190,7 @@ class Actor:
 
     kind  how it was recognised: "open", "session", "token", "link" or "" for nobody
     only  what its credentials are good for, of all that its duties allow; None: for all of it
+    files  studies whose files a grant gives, beside what the viewer shows
     """
 
     subject: str
@@ -161,6 +198,7 @@ class Actor:
     purpose: Purpose | None = None
     kind: str = ""
     only: frozenset[Action] | None = None
+    files: frozenset[str] = frozenset()
 
 
 NOBODY = Actor("")
@@ -308,6 +346,15 @@ def allow(actor: Actor, action: Action, thing: Thing = EVERYTHING) -> Decision:
     roles = tuple(dict.fromkeys(role for role, _ in covering))
     reaches = tuple(dict.fromkeys(reach for _, reach in covering))
     return Decision(True, Reason.DUTY, Scope(reaches), roles)
+
+
+def sees_by_grant(decision: Decision, study_uid: str, holders: Collection[str]) -> bool:
+    """Whether a grant alone shows this study: no duty at a site that holds it does."""
+    at_home = any(
+        reach.studies is None and (reach.sites is None or not reach.sites.isdisjoint(holders))
+        for reach in decision.scope.reaches
+    )
+    return Role.EXPERT in decision.roles and not at_home and decision.scope.shows(study_uid)
 
 
 def _reach(duty: Duty, action: Action, purpose: Purpose | None) -> Reach:

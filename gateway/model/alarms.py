@@ -44,6 +44,8 @@ AUDIT_BROKEN = "audit_broken"
 AUDIT_WAITS = "audit_waits"
 CERTIFICATE_ENDS = "certificate_ends"
 VERSION_HAS_HOLE = "version_has_hole"
+EMERGENCY_ACCESS = "emergency_access"
+SITE_UNGUARDED = "site_unguarded"
 
 CLOSED_BY_WORD = frozenset(
     {REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, COPIES_DIFFER, EXECUTABLE_PREAMBLE}
@@ -53,6 +55,14 @@ which of two contents is right nobody can see from here, so that a person must s
 settled. The next cause raises a new alarm. Subject: the study; of ANSWERS_OTHER the site."""
 
 MEANING: Mapping[str, tuple[str, str]] = {
+    SITE_UNGUARDED: (
+        "площадка отвечает без шифрования или кому угодно, и оператор этого не подписал",
+        "a site answers unencrypted or to anyone, and the operator has not signed for it",
+    ),
+    EMERGENCY_ACCESS: (
+        "врач открыл исследование чужой больницы по экстренному доступу; его ещё не проверили",
+        "a doctor opened another hospital's study by emergency access; nobody has reviewed it yet",
+    ),
     STUDY_OF_TWO_PATIENTS: (
         "под одним StudyInstanceUID разные пациенты",
         "different patients under one StudyInstanceUID",

@@ -24,6 +24,7 @@ QUERY = Code("110112", "Query")
 ALERT = Code("110113", "Security Alert")
 AUTHENTICATION = Code("110114", "User Authentication")
 LOGIN, LOGOUT = Code("110122", "Login"), Code("110123", "Logout")
+EMERGENCY = Code("110127", "Emergency Override Started")
 SECURITY_CONFIGURATION = Code("110129", "Security Configuration")
 SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 RESTRICTED = Code("110132", "Use of Restricted Function")
@@ -55,9 +56,12 @@ class Event:
 COMMANDS_OF_ACCOUNTS = frozenset({"users", "clients", "keys", "init"})
 KINDS: Mapping[str, Code] = {
     Action.SHARE: OBJECT_SECURITY,
+    Action.GIVE_ACCESS: OBJECT_SECURITY,
+    Action.BREAK_GLASS: EMERGENCY,
     Action.LINK_PERSONS: OBJECT_SECURITY,
     Action.MANAGE_ACCOUNTS: USER_SECURITY,
     Action.OWN_ACCOUNT: USER_SECURITY,
+    Action.OWN_PROOF: USER_SECURITY,
 }
 
 
@@ -65,7 +69,7 @@ def event_of(entry: Entry) -> Event:
     """What the line is; a refusal is an alert, whatever was refused (A.5.3.11)."""
     outcome = _outcome(entry)
     match entry.action:
-        case "sign_in" | "token" | "sign_out":
+        case "sign_in" | "step_up" | "token" | "sign_out":
             kind = LOGOUT if entry.action == "sign_out" else LOGIN
             return Event(Family.AUTHENTICATION, AUTHENTICATION, kind, "E", outcome)
         case _ if entry.outcome == "refused":

@@ -18,6 +18,7 @@ from gateway.errors import BadRequest
 SHORTEST, LONGEST = 12, 128
 ONE_TIME_HOURS = 72
 CODE_STEP_S = 30
+RECOVERY_CODES, RECOVERY_DIGITS = 8, 20
 ISSUER = "Regional Imaging Gateway"
 _HASHER = PasswordHasher()  # argon2id, the second recommendation of RFC 9106 4
 # What is judged when there is no such account, so that the answer takes as long (trust.md H88).
@@ -50,6 +51,16 @@ def new_one_time_password() -> str:
     """About 79 bits, in groups of four."""
     letters = "".join(secrets.choice(_READABLE) for _ in range(16))
     return "-".join(letters[n : n + 4] for n in range(0, 16, 4))
+
+
+def new_recovery_codes() -> list[str]:
+    """Each in place of the authenticator's code, once. Digits alone, because they are typed where a
+    telephone shows digits; 66 bits, so that a plain digest is enough.
+    """
+    return [
+        "".join(secrets.choice("0123456789") for _ in range(RECOVERY_DIGITS))
+        for _ in range(RECOVERY_CODES)
+    ]
 
 
 def new_secret() -> str:

@@ -101,9 +101,14 @@ def kid_of(token: str) -> str:
 
 
 def read_id_token(
-    token: str, find_key: FindKey, issuer: str, client_id: str, nonce: str, now: datetime
-) -> Said:
-    """What the issuer says at a sign-in (OpenID Connect Core 3.1.3.7); raises NotSignedIn."""
+    token: str, find_key: FindKey, issuer: str, client_id: str, nonce: str, now: datetime,
+    proven_since: datetime | None = None,
+) -> Said:  # fmt: skip
+    """What the issuer says at a sign-in (OpenID Connect Core 3.1.3.7); raises NotSignedIn.
+
+    proven_since  when the person was sent there to prove anew who they are; the issuer must say
+                  that they did (`auth_time`)
+    """
 
     def check(head: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
         audience = _texts(claims["aud"])
@@ -112,6 +117,10 @@ def read_id_token(
         _need(len(audience) == 1 or "azp" in claims, "azp")
         _need(claims.get("nonce") == nonce, "nonce")
         _need(head.get("typ", "JWT") == "JWT" and "events" not in claims, "kind")
+        if proven_since is not None:
+            proven = claims.get("auth_time")
+            earliest = proven_since.timestamp() - LEEWAY_S
+            _need(isinstance(proven, int) and proven >= earliest, "auth_time")
 
     return _read(token, find_key, issuer, now, check)
 

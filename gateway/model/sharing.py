@@ -11,6 +11,7 @@ from gateway.errors import BadRequest
 
 USUAL = timedelta(hours=72)
 LONGEST = timedelta(days=30)
+EMERGENCY_LASTS = timedelta(hours=4)
 SESSION = timedelta(minutes=30)
 TRIES = 5
 """Wrong dates of birth; then a link is frozen."""
@@ -23,6 +24,11 @@ class Kind(StrEnum):
 
     LINK = "link"
     GRANT = "grant"
+    EMERGENCY = "emergency"  # a doctor's own word, looked at by an auditor after it
+
+
+GRANTS = (Kind.GRANT, Kind.EMERGENCY)
+"""Shares by which a person with an account sees a study."""
 
 
 class Standing(StrEnum):
@@ -42,6 +48,8 @@ class Share:
     whom     account of a grant's colleague; "" of a link
     made_by  account of who shared
     tries    wrong dates of birth since the link was made
+    downloads  of a grant: files too, not only what the viewer shows
+    review   of an emergency: what the auditor found; "" until then
     """
 
     share_id: str
@@ -57,6 +65,10 @@ class Share:
     tries: int
     uses: int
     last_used_at: datetime | None
+    downloads: bool = False
+    reviewed_at: datetime | None = None
+    reviewed_by: str = ""
+    review: str = ""
 
     def standing(self, now: datetime) -> Standing:
         if self.revoked_at is not None:

@@ -55,6 +55,19 @@ class Timeouts:
     probe_s: float = 5.0
 
 
+PLAIN_HTTP, ANSWERS_ANYONE = "plain_http", "answers_anyone"
+RISKS = (PLAIN_HTTP, ANSWERS_ANYONE)
+"""Images and the password go unencrypted; whoever reaches the site is given images, because its
+Orthanc has AuthenticationEnabled = false (trust.md 1 e)."""
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True)
 class Site:
     """One DICOMweb server of the region; all values are checked.
@@ -64,6 +77,7 @@ class Site:
     event_key  what the site's plugin signs its events with (model/events.py); empty: none taken
     client_…   certificate and key by which the site knows us (mutual TLS), PEM files
     addresses  networks that its name may lead to; empty: any that `may_be_at` lets through
+    signed     risks that the operator takes at this site, of RISKS: no alarm is raised for them
     kind       `webhook` is no server of images: notices go to its own address, nothing else
     guarded    its name must not lead to this host: set for destinations (trust.md H32), not by
                region.toml
@@ -90,12 +104,21 @@ class Site:
     cache: bool = False
     recycles_gb: int = 0
     recycles_patients: int = 0
+    signed: tuple[str, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     guarded: bool = False
 
     @property
     def dicomweb_url(self) -> str:
         return self.url + self.dicomweb_root
+
+    def risks(self, profile: "QuirkProfile") -> tuple[str, ...]:
+        """Of RISKS, those that nobody has signed for; none where only this host reaches it."""
+        parts = urlsplit(self.url)
+        if is_loopback(parts.hostname or ""):
+            return ()
+        found = {PLAIN_HTTP: parts.scheme == "http", ANSWERS_ANYONE: profile.answers_anyone}
+        return tuple(name for name in RISKS if found[name] and name not in self.signed)
 
     def may_be_at(self, told: str) -> bool:
         """Whether its name may lead to this address, to be asked of the connection itself.
@@ -157,6 +180,7 @@ class QuirkProfile:
                        MaximumStorageSize; it tells from 1.11.3). 0: never, or it does not tell
     recycles_patients  the same, in patients (MaximumPatientCount)
     clock_ahead_s      seconds that its clock is ahead, by its `Date` (Orthanc alone says none: 0)
+    answers_anyone     studies are shown to who brings no password and no certificate
     """
 
     software: str = ""
@@ -172,6 +196,7 @@ class QuirkProfile:
     recycles_bytes: int = 0
     recycles_patients: int = 0
     clock_ahead_s: int = 0
+    answers_anyone: bool = False
     probed_at: datetime | None = None
     problem: str = ""
 
@@ -275,8 +300,17 @@ def _parse_site(reader: "Reader", n: int, table: Any, read_secret: ReadSecret) -
         cache=reader.flag(table, where, "cache"),
         recycles_gb=reader.count(table, where, "recycles_gb"),
         recycles_patients=reader.count(table, where, "recycles_patients"),
+        signed=_signed(reader, where, table),
         timeouts=read_timeouts(reader, where, table.get("timeouts", {})),
     )
+
+
+def _signed(reader: "Reader", where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    listed = table.get("signed", [])
+    if not isinstance(listed, list) or not all(one in RISKS for one in listed):
+        reader.mistake(f"{where}: signed", "names what is no risk", f"a list of {', '.join(RISKS)}")
+        return ()
+    return tuple(listed)
 
 
 def read_client_certificate(

@@ -61,7 +61,8 @@ def probe_site(site: Site, now: datetime) -> QuirkProfile:
     try:
         known = _read_identity(site, deadline) if site.kind == "orthanc" else QuirkProfile()
         with _Asker(site, deadline) as asker:
-            return replace(_measure(asker, known), probed_at=now)
+            measured = _measure(asker, known)
+        return replace(measured, answers_anyone=_answers_anyone(site, deadline), probed_at=now)
     except SiteError as error:
         detail = f" ({error.detail})" if error.detail else ""
         return QuirkProfile(probed_at=now, problem=error.code + detail)
@@ -111,6 +112,16 @@ def _measure(asker: "_Asker", known: QuirkProfile) -> QuirkProfile:
         and _text(first[0], RETRIEVE_URL).startswith(f"https://{PROBE_HOST}/"),
         single_part=asker.takes_single_part(),
     )
+
+
+def _answers_anyone(site: Site, deadline: Deadline) -> bool:
+    """Asked without password and certificate, for a study that is none: nothing of a patient."""
+    stranger = replace(site, username="", client_certificate_file="", client_key_file="")
+    try:
+        with _Asker(stranger, deadline) as asker:
+            return asker.status(f"StudyInstanceUID={NOBODY}&limit=1") in (200, 204)
+    except SiteError:
+        return False
 
 
 def _pages(first: list[Row], second: list[Row]) -> bool | None:

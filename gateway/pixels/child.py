@@ -45,7 +45,8 @@ def picture(options: dict[str, Any], file: bytes, stored: bytes | None = None) -
     number = options["number"]
     image = read_file(file) if stored is None else with_one_frame(file, stored)
     place = number if stored is None else 1
-    return render(image, options["media_type"], view_of(options["view"]), number, place)
+    view, mark = view_of(options["view"]), options["mark"]
+    return render(image, options["media_type"], view, number, place, mark)
 
 
 def document(_options: dict[str, Any], file: bytes) -> bytes:

@@ -35,6 +35,7 @@ login_session = sa.Table(
     sa.Column("ended_at", UtcDateTime),
     sa.Column("session_id", sa.String(16)),  # public: in tokens and in a person's list
     sa.Column("outside_sid", sa.String(64)),  # digest of the issuer's own name for it
+    sa.Column("proved_at", UtcDateTime),  # when the person proved anew who they are; else NULL
 )
 sa.Index("login_session_by_account", login_session.c.account_id)
 sa.Index("login_session_by_id", login_session.c.session_id, unique=True)
@@ -45,6 +46,7 @@ class Session:
     """A session of an account.
 
     is_outside  another issuer vouched for the person: there is no password here
+    proved_at   when the person proved last who they are
     """
 
     digest: str
@@ -55,6 +57,7 @@ class Session:
     made_at: datetime
     seen_at: datetime
     is_outside: bool
+    proved_at: datetime
 
     def is_good(self, now: datetime) -> bool:
         return now < self.made_at + LONGEST and now < self.seen_at + IDLE
@@ -79,6 +82,7 @@ def start_session(
         "ended_at": None,
         "session_id": new_id(),
         "outside_sid": outside_sid,
+        "proved_at": None,
     }
     with records.write() as connection:
         connection.execute(sa.insert(login_session).values(row))
@@ -112,7 +116,7 @@ def _load(records: Records, which: sa.ColumnElement[bool]) -> Session | None:
 def _session(row: sa.Row[Any], posts: tuple[Post, ...]) -> Session:
     return Session(
         row.digest, row.session_id, row.account_id, posts, Purpose(row.purpose), row.made_at,
-        row.seen_at, row.outside_sid is not None,
+        row.seen_at, row.outside_sid is not None, row.proved_at or row.made_at,
     )  # fmt: skip
 
 
@@ -123,6 +127,13 @@ def save_seen(records: Records, found: Session, now: datetime) -> None:
     mine = login_session.c.digest == found.digest
     with records.write() as connection:
         connection.execute(sa.update(login_session).where(mine).values(seen_at=now))
+
+
+def save_proved(records: Records, found: Session, now: datetime) -> None:
+    """The person has proven now who they are."""
+    mine = login_session.c.digest == found.digest
+    with records.write() as connection:
+        connection.execute(sa.update(login_session).where(mine).values(proved_at=now))
 
 
 def end_session(records: Records, secret: str, now: datetime) -> None:

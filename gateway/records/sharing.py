@@ -1,13 +1,15 @@
-"""Links and grants. A link's secret is here as a digest alone, and so is the date of birth that its
-patient must know: a copy of the database opens nothing.
+"""Links, grants and emergency accesses. A link's secret is here as a digest alone, and so is the
+date of birth that its patient must know: a copy of the database opens nothing.
 """
 
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from gateway.model.alarms import EMERGENCY_ACCESS
 from gateway.model.credentials import digest, new_id, new_secret
-from gateway.model.sharing import SESSION, TRIES, Kind, Share
+from gateway.model.sharing import EMERGENCY_LASTS, GRANTS, SESSION, TRIES, Kind, Share
+from gateway.records.alarms import write_alarm, write_clearance
 from gateway.records.engine import Records, UtcDateTime, metadata
 
 share = sa.Table(
@@ -28,6 +30,10 @@ share = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("uses", sa.Integer, nullable=False),
     sa.Column("last_used_at", UtcDateTime),
+    sa.Column("downloads", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("reviewed_at", UtcDateTime),
+    sa.Column("reviewed_by", sa.String(16)),
+    sa.Column("review", sa.String(200)),
 )
 sa.Index("share_by_study", share.c.study_uid)
 sa.Index("share_by_whom", share.c.whom)
@@ -58,13 +64,51 @@ def add_link(
 
 def add_grant(
     records: Records, study_uid: str, whom: str, made_by: str, reason: str, now: datetime,
-    expires_at: datetime,
+    expires_at: datetime, *, downloads: bool = False,
 ) -> str:  # fmt: skip
     """The new grant's id."""
     row = _row(Kind.GRANT, study_uid, whom, made_by, reason, now, expires_at)
     with records.write() as connection:
-        connection.execute(sa.insert(share).values(row))
+        connection.execute(sa.insert(share).values(row | {"downloads": downloads}))
     return str(row["share_id"])
+
+
+def add_emergency(records: Records, study_uid: str, whom: str, reason: str, now: datetime) -> str:
+    """The id of the access that a doctor takes by their own word; it is an alarm at once."""
+    row = _row(Kind.EMERGENCY, study_uid, whom, whom, reason, now, now + EMERGENCY_LASTS)
+    with records.write() as connection:
+        connection.execute(sa.insert(share).values(row))
+        facts = {"account": whom, "study": study_uid}
+        write_alarm(connection, EMERGENCY_ACCESS, str(row["share_id"]), facts, now)
+    return str(row["share_id"])
+
+
+def load_emergencies(records: Records, limit: int = 200) -> list[Share]:
+    """Those that nobody has looked at first, each part with the newest first."""
+    question = (
+        sa.select(share)
+        .where(share.c.kind == str(Kind.EMERGENCY))
+        .order_by(share.c.reviewed_at.is_not(None), share.c.made_at.desc())
+        .limit(limit)
+    )
+    with records.read() as connection:
+        return [_share(row) for row in connection.execute(question).all()]
+
+
+def save_review(records: Records, share_id: str, by: str, found: str, now: datetime) -> bool:
+    """What an auditor found; the alarm ends. False if there is nothing to look at, or not by them:
+    nobody reviews what they did themselves.
+    """
+    open_one = sa.and_(
+        share.c.share_id == share_id, share.c.kind == str(Kind.EMERGENCY),
+        share.c.reviewed_at.is_(None), share.c.whom != by,
+    )  # fmt: skip
+    told = {"reviewed_at": now, "reviewed_by": by, "review": found}
+    with records.write() as connection:
+        if connection.execute(sa.update(share).where(open_one).values(told)).rowcount == 0:
+            return False
+        write_clearance(connection, EMERGENCY_ACCESS, [share_id], now)
+    return True
 
 
 def _row(
@@ -87,13 +131,15 @@ def load_shares(records: Records, study_uid: str) -> list[Share]:
     return [_share(row) for row in rows]
 
 
-def granted_studies(records: Records, account_id: str, now: datetime) -> frozenset[str]:
-    """Studies that were granted to an account and are so still."""
-    question = sa.select(share.c.study_uid).where(
-        share.c.kind == str(Kind.GRANT), share.c.whom == account_id, *_good(now)
+def granted_studies(records: Records, account_id: str, now: datetime) -> dict[str, bool]:
+    """Studies that an account sees by a grant now; True: it may have their files, too."""
+    question = (
+        sa.select(share.c.study_uid, sa.func.max(sa.cast(share.c.downloads, sa.Integer)))
+        .where(share.c.kind.in_(map(str, GRANTS)), share.c.whom == account_id, *_good(now))
+        .group_by(share.c.study_uid)
     )
     with records.read() as connection:
-        return frozenset(connection.execute(question).scalars())
+        return {study_uid: bool(files) for study_uid, files in connection.execute(question)}
 
 
 def find_link(records: Records, secret: str) -> tuple[Share, str] | None:
@@ -159,4 +205,6 @@ def _share(row: sa.Row[tuple[object, ...]]) -> Share:
     found = dict(row._mapping)
     for name in ("secret_digest", "factor_digest"):
         del found[name]
+    for name in ("reviewed_by", "review"):
+        found[name] = found[name] or ""
     return Share(**found | {"kind": Kind(found["kind"])})

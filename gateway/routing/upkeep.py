@@ -1,5 +1,5 @@
 """What runs out or falls behind while nobody looks: certificates, the key of tokens, versions with
-known holes. Each is an alarm in time, and gone with its cause (trust.md F15).
+known holes, sites that are open. Each is an alarm in time, and gone with its cause (trust.md F15).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ WARN_DAYS = (1, 7, 30)
 """Three messages for each, the nearest of them open."""
 KEY_YEARS = timedelta(days=365)
 """How long one key signs tokens."""
-KINDS = (alarms.CERTIFICATE_ENDS, alarms.VERSION_HAS_HOLE)
+KINDS = (alarms.CERTIFICATE_ENDS, alarms.VERSION_HAS_HOLE, alarms.SITE_UNGUARDED)
 
 Ends = tuple[str, str | None, datetime]
 """(what, the site that it is of, when it ends)."""
@@ -62,6 +62,9 @@ def check_upkeep(
         if profile.software == ORTHANC and server.is_below and region.site(site_id):
             facts = {"version": profile.version, "holes": server.floor.hole if server.floor else ""}
             found[alarms.VERSION_HAS_HOLE, site_id] = facts
+    for site in region.sites:
+        if risks := site.risks(profiles.get(site.site_id, QuirkProfile())):
+            found[alarms.SITE_UNGUARDED, site.site_id] = {"risks": list(risks)}
     keep_alarms(records, KINDS, found, now, fence)
     return found
 

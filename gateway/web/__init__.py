@@ -10,8 +10,10 @@ from gateway.web import (
     account,
     audit_desk,
     auditing,
+    authenticator,
     authorize,
     capabilities,
+    emergency,
     entrance,
     errors,
     events,
@@ -29,6 +31,7 @@ from gateway.web import (
     reports,
     sharing,
     sign_in,
+    step_up,
     stow,
     upload,
     viewer,
@@ -72,7 +75,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     if gateway.settings.metrics_port:
         metrics.register(app, gateway.settings.metrics_port)
     issuer = open_issuer(gateway.settings) if people_sign_in else None
-    auditor, identity = None, Identity(gateway, issuer)
+    auditor, again, identity = None, None, Identity(gateway, issuer)
     key_file = gateway.settings.keyring_file
     keyring = load_keyring(key_file) if people_sign_in else make_keyring(key_file)
     form_tokens.register(app, keyring, identity.cookie, is_secure=identity.is_secure)
@@ -85,18 +88,21 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
         app.register_blueprint(oauth.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(authorize.create_blueprint(gateway, identity, keyring, auditor))
         passwords = sign_in.Passwords()
+        again = step_up.StepUp(gateway, identity, keyring, auditor, passwords)
         app.register_blueprint(
             sign_in.create_blueprint(gateway, identity, keyring, auditor, passwords)
         )
         app.register_blueprint(sharing.create_blueprint(gateway, identity, keyring, auditor))
         app.register_blueprint(account.create_blueprint(gateway, identity, auditor, passwords))
+        app.register_blueprint(emergency.create_blueprint(gateway))
+        app.register_blueprint(authenticator.create_blueprint(gateway, identity, keyring))
         if issuer is not None:
             app.register_blueprint(
                 outside.create_blueprint(gateway, identity, keyring, auditor, issuer)
             )
         identify = identify or identity
     app.register_blueprint(audit_desk.create_blueprint(gateway, keyring))
-    permissions.register(app, identify, auditor)
+    permissions.register(app, identify, auditor, again)
     if people_sign_in:
         limits.register(app, gateway.settings)
     capabilities.register(app, gateway)

@@ -16,6 +16,7 @@ from gateway.log import log
 from gateway.model.access import Action, Role, allow
 from gateway.model.credentials import check_new_password, hash_password, is_password
 from gateway.records import accounts, codes, sessions
+from gateway.records.recovery import count_recovery_codes
 from gateway.web.auditing import Auditor
 from gateway.web.console.frame import Clock
 from gateway.web.forms import SentForm
@@ -78,6 +79,7 @@ class Account:
             "account", SentForm(), problem, status, page="account", clock=self._clock(), may=may,
             roles=roles, sessions=listed, purpose=dict(PURPOSES)[mine.purpose],
             is_outside=mine.is_outside,
+            recovery=count_recovery_codes(self._records, mine.account_id),
         )  # fmt: skip
 
     def end(self) -> Response:

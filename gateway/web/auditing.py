@@ -35,6 +35,8 @@ UNWRITTEN = frozenset({Action.OPEN, Action.OWN_ACCOUNT, Action.SEE_STATUS, Actio
 LOOKS = frozenset({Action.READ_DELIVERIES, Action.READ_RULES, Action.READ_FIGURES})
 """Pages of the console, which show themselves again every few seconds: written down where they are
 of one study, once a minute; the others name nobody."""
+WORDS_IN_FORMS = frozenset({Action.READ_AUDIT, Action.BREAK_GLASS})
+"""What was asked for stands in a form; it is kept sealed, like a search."""
 ONCE_IN_S = 60.0
 MOST_LOOKS = 1000
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -99,8 +101,8 @@ class Auditor:
         return True
 
     def _words(self, action: Action) -> str:
-        """What was asked for; of the audit itself it stands in a form."""
-        if action is Action.READ_AUDIT and request.method == "POST":
+        """What was asked for."""
+        if action in WORDS_IN_FORMS and request.method == "POST":
             request.max_content_length = FORM_LIMIT
             asked = request.form.items(multi=True)
             return urlencode([(name, value) for name, value in asked if name != "csrf_token"])

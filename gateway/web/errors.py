@@ -26,6 +26,7 @@ from gateway.errors import (
     NotFound,
     NotSignedIn,
     OAuthRefused,
+    OnlyToView,
     PatientsDiffer,
     PayloadTooLarge,
     RangeNotSatisfiable,
@@ -55,6 +56,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (BadSignature, 401, "Not signed"),
     (ForeignPage, 403, "Sent by another page"),
     (NotSignedIn, 401, "Sign in first"),
+    (OnlyToView, 403, "Only to view"),
     (NotAllowed, 403, "Not allowed"),
     (TooManyTries, 429, "Too many tries"),
     (OAuthRefused, 400, "No token"),
@@ -107,6 +109,14 @@ def answer_of(error: GatewayError) -> Response:
         if isinstance(error, RangeNotSatisfiable):
             answer.headers["Content-Range"] = f"bytes */{error.size}"
         return answer
+    if isinstance(error, OnlyToView):
+        return problem(
+            status,
+            title,
+            detail="Исследование показано только для просмотра, файлы не выдаются; о них просят "
+            "врача, который дал доступ. This study was granted to be viewed; ask the doctor who "
+            "granted it for its files.",
+        )
     if isinstance(error, BadSignature):
         return problem(status, title, detail=str(error))
     if isinstance(error, NotSignedIn):

@@ -21,6 +21,7 @@ from gateway.model.access import Action, at
 from gateway.model.sites import Site
 from gateway.nginx import DECISION_PATH, OBJECT
 from gateway.web.errors import problem
+from gateway.web.grants import is_by_grant
 from gateway.web.permissions import decide as decide_access
 from gateway.web.permissions import needs
 from gateway.web.scope import scope_of
@@ -86,6 +87,8 @@ def _grant(gateway: Gateway) -> Grant | None:
     location = gateway.locator.locate(
         asked["study"], scope.sites, gateway.settings.search_deadline_s
     )
+    if is_by_grant(asked["study"], location):
+        return None  # the gateway says what a grant does not give
     if location.silent:
         return None  # the answer needs a Warning
     site = scope.by_id[location.holders[0].site_id]

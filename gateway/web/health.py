@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline, monotonic_s, utc_now
@@ -30,6 +30,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     @door.get("/readyz")
     @needs(Action.OPEN)
     def ready() -> tuple[Response, int]:
+        if request.environ.get("gateway.leaves"):  # server.py: SIGTERM came to this process
+            return jsonify(status="not ready", checks={"process": "goes away"}), 503
         sites = describe_sites(gateway)
         found = {
             "database": _outcome(gateway.records.ping),

@@ -181,8 +181,9 @@ class Identity:
             save_seen(self._gateway.records, found, now)
         duties = duties_of(found.posts, wide=self._wide)
         if granted := granted_studies(self._gateway.records, found.account_id, now):
-            duties += (Duty(Role.EXPERT, Reach(studies=granted)),)
-        return Actor(found.account_id, duties, found.purpose, "session")
+            duties += (Duty(Role.EXPERT, Reach(studies=frozenset(granted))),)
+        files = frozenset(study_uid for study_uid, given in granted.items() if given)
+        return Actor(found.account_id, duties, found.purpose, "session", files=files)
 
     def link(self) -> Share | None:
         """What the patient's link of the request at hand shows; None if it is over."""

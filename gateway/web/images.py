@@ -36,6 +36,7 @@ from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
 from gateway.web.decoding import decoded_frames, decoded_instances
+from gateway.web.grants import check_files, may_be_by_grant
 from gateway.web.merged import Merger
 from gateway.web.opening import (
     WHOLE_AS_STORED,
@@ -125,7 +126,10 @@ class Images:
         choices = _instance_choices(accept_values(), "instance" in uids)
         target = target_of(uids)
         if choices is None:
-            return zipped(self._opener, self._opener.scope(site_id), target)
+            scope = self._opener.scope(site_id)
+            if may_be_by_grant():
+                check_files(target.study, self._opener.locate(scope, target.study))
+            return zipped(self._opener, scope, target)
         return self._first_that_works(site_id, choices, target)
 
     def one_alone(self, site_id: str | None, target: Target, wanted: MediaRange) -> Response:
@@ -179,6 +183,8 @@ class Images:
     ) -> Response:
         scope = self._opener.scope(site_id)
         location = self._opener.locate(scope, target.study)
+        if not numbers:
+            check_files(target.study, location)
         refusal: NotAcceptable | None = None
         for choice in choices.ranked:
             wish = Wish(target, choice, tuple(numbers))

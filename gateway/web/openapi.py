@@ -27,6 +27,8 @@ PAGES = frozenset(
         "reports",
         "account",
         "audit_desk",
+        "authenticator",
+        "emergency",
         "authorize",
         "metrics",
         "outside",

@@ -32,10 +32,10 @@ from gateway.model.outside import (
     read_logout_token,
 )
 from gateway.openid import Doors, Issuer
+from gateway.records import sessions
 from gateway.records.clients import withdraw_token
 from gateway.records.keyring import Keyring
 from gateway.records.outside import save_outsider, sign_out_session, sign_out_subject
-from gateway.records.sessions import start_session
 from gateway.web.auditing import Auditor
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
@@ -56,6 +56,8 @@ class Try:
     purpose: str
     back: str
     until: str
+    again: str = ""
+    """The session whose person proves anew who they are; it ends when they have."""
 
 
 class Outside:
@@ -86,7 +88,10 @@ class Outside:
             return show("login", form, "away", 503)
         until = utc_now() + timedelta(seconds=TRY_S)
         purpose, back = str(Purpose(form.purpose.data)), back_of(form.back.data or "")
-        begun = Try(new_secret(), new_secret(), new_secret(), purpose, back, until.isoformat())
+        again = self._identity.session().session_id if request.form.get("again") else ""
+        begun = Try(
+            new_secret(), new_secret(), new_secret(), purpose, back, until.isoformat(), again
+        )
         answer = lead_to(self._asking(doors, begun))
         kept = self._keyring.seal(orjson.dumps(asdict(begun)).decode())
         self._set(answer, self._cookie, kept, "Lax", TRY_S)
@@ -100,6 +105,8 @@ class Outside:
             "nonce": begun.nonce, "code_challenge_method": "S256",
             "code_challenge": base64.urlsafe_b64encode(seen).rstrip(b"=").decode("ascii"),
         }  # fmt: skip
+        if begun.again:  # and whoever understands only one of the two does the same
+            asked |= {"prompt": "login", "max_age": "0"}
         joint = "&" if "?" in doors.authorization else "?"
         return f"{doors.authorization}{joint}{urlencode(asked)}"
 
@@ -143,7 +150,11 @@ class Outside:
         if args.get("iss", "" if doors.says_iss else issuer.name) != issuer.name:
             raise NotSignedIn
         token = issuer.redeem(args["code"], begun.verifier, self._return)
-        return read_id_token(token, issuer.key, issuer.name, issuer.client_id, begun.nonce, now)
+        left_at = datetime.fromisoformat(begun.until) - timedelta(seconds=TRY_S)
+        return read_id_token(
+            token, issuer.key, issuer.name, issuer.client_id, begun.nonce, now,
+            left_at if begun.again else None,
+        )  # fmt: skip
 
     def _begin(self, begun: Try, said: Said, now: datetime) -> Response:
         posts = [
@@ -156,10 +167,12 @@ class Outside:
         if not posts or known.locked:
             self._auditor.told("sign_in", "refused", known.account_id, "posts")
             return show("login", LoginForm(formdata=None), "stranger", 403)
-        secret = start_session(
+        secret = sessions.start_session(
             self._records, known.account_id, address_of_caller(), Purpose(begun.purpose), now,
             outside_sid=mark_of_session(issuer, said.sid),
         )  # fmt: skip
+        if begun.again:
+            sessions.end_one(self._records, known.account_id, begun.again, now)
         self._auditor.told("sign_in", "done", known.account_id, "outside")
         log.info("signed in", account=known.account_id)
         answer = lead_to(begun.back or "/account")

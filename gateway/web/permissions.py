@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 from werkzeug.routing import Rule
 
 from gateway.dicom.uids import is_lenient_uid
@@ -17,6 +17,7 @@ from gateway.model.access import (
     EVERYTHING,
     LOCAL_OPERATOR,
     NOBODY,
+    STEP_UP,
     Action,
     Actor,
     Decision,
@@ -25,7 +26,7 @@ from gateway.model.access import (
     allow,
     at,
 )
-from gateway.web.auditing import Auditor
+from gateway.web.auditing import SAFE, Auditor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,25 +89,29 @@ def may(action: Action) -> bool:
     return allow(g.actor, action).allowed
 
 
-def register(app: Flask, identify: Identify | None, auditor: Auditor | None = None) -> None:
+def register(
+    app: Flask, identify: Identify | None, auditor: Auditor | None = None,
+    step_up: Callable[[], Response | None] | None = None,
+) -> None:  # fmt: skip
     """Take the decision for every request; to be called when all routes stand.
 
     identify  None: everyone who comes is the local operator
     auditor   writes down what was decided; None: nobody does
+    step_up   asked before a form of a session does something of STEP_UP; its page is the answer
     """
     nameless = [rule.rule for rule in app.url_map.iter_rules() if action_of(app, rule) is None]
     if nameless:
         raise AssertionError(f"routes without a permission: {', '.join(sorted(nameless))}")
 
     @app.before_request
-    def judge() -> None:
+    def judge() -> Response | None:
         written = request.method != "OPTIONS"  # it asks what can be asked
         if request.method == "OPTIONS":
             if request.headers.get("Access-Control-Request-Method"):
-                return  # a browser asks without credentials whether it may ask
+                return None  # a browser asks without credentials whether it may ask
             action: Action | None = Action.SEARCH
         elif request.url_rule is None:
-            return  # 404 or 405 in Flask's words
+            return None  # 404 or 405 in Flask's words
         else:
             action = action_of(app, request.url_rule)
             written = getattr(app.view_functions[request.url_rule.endpoint], "written", True)
@@ -125,3 +130,5 @@ def register(app: Flask, identify: Identify | None, auditor: Auditor | None = No
         if study_uid is not None and not is_lenient_uid(study_uid):
             study_uid = None  # the view says so; what else a path may hold is not for the audit
         decide(action or Action.SEARCH, at(named.get("site_id"), study_uid), written=written)
+        is_form = request.method not in SAFE and g.actor.kind == "session"
+        return step_up() if step_up is not None and is_form and action in STEP_UP else None

@@ -29,6 +29,7 @@ from gateway.federation.retrieve import Opened
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.wire import SiteAnswer
+from gateway.web.grants import is_by_grant, mark_of
 from gateway.web.opening import Opener, Target, frame_list, target_of
 from gateway.web.reports import IS_PDF, html_answer, pdf_answer
 from gateway.web.representation import passed_on, single
@@ -46,13 +47,17 @@ DOCUMENTS = frozenset({"SR", "DOC"})
 
 @dataclass(frozen=True)
 class Wish:
-    """One rendering: of what, how, and which frame (None: the one that stands for all)."""
+    """One rendering: of what, how, and which frame (None: the one that stands for all).
+
+    mark  drawn into it, for whom a grant shows the study
+    """
 
     target: Target
     ranges: tuple[MediaRange, ...]
     view: View
     frame: int | None = None
     thumbnail: bool = False
+    mark: str = ""
 
 
 class Renderer:
@@ -93,8 +98,10 @@ class Renderer:
 
         raises  NotAcceptable for what cannot be seen, or not in an accepted form
         """
-        form = f"rendered {wish}"
         location = self._opener.locate(scope, wish.target.study)
+        if is_by_grant(wish.target.study, location):
+            wish = replace(wish, mark=mark_of(self._opener.gateway))
+        form = f"rendered {wish}"
         unchanged = self._versions.not_modified(location, form)
         if unchanged is not None:
             return unchanged
@@ -133,7 +140,7 @@ class Renderer:
 
     def _kept(self, scope: Scope, wish: Wish, location: Location, form: str) -> Response | None:
         """What was drawn before of the best holder's image, if that one's images are kept."""
-        for holder in location.holders[:1]:
+        for holder in () if wish.mark else location.holders[:1]:
             site = scope.by_id[holder.site_id]
             tag = self._versions.tag(wish.target.study, site.site_id, form)
             kept = self._opener.kept.find(site, tag) if tag is not None else None
@@ -151,6 +158,7 @@ class Renderer:
         if not wish.frame and not 1 <= number <= about.frames:
             number = (about.frames + 1) // 2
         options = {"number": number, "media_type": kind, "view": view_as_dict(wish.view)}
+        options["mark"] = wish.mark
         try:
             picture = self._pixels.run("picture", options, *stored.frame(number))
         except OutOfPicture:
@@ -159,10 +167,10 @@ class Renderer:
             raise NotFound("frame") from None
         except CannotDecode:
             in_shares = wish.view.viewport is not None and wish.view.viewport.relative
-            if about.transfer_syntax in DANGEROUS or kind == "image/gif" or in_shares:
+            if about.transfer_syntax in DANGEROUS or kind == "image/gif" or in_shares or wish.mark:
                 raise
             return self._drawn_by_site(scope, wish, kind)
-        if tag is not None:
+        if tag is not None and not wish.mark:
             self._opener.kept.keep_body(stored.opened.site, tag, kind, picture)
         return single(iter([picture]), kind, len(picture), stored.opened, tag)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import segno
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
-from wtforms import Form, HiddenField, StringField
+from wtforms import BooleanField, Form, HiddenField, StringField
 
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
@@ -91,6 +91,7 @@ class LinkForm(SentForm):
 
 class GrantForm(LinkForm):
     login = StringField()
+    downloads = BooleanField()
 
 
 class OpenForm(SentForm):
@@ -151,8 +152,9 @@ class Sharing:
             return self._page(study, "login", 400)
         now = utc_now()
         sharing.add_grant(
-            self._records, study, whom.account_id, g.actor.subject, reason, now, now + until
-        )
+            self._records, study, whom.account_id, g.actor.subject, reason, now, now + until,
+            downloads=bool(form.downloads.data),
+        )  # fmt: skip
         self._auditor.told("share_grant", "done", g.actor.subject)
         return _led_to(url_for("sharing.page", study=study))
 
@@ -278,8 +280,8 @@ def create_blueprint(
         door.add_url_rule(rule, view.__name__, needs(action)(view), methods=[method])
 
     add("/share/<study>", pages.page, "GET", Action.SHARE)
-    add("/share/<study>/link", pages.add_link, "POST", Action.SHARE)
-    add("/share/<study>/grant", pages.add_grant, "POST", Action.SHARE)
+    add("/share/<study>/link", pages.add_link, "POST", Action.GIVE_ACCESS)
+    add("/share/<study>/grant", pages.add_grant, "POST", Action.GIVE_ACCESS)
     add("/share/<study>/revoke", pages.revoke, "POST", Action.SHARE)
     add("/open", pages.form, "GET", Action.OPEN)
     add("/open", pages.open, "POST", Action.OPEN)

@@ -40,6 +40,7 @@ from gateway.web.auditing import Auditor
 from gateway.web.forms import SentForm
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
+from gateway.web.second_factor import take_code
 
 AT_ONCE, WAITING = min(4, max(1, (os.cpu_count() or 1) // 2)), 64
 TICKET_S = 600
@@ -49,7 +50,7 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 BACK = re.compile(
-    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit|report/[0-9.]+|account"
+    r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit(?:/emergencies)?|emergency|report/[0-9.]+|account"
     r"|share/[0-9.]+|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
     re.ASCII,
 )
@@ -271,22 +272,19 @@ class SignIn:
     def _take_code(self, ticket: Ticket, code: str) -> bool:
         now, address = utc_now(), address_of_caller()
         accounts.begin_try(self._records, ticket.login, address, False, now)
-        code = "".join(code.split())
         proof = accounts.load_proof(self._records, ticket.login)
         if proof is None or proof.locked or digest(proof.password_hash) != ticket.kept:
             return False
         if ticket.step == "enrol":
             if proof.totp_sealed:  # set up meanwhile, by somebody who knows the password too
                 return False
-            step = totp_step(self._keyring.unseal(ticket.totp), code, now, 0)
+            secret = self._keyring.unseal(ticket.totp)
+            step = totp_step(secret, "".join(code.split()), now, 0)
             if step is None:
                 return False
             accounts.save_totp(self._records, ticket.account_id, ticket.totp, step)
-        else:
-            secret = self._keyring.unseal(proof.totp_sealed)
-            step = totp_step(secret, code, now, proof.totp_step)
-            if step is None or not accounts.take_totp_step(self._records, ticket.account_id, step):
-                return False
+        elif not take_code(self._records, self._keyring, proof, code, now):
+            return False
         accounts.end_try(self._records, ticket.login, address)
         return True
 
@@ -386,7 +384,9 @@ def lead_to(address: str) -> Response:
     return answer
 
 
-def too_many(step: str, form: FlaskForm, error: TooManyTries, page: str = "sign_in") -> Response:
-    answer = show(step, form, "wait", 429, page=page)
+def too_many(
+    step: str, form: FlaskForm, error: TooManyTries, page: str = "sign_in", **facts: Any
+) -> Response:
+    answer = show(step, form, "wait", 429, page=page, **facts)
     answer.headers["Retry-After"] = str(int(error.wait_s) + 1)
     return answer

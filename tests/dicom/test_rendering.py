@@ -199,3 +199,19 @@ def test_a_damaged_image_is_refused_or_drawn_but_never_a_fault(at: int, damage: 
     except (CannotDecode, LookupError):
         return
     assert picture[1:4] == b"PNG"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 900), (900, 7), (64, 64), (2000, 1600)], ids=str)
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/gif"])
+def test_a_mark_is_drawn_over_a_picture_of_any_size(shape: tuple[int, int], kind: str) -> None:
+    image = a_grey_image(np.full(shape, 100, np.int16), WindowCenter="100", WindowWidth="400")
+    bare, marked = (
+        np.asarray(Image.open(io.BytesIO(render(image, kind, View(), mark=mark))).convert("L"))
+        for mark in ("", "ivanova 2026-01-31 12:00 UTC")
+    )
+    assert marked.shape == bare.shape == shape
+    share = float((np.abs(marked.astype(int) - bare) > 20).mean())
+    assert share < 0.3  # what lies below is seen
+    if min(shape) >= 64:
+        for part in np.array_split(marked, 3):
+            assert int(np.ptp(part)) > 40

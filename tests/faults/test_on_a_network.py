@@ -32,11 +32,11 @@ url = "http://127.0.0.1:9"
 
 
 class Served:
-    """A gateway of two web processes behind its own TLS, with a port for Prometheus."""
+    """A gateway of two web processes with a port for Prometheus, with TLS of its own or without."""
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
+    def __init__(self, folder: Path, authority: Authority, scheme: str = "https") -> None:
         self.port, self.metrics_port = free_port(), free_port()
-        self.url = f"https://localhost:{self.port}"
+        self.url = f"{scheme}://localhost:{self.port}"
         self.authority, self.folder = authority, folder
         certificate, key = authority.issue("gateway")
         region = folder / "region.toml"
@@ -48,12 +48,13 @@ class Served:
             "GATEWAY_ACCESS": "login",
             "GATEWAY_PUBLIC_URL": self.url,
             "GATEWAY_PORT": str(self.port),
-            "GATEWAY_TLS_CERTIFICATE_FILE": str(certificate),
-            "GATEWAY_TLS_KEY_FILE": str(key),
             "GATEWAY_METRICS_PORT": str(self.metrics_port),
             "GATEWAY_WEB_WORKERS": "2",
             "GATEWAY_LOG_FORM": "json",
         }
+        if scheme == "https":
+            self.environ["GATEWAY_TLS_CERTIFICATE_FILE"] = str(certificate)
+            self.environ["GATEWAY_TLS_KEY_FILE"] = str(key)
         self.run("init")
         self.program = self.start()
 

@@ -66,6 +66,21 @@ READ = {
 GOOD = {"id": ID, "access": ACCESS, "out": OUT}
 
 
+@pytest.mark.parametrize(
+    ("auth_time", "is_good"),
+    [({}, False), ({"auth_time": AT - 60}, False), ({"auth_time": str(AT)}, False),
+     ({"auth_time": AT}, True), ({"auth_time": AT - 20}, True)],
+    ids=["unsaid", "long ago", "a text", "now", "by another clock"],
+)  # fmt: skip
+def test_a_person_who_was_to_prove_anew_has_done_so(auth_time: dict, is_good: bool) -> None:
+    token = signed(ID | auth_time)
+    if is_good:
+        assert read_id_token(token, KEYS.get, ISSUER, "gateway", "n1", NOW, NOW).sid == "s1"
+    else:
+        with pytest.raises(NotSignedIn):
+            read_id_token(token, KEYS.get, ISSUER, "gateway", "n1", NOW, NOW)
+
+
 def signed(claims: Any, head: dict | None = None, key=RSA) -> str:
     head = {"alg": "RS256", "kid": "r", "typ": "JWT"} if head is None else head
     registry = jws.JWSRegistry(algorithms=[head["alg"]], strict_check_header=False)

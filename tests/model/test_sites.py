@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.model.sites import Region, parse_region
+from gateway.model.sites import QuirkProfile, Region, parse_region
 
 GOOD = """
 [region]
@@ -44,6 +44,14 @@ def test_an_archive_issues_no_patient_ids_unless_it_is_told_to() -> None:
     told = archive.replace('role = "archive"', 'role = "archive"\npatient_id_issuer = "REGION"')
     issuers = [[site.patient_id_issuer for site in parse(text).sites] for text in (archive, told)]
     assert issuers == [["NORTH", ""], ["NORTH", "REGION"]]
+
+
+def test_what_an_operator_signs_for_is_a_risk_no_longer() -> None:
+    """trust.md 1 e."""
+    signed = GOOD.replace('kind = "dicomweb"', 'signed = ["plain_http"]')
+    assert [
+        [site.risks(QuirkProfile()) for site in parse(text).sites] for text in (GOOD, signed)
+    ] == [[(), ("plain_http",)], [(), ()]]
 
 
 def mistakes(document: str) -> tuple[str, ...]:
@@ -87,6 +95,8 @@ def test_a_password_never_shows_itself() -> None:
         ('kind = "dicomweb"', 'kind = "dicom"', ("kind", "orthanc or dicomweb")),
         ('name_ru = "Старый"\n', "", ("[[site]] 2 (old): name_ru", "is missing")),
         ('password_file = "secrets/north"\n', "", ("password_file", "is missing")),
+        ('kind = "dicomweb"', 'signed = ["all"]', ("[[site]] 2 (old): signed", "plain_http")),
+        ('kind = "dicomweb"', 'signed = "plain_http"', ("[[site]] 2 (old): signed", "a list")),
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_its_cure(

@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 
 from gateway.clock import utc_now
 from gateway.demo.servers import free_port
-from gateway.model.sites import QuirkProfile, Timeouts
+from gateway.model.sites import QuirkProfile, Secret, Timeouts
 from gateway.orthanc.probe import NOBODY, probe_site
 from tests.orthanc.conftest import as_site, make_site
 from tests.orthanc.test_rest import _answer, _drip_body, _drip_head, _hang
@@ -66,8 +66,26 @@ def test_modern_server_shows_all_that_it_can(server):
         pages=True,
         single_part=True,
         forwarded=True,
+        answers_anyone=True,
         probed_at=NOW,
     )
+
+
+@pytest.mark.parametrize("guard", ["password", "certificate", "none"])
+def test_a_site_that_gives_images_to_anyone_is_seen(guard: str) -> None:
+    """Orthanc with AuthenticationEnabled = false, whatever password region.toml has for it."""
+    known = {"username": "u", "password": Secret("p")} if guard != "none" else {}
+    site = make_site("http://127.0.0.1:1", kind="dicomweb", **known)
+
+    def answer(request):
+        knows = "Authorization" in request.headers
+        if guard == "certificate" and not knows:
+            raise requests.exceptions.SSLError("certificate required")
+        return (200 if knows or guard == "none" else 401, {}, "[]")
+
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.add_callback(responses.GET, re.compile(URL), answer)
+        assert probe_site(site, NOW).answers_anyone == (guard == "none")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.studies import an_instance
 from tests.waiting import wait_until
 
 IMAGE = an_instance(1, frames=3, syntax=JPEG2000Lossless)
-PLAIN = {"number": 1, "media_type": "image/png", "view": view_as_dict(View())}
+PLAIN = {"number": 1, "media_type": "image/png", "view": view_as_dict(View()), "mark": ""}
 
 
 @pytest.fixture(scope="module")

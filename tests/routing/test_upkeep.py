@@ -129,3 +129,32 @@ def test_one_that_has_ended_has_ended_now(authority, tls_site):
     found = certificate_ends_at(site)
     assert found is not None
     assert found <= utc_now()
+
+
+OPEN, CLOSED = QuirkProfile(answers_anyone=True), QuirkProfile()
+
+
+@pytest.mark.parametrize(
+    ("url", "profile", "signed", "risks"),
+    [
+        ("https://pacs.example", CLOSED, (), []),
+        ("https://pacs.example", OPEN, (), ["answers_anyone"]),
+        ("http://pacs.example", OPEN, (), ["plain_http", "answers_anyone"]),
+        ("http://pacs.example", OPEN, ("plain_http",), ["answers_anyone"]),
+        ("http://pacs.example", OPEN, ("plain_http", "answers_anyone"), []),
+        ("http://127.0.0.1:8042", OPEN, (), []),
+        ("http://localhost:8042", OPEN, (), []),
+        ("http://[::1]:8042", OPEN, (), []),
+    ],
+)
+def test_an_unguarded_site_is_told_of_until_the_operator_signs(
+    records, url: str, profile: QuirkProfile, signed: tuple[str, ...], risks: list[str]
+) -> None:
+    def facts() -> list[dict]:
+        return [o.facts for o in load_alarms(records) if o.kind == "site_unguarded"]
+
+    for site in (replace(SITE, url=url, signed=signed), replace(SITE, url="https://pacs.example")):
+        region = replace(REGION, sites=(site,))
+        known = {"gkb1": profile if site.url == url else CLOSED}
+        check_upkeep(records, Settings(), region, known, NOW, None, lambda _: None)
+        assert facts() == ([{"risks": risks}] if risks and site.url == url else [])

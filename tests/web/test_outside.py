@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+import sqlalchemy as sa
 from flask import Flask
 from werkzeug.serving import make_server
 
@@ -14,12 +16,15 @@ from gateway import openid
 from gateway.bootstrap import Gateway
 from gateway.clock import monotonic_s, utc_now
 from gateway.demo.servers import free_port
+from gateway.records import sessions
 from gateway.records.accounts import load_accounts, save_lock
 from gateway.web import create_app, identity, outside
 from tests.openid import AUDIENCE, CLIENT_ID, SECRET, Browser, Provider
 from tests.waiting import wait_until
+from tests.web.forms import forms_of
 from tests.web.rows import ROWS
 from tests.web.signing_in import login_gateway
+from tests.web.test_permissions import SMITH
 
 pytestmark = pytest.mark.real
 
@@ -38,6 +43,7 @@ GROUPS = {
     "stranger": ["accountants"],
     "both": ["gkb1-vrachi", "minzdrav"],
     "leaver": ["gkb1-vrachi"],
+    "again": ["gkb1-vrachi"],
     "shut": ["gkb1-vrachi"],
     CLIENT_ID: ["mis"],
 }
@@ -159,6 +165,31 @@ def test_who_signs_out_at_the_issuer_is_out_here(region: Region) -> None:
     browser.send(page, "/session/end/confirm", logout="yes")
     wait_until(lambda: region.studies(browser) == 401, 60, "the word of the issuer")
     assert region.studies(other) == 200
+
+
+def test_before_a_form_that_matters_the_issuer_asks_again(region: Region) -> None:
+    """Step-up (trust.md 1 b): its own session is not enough there (`prompt=login`)."""
+    browser = region.sign_in("again")
+    records, share = region.gateway.records, f"{region.url}/share/{SMITH}"
+    with records.write() as connection:
+        hour_ago = utc_now() - timedelta(hours=1)
+        connection.execute(sa.update(sessions.login_session).values(made_at=hour_ago))
+
+    def give() -> requests.Response:
+        page = browser.get(share)
+        return browser.send(page, "/grant", login="nobody-here", reason="второе мнение")
+
+    page = give()
+    assert (page.status_code, "Подтвердите, что это вы" in page.text) == (403, True)
+    former = browser.session.cookies.copy()
+    lead = browser.send(page, "/login/outside")
+    page = browser.get(next_of(lead))
+    assert "login" in dict(forms_of(page.text)).popitem()[1]
+    back = browser.send(page, "", login="again", password="x")
+    assert next_of(back) == "/account"
+    assert "Такого имени для входа нет" in give().text
+    browser.session.cookies = former
+    assert browser.get(region.url + "/account").status_code == 401
 
 
 def returned(region: Region, browser: Browser) -> str:

@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 
 from gateway.clock import utc_now
 from gateway.model.sharing import TRIES
-from gateway.records.sharing import load_shares, share
+from gateway.records.accounts import load_accounts
+from gateway.records.sharing import granted_studies, load_shares, share
 from gateway.web import create_app, identity
 from tests.web.indexed import uids
 from tests.web.rows import ROWS, U
@@ -173,6 +174,18 @@ def test_a_colleague_sees_what_was_granted_until_it_is_revoked(
     page = doctor.get(f"/share/{SMITH}")
     send(doctor, page, f"/share/{SMITH}/revoke", share_id=newest(clinic, SMITH).share_id)
     assert uids(expert.get(f"/dicom-web/studies/{SMITH}/series")) == []
+
+
+def test_files_are_given_only_where_the_doctor_says_so(clinic: Clinic, doctor: FlaskClient) -> None:
+    records = clinic.gateway.records
+    clinic.person("reader", "doctor@zlat")
+    account_id = load_accounts(records, "reader")[0].account_id
+    given = {"login": "reader", "reason": "второе мнение", "hours": "24"}
+    for study, ticked, files in ((SMITH, {}, False), (CHEST, {"downloads": "y"}, True)):
+        page = doctor.get(f"/share/{study}")
+        assert send(doctor, page, f"/share/{study}/grant", **given, **ticked).status_code == 303
+        assert ("с файлами" in told(doctor.get(f"/share/{study}"))) == files
+    assert granted_studies(records, account_id, utc_now()) == {SMITH: False, CHEST: True}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from gateway.model.credentials import OF_ACCOUNT_AT_ADDRESS
 from gateway.records.accounts import add_account, load_accounts, save_lock
 from gateway.records.keyring import Keyring
 from gateway.web import create_app, identity, sign_in
+from tests.web.forms import form_to
 from tests.web.indexed import uids
 from tests.web.rows import ROWS
 from tests.web.signing_in import HASHED, PASSWORD, add_person, login_gateway
@@ -113,9 +114,10 @@ def test_the_session_ends_with_sign_out_and_with_the_account(clinic: Clinic) -> 
     secret = clinic.person("leaver", "doctor@gkb1")
     browser = clinic.sign_in("leaver", secret)
     kept = browser.get_cookie("gateway").value
-    account = browser.get("/account")
+    out = form_to(told(browser.get("/account")), "/logout")
     assert browser.post("/logout", headers=OWN_PAGE).status_code == 400  # without the form's token
-    assert fill(browser, account).headers["Location"] == "/login"
+    left = browser.post("/logout", data=out, headers=OWN_PAGE)
+    assert left.headers["Location"] == "/login"
     browser.set_cookie("gateway", kept)
     assert browser.get("/dicom-web/studies").status_code == 401
 

@@ -17,7 +17,7 @@ from gateway.model.delivery_words import reason_in_words
 from gateway.model.wording import Words, number
 from gateway.records.alarms import close_alarms, load_alarms
 from gateway.web.console.frame import actor, back_to, did_of, own_form, reach, show, text_of
-from gateway.web.console.words import NEXT
+from gateway.web.console.words import NEXT, RISKS
 from gateway.web.permissions import needs
 
 MOST = 300
@@ -103,6 +103,8 @@ def _facts(facts: Mapping[str, Any]) -> list[Words]:
         elif name == "sites" and isinstance(value, list):
             names = ", ".join(map(str, value))
             found.append(Words(f"площадки: {names}", f"sites: {names}"))
+        elif name == "risks" and isinstance(value, list):
+            found += [RISKS[one] for one in value if one in RISKS]
         elif name == "closed_because":
             found.append(Words(f"закрыто: {value}", f"closed: {value}"))
     return found
@@ -124,6 +126,7 @@ AT_SITE = frozenset(
     {
         kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER, kinds.SITE_SILENT, kinds.NAME_NOT_RESOLVED,
         kinds.SOURCE_RECYCLES, kinds.SITE_CLOCK_OFF, kinds.SITE_REPLACED, kinds.VERSION_HAS_HOLE,
+        kinds.SITE_UNGUARDED,
     }
 )  # fmt: skip
 OF_STUDY = frozenset(

@@ -152,7 +152,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         return back_to("console.rule_set", owner=owner, done="saved", version=number)
 
     @door.post("/rules/<owner>/activate")
-    @needs(Action.WRITE_RULES)
+    @needs(Action.ACTIVATE_RULES)
     @own
     def activate_rules(owner: str) -> Response:
         check_owner(gateway.region, owner)

@@ -176,7 +176,28 @@ def field_words(field: str) -> Words:
     return FIELDS.get(field, Words(field, field))
 
 
+RISKS: Mapping[str, Words] = {
+    "plain_http": Words(
+        "снимки и пароль идут без шифрования", "images and the password go unencrypted"
+    ),
+    "answers_anyone": Words(
+        "снимки отдаются без пароля (AuthenticationEnabled = false)",
+        "images are given without a password (AuthenticationEnabled = false)",
+    ),
+}
 NEXT: Mapping[str, Words] = {
+    alarms.SITE_UNGUARDED: Words(
+        "Включите у Orthanc пароль и TLS, или впишите в region.toml `signed`, если эту сеть "
+        "защищает другое; тревога уйдёт сама.",
+        "Switch on password and TLS at the Orthanc, or write `signed` into region.toml if "
+        "something else guards that network; the alarm goes by itself.",
+    ),
+    alarms.EMERGENCY_ACCESS: Words(
+        "Аудитор на следующий день смотрит `/audit/emergencies` и пишет, что показала проверка; "
+        "тревога уйдёт сама. Если доступ взят зря, заприте учётную запись: `gateway users lock`.",
+        "On the next day an auditor looks at `/audit/emergencies` and says what the review found; "
+        "the alarm goes by itself. If it was taken without need: `gateway users lock`.",
+    ),
     alarms.STUDY_OF_TWO_PATIENTS: Words(
         "Сравните исследование в больницах и исправьте данные там, где ошибка; тревога уйдёт сама.",
         "Compare the study at the hospitals and mend the data where they are wrong; the alarm goes "
