@@ -27,6 +27,7 @@ from gateway.records import (
     persons,
     probes,
     reconciling,
+    register,
     replays,
     rules,
     sessions,
@@ -79,6 +80,8 @@ TABLES = (
     replays.rule_replay,
     sharing.share,
     sharing.link_session,
+    register.facility_revision,
+    register.unit_revision,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
