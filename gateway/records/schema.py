@@ -21,6 +21,7 @@ from gateway.records import (
     deliveries,
     dispatch,
     events,
+    fingerprints,
     leases,
     notices,
     outside,
@@ -31,6 +32,7 @@ from gateway.records import (
     rules,
     sessions,
     sharing,
+    sightings,
     studies,
 )
 from gateway.records.engine import Records
@@ -79,6 +81,15 @@ TABLES = (
     replays.rule_replay,
     sharing.share,
     sharing.link_session,
+    sightings.sender,
+    sightings.sender_day,
+    sightings.study_day,
+    sightings.clock_day,
+    sightings.seen_study,
+    sightings.sighting,
+    sightings.evidence_cursor,
+    fingerprints.unit_fingerprint,
+    fingerprints.ignored_sender,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
