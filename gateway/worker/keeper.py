@@ -29,6 +29,7 @@ from gateway.records.events import forget_events, load_last_starts
 from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_read_at
 from gateway.records.leases import Fence, release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
+from gateway.records.sightings import witness_of
 from gateway.region_file import RegionFile
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
@@ -42,6 +43,7 @@ from gateway.worker.notices import Notices
 from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 from gateway.worker.upkeep import Upkeep
+from gateway.worker.witnesses import Witnesses
 
 LEASE = "keeper"
 LEASE_S = 10.0  # a spare takes over at most LEASE_S + TICK_S after the leader's death
@@ -109,6 +111,7 @@ class Keeper:
         self._ledger: Ledger | None = None
         self._forwarder: Forwarder | None = None
         self._upkeep: Upkeep | None = None
+        self._witnesses: Witnesses | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -230,6 +233,12 @@ class Keeper:
                 self._records, self._settings, lambda: regions.region, self._fence
             )
             self._upkeep.start()
+        if self._witnesses is None or not self._witnesses.is_alive():
+            regions = self._region_file
+            self._witnesses = Witnesses(
+                self._records, lambda: regions.region, self._fence, self._turn
+            )
+            self._witnesses.start()
         if self._replays is None or not self._replays.is_alive():
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
@@ -266,9 +275,13 @@ class Keeper:
         if self._upkeep is not None:
             self._upkeep.end()
             self._upkeep = None
+        if self._witnesses is not None:
+            self._witnesses.end()
+            self._witnesses = None
 
     def _make_follower(self, site: Site) -> Follower:
-        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
+        witness = witness_of(site)
+        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn, witness)
         return Follower(site, self._wire, self._records, writer, self._pace)
 
     def _settle(self) -> None:
