@@ -31,6 +31,7 @@ from gateway.records import (
     rules,
     sessions,
     sharing,
+    snapshots,
     studies,
 )
 from gateway.records.engine import Records
@@ -79,6 +80,8 @@ TABLES = (
     replays.rule_replay,
     sharing.share,
     sharing.link_session,
+    snapshots.rollout_snapshot,
+    snapshots.snapshot_order,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
