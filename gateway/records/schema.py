@@ -27,6 +27,7 @@ from gateway.records import (
     persons,
     probes,
     reconciling,
+    register,
     replays,
     rules,
     sessions,
@@ -82,6 +83,8 @@ TABLES = (
     sharing.link_session,
     snapshots.rollout_snapshot,
     snapshots.snapshot_order,
+    register.facility_revision,
+    register.unit_revision,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
