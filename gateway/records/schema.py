@@ -21,6 +21,7 @@ from gateway.records import (
     deliveries,
     dispatch,
     events,
+    fingerprints,
     leases,
     notices,
     outside,
@@ -32,6 +33,7 @@ from gateway.records import (
     rules,
     sessions,
     sharing,
+    sightings,
     snapshots,
     studies,
 )
@@ -85,6 +87,15 @@ TABLES = (
     snapshots.snapshot_order,
     register.facility_revision,
     register.unit_revision,
+    sightings.sender,
+    sightings.sender_day,
+    sightings.study_day,
+    sightings.clock_day,
+    sightings.seen_study,
+    sightings.sighting,
+    sightings.evidence_cursor,
+    fingerprints.unit_fingerprint,
+    fingerprints.ignored_sender,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"
