@@ -172,7 +172,7 @@ def curve(
     with records.read() as connection:
         rows = connection.execute(_for_curve(_OF_POINT, since, nightly=nightly)).all()
     return [
-        Point(row[0], Share(*row[3:5]), Share(*row[5:7]), Share(*row[7:9]), row[9])
+        Point(row[0], Share(row[3], row[4]), Share(row[5], row[6]), Share(row[7], row[8]), row[9])
         for row in _of_days(rows)
     ]
 
@@ -187,7 +187,7 @@ def curves(
     found: dict[str, list[Point]] = {}
     for row in _of_days(rows):
         for name, told in orjson.loads(zlib.decompress(row[3])).get(kind, {}).items():
-            point = Point(row[0], Share(*told[:2]), Share(*told[2:4]), Share(*told[4:6]), told[6])
+            point = Point(row[0], *_pairs(told), told[6])
             found.setdefault(name, []).append(point)
     return found
 
@@ -239,12 +239,12 @@ def _taken(records: Records, wanted: sa.ColumnElement[bool]) -> list[Taken]:
         rows = connection.execute(
             sa.select(*columns).where(wanted).order_by(of.day, of.kind, of.version)
         ).all()
-    return [Taken(row[0], SnapshotKind(row[1]), *row[2:]) for row in rows]
+    return [Taken(row[0], SnapshotKind(row[1]), row[2], row[3], row[4]) for row in rows]
 
 
 def _for_curve(
     columns: Sequence[sa.ColumnElement[Any]], since: date | None, *, nightly: bool
-) -> sa.Select[Any]:
+) -> sa.Select[tuple[Any, ...]]:
     question = sa.select(*columns).order_by(of.day, of.kind.desc(), of.version)
     if not nightly:
         last = sa.select(sa.func.max(of.day)).scalar_subquery()
@@ -252,7 +252,11 @@ def _for_curve(
     return question if since is None else question.where(of.day >= since)
 
 
-def _of_days(rows: Iterable[sa.Row[Any]]) -> Iterator[sa.Row[Any]]:
+def _pairs(told: Sequence[int]) -> tuple[Share, Share, Share]:
+    return Share(told[0], told[1]), Share(told[2], told[3]), Share(told[4], told[5])
+
+
+def _of_days(rows: Iterable[sa.Row[tuple[Any, ...]]]) -> Iterator[sa.Row[tuple[Any, ...]]]:
     """One row for each day: the frozen one, as last corrected, comes last of its day."""
     return iter({row[0]: row for row in rows}.values())
 
@@ -370,9 +374,11 @@ def _day(said: str | None) -> date | None:
 
 
 def _forecast(said: Mapping[str, Any]) -> Forecast:
-    days = (said[name] for name in ("straight", "straight_from", "straight_to", "by_plan"))
-    back = tuple((facility_id, units) for facility_id, units in said["holding_back"])
-    return Forecast(*map(_day, days), said["unplanned"], back)
+    return Forecast(
+        _day(said["straight"]), _day(said["straight_from"]), _day(said["straight_to"]),
+        _day(said["by_plan"]), said["unplanned"],
+        tuple((facility_id, units) for facility_id, units in said["holding_back"]),
+    )  # fmt: skip
 
 
 def _figures(said: Mapping[str, Any]) -> Figures:

@@ -115,8 +115,8 @@ def measure(
             tallies[scope].flows.append(flow)
     for kind in FacilityKind:
         tallies.setdefault(Scope(ScopeKind.FACILITY_KIND, kind), _Tally())
-    for kind in UnitKind:
-        tallies[Scope(ScopeKind.UNIT_KIND, kind)] = _Tally(by_unit=True)
+    for unit_kind in UnitKind:
+        tallies[Scope(ScopeKind.UNIT_KIND, unit_kind)] = _Tally(by_unit=True)
     tallies.setdefault(Scope(ScopeKind.REGION), _Tally())
     for unit in units:
         told = evidence.get(unit.unit_id)
