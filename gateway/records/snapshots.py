@@ -35,6 +35,7 @@ from gateway.model.rollout.figures import (
 )
 from gateway.records.engine import Records, UtcDateTime, metadata
 
+Row = Sequence[Any]
 FORM = 1
 """Of the packed report; readers know all earlier ones."""
 
@@ -173,7 +174,7 @@ def curve(
         rows = connection.execute(_for_curve(_OF_POINT, since, nightly=nightly)).all()
     return [
         Point(row[0], Share(row[3], row[4]), Share(row[5], row[6]), Share(row[7], row[8]), row[9])
-        for row in _of_days(rows)
+        for row in _of_days(map(tuple, rows))
     ]
 
 
@@ -185,7 +186,7 @@ def curves(
         columns = (of.day, of.kind, of.version, of.shares)
         rows = connection.execute(_for_curve(columns, since, nightly=nightly)).all()
     found: dict[str, list[Point]] = {}
-    for row in _of_days(rows):
+    for row in _of_days(map(tuple, rows)):
         for name, told in orjson.loads(zlib.decompress(row[3])).get(kind, {}).items():
             point = Point(row[0], *_pairs(told), told[6])
             found.setdefault(name, []).append(point)
@@ -244,7 +245,7 @@ def _taken(records: Records, wanted: sa.ColumnElement[bool]) -> list[Taken]:
 
 def _for_curve(
     columns: Sequence[sa.ColumnElement[Any]], since: date | None, *, nightly: bool
-) -> sa.Select[tuple[Any, ...]]:
+) -> sa.Select[Any]:
     question = sa.select(*columns).order_by(of.day, of.kind.desc(), of.version)
     if not nightly:
         last = sa.select(sa.func.max(of.day)).scalar_subquery()
@@ -256,7 +257,7 @@ def _pairs(told: Sequence[int]) -> tuple[Share, Share, Share]:
     return Share(told[0], told[1]), Share(told[2], told[3]), Share(told[4], told[5])
 
 
-def _of_days(rows: Iterable[sa.Row[tuple[Any, ...]]]) -> Iterator[sa.Row[tuple[Any, ...]]]:
+def _of_days(rows: Iterable[Row]) -> Iterator[Row]:
     """One row for each day: the frozen one, as last corrected, comes last of its day."""
     return iter({row[0]: row for row in rows}.values())
 

@@ -148,7 +148,8 @@ def whole_units(register: Register) -> list[Unit]:
     """Units that were not found to be another one, each at the facility that has it now: of one
     that was merged, that into which it was.
     """
-    homes = _ends(register.facilities, lambda one: one.merged_into)
+    ends = _ends(register.facilities, lambda one: one.merged_into)
+    homes = {one: end for one, end in ends.items() if not register.facilities[end].merged_into}
     return [
         unit
         if homes[unit.facility_id] == unit.facility_id
