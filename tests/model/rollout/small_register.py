@@ -41,7 +41,8 @@ FACILITIES = by_id(
 UNITS = by_id(
     # h1: seven X-ray units, six of them count; an MRI and an ultrasound are no X-ray equipment.
     unit("u1", "h1", renewed=True, funding="region", cost=10_000_000),
-    unit("u2", "h1", "analogue+digitiser", "repair", renewed=True, funding="federal", cost=3_000_001),
+    unit("u2", "h1", "analogue+digitiser", "repair", renewed=True, funding="federal",
+         cost=3_000_001),
     unit("u3", "h1", "digital", "idle", "ct", renewed=True, funding="region"),
     unit("u4", "h1", "analogue", kind="mammography", renewal_on=date(2026, 12, 1)),
     unit("u5", "h1", "analogue", "active", "fluorography"),
