@@ -193,7 +193,7 @@ def curves(
     return found
 
 
-def order(records: Records, wanted: Iterable[Order], now: datetime) -> None:
+def order_snapshots(records: Records, wanted: Iterable[Order], now: datetime) -> None:
     """A worker shall take these; one that was ordered before stays as it was."""
     rows = [{"day": one.day, "kind": str(one.kind), "ordered_at": now} for one in wanted]
     if rows:

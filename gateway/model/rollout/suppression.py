@@ -31,6 +31,7 @@ from gateway.model.rollout.figures import (
     ScopeKind,
     Share,
     Told,
+    UnitEvidence,
 )
 from gateway.model.rollout.measures import (
     Flow,
@@ -109,6 +110,11 @@ def withhold(figures: Figures, scope: Scope, told: Told) -> Figures:
         archived=minutes(told.archived.get(scope)),
         told=minutes(told.told.get(scope)),
     )
+
+
+def withhold_unit(unit: UnitEvidence) -> UnitEvidence:
+    """Without the number of its studies: nothing smaller than a facility is told."""
+    return replace(unit, studies_30=0)
 
 
 def _own(facility: Facility) -> Scope:
