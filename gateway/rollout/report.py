@@ -2,8 +2,7 @@
 told. Which are due follows from those that were taken, so a night that was missed is made up for.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,17 +13,17 @@ from gateway.model.rollout.figures import Snapshot, SnapshotKind
 from gateway.model.rollout.forecast import declared_shares, forecast, month_ends
 from gateway.model.rollout.measures import (
     Flow,
-    Register,
+    Inventory,
     Savings,
     Seen,
     UnitImages,
     measure,
 )
-from gateway.model.rollout.register import Facility, Revision, Unit, as_of
+from gateway.model.rollout.register import as_of
 from gateway.model.rollout.suppression import tell_studies, withhold, withhold_unit
 from gateway.model.sites import Region
 from gateway.records.engine import Records
-from gateway.records.register import first_day, load_facilities, load_units
+from gateway.records.register import first_day
 from gateway.records.snapshots import (
     Order,
     Taken,
@@ -34,6 +33,7 @@ from gateway.records.snapshots import (
     versions,
 )
 from gateway.rollout.evidence import flows, homes_of, look
+from gateway.rollout.register import Register, load_register
 from gateway.settings import Settings
 
 NIGHT_BEGINS = timedelta(hours=1)
@@ -44,25 +44,13 @@ LONGEST_REASON = 500
 HOME_ZONE = "Europe/Moscow"
 
 
-@dataclass(frozen=True)
-class History:
-    """Every revision of the register."""
-
-    facilities: Sequence[Revision[Facility]]
-    units: Sequence[Revision[Unit]]
-
-
 def savings_of(settings: Settings) -> Savings:
     return Savings(settings.rollout_saving_low, settings.rollout_saving_high)
 
 
-def load_history(records: Records) -> History:
-    return History(load_facilities(records), load_units(records))
-
-
 def make_snapshot(
     records: Records,
-    history: History,
+    history: Register,
     wanted: Order,
     savings: Savings,
     now: datetime,
@@ -77,9 +65,9 @@ def make_snapshot(
     """
     day = wanted.day
     facilities = as_of(history.facilities, day, now)
-    register = Register(facilities, as_of(history.units, day, now))
+    today = Inventory(facilities, as_of(history.units, day, now))
     homes = homes_of(history.units, day, now)
-    looked = look(records, register.units, facilities, day, homes=homes, known_at=now)
+    looked = look(records, today.units, facilities, day, homes=homes, known_at=now)
     seen = Seen(
         {
             unit_id: UnitImages(one.first_on, one.last_on, one.studies, one.studies_30)
@@ -88,8 +76,8 @@ def make_snapshot(
         {place: Flow(**vars(flow)) for place, flow in flows(records, facilities, day).items()},
         looked.unknown_30,
     )
-    figures, units = measure(register, seen, day, savings)
-    told = tell_studies(register, seen)
+    figures, units = measure(today, seen, day, savings)
+    told = tell_studies(today, seen)
     first = min((one.valid_from for one in history.units), default=day)
     ends = [end for end in month_ends(first, day) if end < day]
     points = declared_shares(history.facilities, history.units, [*ends, day], now)
@@ -101,7 +89,7 @@ def make_snapshot(
         reason=reason,
         figures={scope: withhold(one, scope, told) for scope, one in figures.items()},
         units=tuple(withhold_unit(one) for one in units),
-        forecast=forecast(register, points, day),
+        forecast=forecast(today, points, day),
         unknown_senders=seen.unknown_senders,
         told=told,
     )
@@ -120,7 +108,7 @@ def take(
     returns  those that were taken here
     raises   RecordsUnavailable
     """
-    history = load_history(records)
+    history = load_register(records)
     done = []
     for one in wanted:
         if not go_on():
@@ -149,7 +137,7 @@ def correct(
     if not taken:
         raise NotFound("month")
     wanted, version = Order(taken[-1].day, SnapshotKind.MONTH), taken[-1].version + 1
-    snapshot = make_snapshot(records, load_history(records), wanted, savings, now, version, said)
+    snapshot = make_snapshot(records, load_register(records), wanted, savings, now, version, said)
     if not save_snapshot(records, snapshot):
         raise BadRequest("month", "somebody else has just corrected it; look at that first")
     log.info("month is corrected", month=f"{wanted.day:%Y-%m}", version=version)

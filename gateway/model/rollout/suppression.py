@@ -35,7 +35,7 @@ from gateway.model.rollout.figures import (
 )
 from gateway.model.rollout.measures import (
     Flow,
-    Register,
+    Inventory,
     Seen,
     add_up,
     scopes_of,
@@ -73,10 +73,10 @@ def tell_modalities(counts: Mapping[str, int]) -> dict[str, Count]:
     return found | ({OTHER: tell(together)} if small else {})
 
 
-def tell_studies(register: Register, seen: Seen) -> Told:
+def tell_studies(inventory: Inventory, seen: Seen) -> Told:
     """All that may be told of the studies of one day's last 30 days."""
-    standing = list(standing_facilities(register.facilities))
-    flows = whole_flows(register, seen)
+    standing = list(standing_facilities(inventory.facilities))
+    flows = whole_flows(inventory, seen)
     of = {_own(one): flows.get(one.facility_id, NO_FLOW) for one in standing}
     studies = {scope: tell(flow.studies_30) for scope, flow in of.items()}
     shown = [of[scope].by_modality for scope, count in studies.items() if count.value]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.rollout.figures import REGION, Count, Scope, ScopeKind, Share
-from gateway.model.rollout.measures import Flow, Register, Savings, Seen, measure
+from gateway.model.rollout.measures import Flow, Inventory, Savings, Seen, measure
 from gateway.model.rollout.register import FacilityKind
 from gateway.model.rollout.suppression import (
     OTHER,
@@ -45,7 +45,7 @@ def told_of(counts, within=None):
             for one, count in counts.items()
         }
     )  # fmt: skip
-    register = Register({one: FOUR[one] for one in counts}, {})
+    register = Inventory({one: FOUR[one] for one in counts}, {})
     return register, seen, tell_studies(register, seen)
 
 
