@@ -34,6 +34,7 @@ from gateway.records import (
     sessions,
     sharing,
     sightings,
+    snapshots,
     studies,
 )
 from gateway.records.engine import Records
@@ -82,6 +83,8 @@ TABLES = (
     replays.rule_replay,
     sharing.share,
     sharing.link_session,
+    snapshots.rollout_snapshot,
+    snapshots.snapshot_order,
     register.facility_revision,
     register.unit_revision,
     sightings.sender,
