@@ -28,7 +28,7 @@ from gateway.settings import Settings, load_settings
 UNWRITTEN = frozenset(
     {
         "web", "keeper", "worker", "check-config", "nginx-config", "sample-data",
-        "demo run", "demo load", "demo reset", "demo init", "users list", "clients list",
+        "demo run", "demo load", "demo reset", "demo init", "demo register", "users list", "clients list",
         "rules check", "rules list", "rules show", "rules diff", "deliveries list",
         "deliveries show", "audit verify", "restore",
     }
