@@ -29,6 +29,7 @@ from gateway.records.events import forget_events, load_last_starts
 from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_read_at
 from gateway.records.leases import Fence, release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
+from gateway.records.sightings import witness_of
 from gateway.region_file import RegionFile
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
@@ -268,7 +269,8 @@ class Keeper:
             self._upkeep = None
 
     def _make_follower(self, site: Site) -> Follower:
-        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
+        witness = witness_of(site)
+        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn, witness)
         return Follower(site, self._wire, self._records, writer, self._pace)
 
     def _settle(self) -> None:

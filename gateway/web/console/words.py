@@ -287,6 +287,10 @@ NEXT: Mapping[str, Words] = {
         "Обновите Orthanc этой больницы; страница «Версии» называет уязвимости.",
         "Update this hospital's Orthanc; the page Versions names the holes.",
     ),
+    alarms.SENDERS_WITHOUT_END: Words(
+        "Спросите площадку, что пишет в снимки всё новые имена аппаратов.",
+        "Ask the site what writes ever new names of machines into its images.",
+    ),
     alarms.SITE_SILENT: Words(
         "Проверьте сервер больницы и линию до неё; продолжится само.",
         "Check the hospital's server and the line to it; all goes on by itself.",
