@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 
 from gateway.model.rollout.figures import Evidence, Figures, Forecast
-from gateway.web.rollout.language import Language
-from gateway.web.rollout.shown import Point
+from gateway.records.snapshots import Point
+from gateway.web.rollout.language import MILLION, Language
 from gateway.web.rollout.words import EVIDENCE
 
 Data = dict[str, Any]
@@ -62,6 +62,49 @@ def evidence_chart(rows: Mapping[str, Figures], language: Language) -> Data:
             [name, *(figures.by_evidence.get(one, 0) for one in Evidence)]
             for name, figures in rows.items()
         ],
+    }
+
+
+def money_chart(funding: Mapping[str, int], language: Language) -> Data:
+    """Millions of roubles by line of funding."""
+    return {
+        "kind": "money",
+        "rows": [[name, round(spent / MILLION, 1)] for name, spent in funding.items()],
+        "words": {"name": language.say("Потрачено, млн ₽", "Spent, RUB million")},
+        "upright": True,
+    }
+
+
+def months_chart(rows: Sequence[Mapping[str, Any]], language: Language) -> Data:
+    """Units renewed and to be renewed, month by month."""
+    return {
+        "kind": "months",
+        "rows": [[language.month_short(o["first"]), o["renewed"], o["planned"]] for o in rows],
+        "words": {
+            "renewed": language.say("Заменено или оцифровано", "Renewed"),
+            "planned": language.say("По плану", "Planned"),
+        },
+        "upright": True,
+    }
+
+
+def joining_chart(rows: Sequence[Mapping[str, Any]], today: date, language: Language) -> Data:
+    """Facilities that had joined, until today, and were to join, at the end of each month."""
+    return {
+        "kind": "joining",
+        "rows": [
+            [
+                language.month_short(o["first"]),
+                o["joined"] if o["first"] <= today else None,
+                o["planned"],
+            ]
+            for o in rows
+        ],
+        "words": {
+            "joined": language.say("Подключено", "Joined"),
+            "planned": language.say("По плану", "Planned"),
+        },
+        "upright": True,
     }
 
 

@@ -14,11 +14,12 @@ from gateway.model.access import Action
 from gateway.model.rollout.figures import Evidence, Figures, Scope, ScopeKind, Share
 from gateway.model.rollout.register import Facility
 from gateway.model.wording import Words
+from gateway.records.snapshots import Point
 from gateway.web.console.frame import choice_of, text_of
 from gateway.web.permissions import needs
 from gateway.web.rollout.frame import Desk, link
 from gateway.web.rollout.language import Language
-from gateway.web.rollout.shown import Point, Shown
+from gateway.web.rollout.shown import Shown
 from gateway.web.rollout.words import FACILITY_KINDS
 
 WIDTH, HEIGHT = 88, 20  # of a small curve
@@ -49,7 +50,7 @@ class Row:
     facility: Facility
     figures: Figures
     standing: Standing
-    curve: tuple[Point, ...]
+    curve: Sequence[Point]
 
     @property
     def on_film(self) -> int:

@@ -12,12 +12,10 @@ from babel.dates import format_date
 from babel.numbers import format_decimal
 
 from gateway.errors import BadRequest
-from gateway.model.rollout.figures import Share
+from gateway.model.rollout.figures import Count, Share
 from gateway.model.wording import Words
 
 MILLION = 1_000_000
-FEWEST = 5
-"""Fewer studies than that are told as "fewer than five"."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -59,9 +57,11 @@ class Language:
         part, whole = self.number(share.part), self.number(share.whole)
         return f"{part}{NO_BREAK}{between}{NO_BREAK}{whole}"
 
-    def few(self, studies: int) -> str:
-        """A count of studies; a small one is not told (rollout.md 4)."""
-        return f"<{FEWEST}" if 0 < studies < FEWEST else self.number(studies)
+    def count(self, count: Count | None) -> str:
+        """Of studies, as it may be told: <5 for a few, a dash for what is not told at all."""
+        if count is None:
+            return "—"
+        return count.text if count.value is None else self.number(count.value)
 
     def plural(self, count: int, ru: str, en: str) -> str:
         """The form of a noun that fits: ru "аппарат|аппарата|аппаратов", en "unit|units"."""

@@ -1,70 +1,51 @@
 """What the pages show: one snapshot, the register as it was known to it, and how it came there.
 
-It is made once for each snapshot and state of the register and then only read, by every page.
+It is made once for each snapshot and state of the register, and then only read, by every page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from typing import Protocol
 
 from gateway.model.rollout.figures import (
+    REGION,
+    Count,
+    Evidence,
     Figures,
     Scope,
     ScopeKind,
-    Share,
     Snapshot,
     UnitEvidence,
 )
-from gateway.model.rollout.register import Facility, Unit
-
-REGION = Scope(ScopeKind.REGION)
-
-
-@dataclass(frozen=True)
-class Point:
-    """How a scope stood at the end of one day.
-
-    renewed, spent  units renewed by the programme and roubles spent on them until then
-    studies         in the 30 days until then, as it is told; None: too few
-    """
-
-    day: date
-    digital: Share
-    connected: Share
-    joined: int = 0
-    renewed: int = 0
-    spent: int = 0
-    studies: int | None = None
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """A monthly report that can be opened."""
-
-    day: date
-    version: int
-    reason: str
-    taken_at: datetime
+from gateway.model.rollout.register import X_RAY, Facility, Unit
+from gateway.records.snapshots import Point, Taken
 
 
 @dataclass(frozen=True)
 class Shown:
     """`mark` changes when anything of it does.
 
-    curves  points of a scope by day, the oldest first
+    facilities, units  as of the snapshot's day, as they were known when it was taken
+    curves             points of a scope by day, the oldest first, until the snapshot's
+    renewed_on         since when a unit that the programme renewed is digital
+    changed            units of which the register has said something new since
+    months             every version of each frozen month, the oldest first
     """
 
     mark: str
     snapshot: Snapshot
     facilities: Mapping[str, Facility]
     units: Mapping[str, Unit]
-    curves: Mapping[Scope, tuple[Point, ...]]
-    months: tuple[Frozen, ...] = field(default=())
+    curves: Mapping[Scope, Sequence[Point]]
+    renewed_on: Mapping[str, date] = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
+    months: Sequence[Taken] = ()
 
     @cached_property
     def evidence(self) -> Mapping[str, UnitEvidence]:
+        """By unit id."""
         return {one.unit_id: one for one in self.snapshot.units}
 
     @cached_property
@@ -76,7 +57,7 @@ class Shown:
                 found.setdefault(unit.facility_id, []).append(unit)
         return {name: tuple(units) for name, units in found.items()}
 
-    def curve(self, scope: Scope = REGION) -> tuple[Point, ...]:
+    def curve(self, scope: Scope = REGION) -> Sequence[Point]:
         return self.curves.get(scope, ())
 
     def scopes(self, kind: ScopeKind) -> dict[str, Figures]:
@@ -84,10 +65,26 @@ class Shown:
         found = {s.name: f for s, f in self.snapshot.figures.items() if s.kind is kind}
         return dict(sorted(found.items()))
 
+    def studies(self, scope: Scope = REGION) -> Count | None:
+        """Of the last 30 days; None: not told."""
+        return self.snapshot.told.studies.get(scope)
+
+    def units_that(self, evidence: Evidence) -> list[tuple[Unit, UnitEvidence]]:
+        """X-ray units of which the images say this, by facility."""
+        return [
+            (self.units[one.unit_id], one)
+            for one in self.snapshot.units
+            if one.evidence is evidence
+            and one.unit_id in self.units
+            and self.units[one.unit_id].kind in X_RAY
+        ]
+
 
 class Teller(Protocol):
-    """Where pages get what they tell; raises NotFound if there is no such snapshot."""
+    """Where pages get what they show."""
 
-    def now(self) -> Shown: ...
+    def now(self) -> Shown:
+        """As the last snapshot says; raises NotFound if none was taken yet."""
 
-    def month(self, day: date, version: int | None) -> Shown: ...
+    def month(self, day: date, version: int | None) -> Shown:
+        """As a frozen month says, None: its last version; raises NotFound."""

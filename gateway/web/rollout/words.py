@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.model.rollout.figures import Evidence
+from gateway.model.rollout.figures import REGION, Evidence
 from gateway.model.rollout.register import Capture, FacilityKind, UnitKind, UnitState
 from gateway.model.wording import Words
 

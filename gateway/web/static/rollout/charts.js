@@ -149,6 +149,46 @@ function evidenceChart(data, c, box) {
   });
 }
 
+const categories = (c, names) => ({
+  type: "category", data: names, axisTick: { show: false }, axisLine: { lineStyle: { color: c.quiet } }, axisLabel: { color: c.quiet, hideOverlap: true },
+});
+const bars = (c, name, values, colour, more = {}) => ({
+  name, type: "bar", data: values, color: colour, itemStyle: { color: printing ? "#777" : colour, borderColor: printing ? "#000" : colour, borderWidth: 1, ...more },
+});
+
+function moneyChart({ rows, words }, c, box) {
+  const upward = [...rows].reverse();
+  return frame(c, box, {
+    grid: { ...frame(c, box).grid, right: 70, top: 8 }, legend: { show: false },
+    xAxis: valueAxis(c, { splitNumber: narrow(box) ? 2 : 5 }),
+    yAxis: { ...categories(c, upward.map((row) => row[0])), axisLabel: { color: c.ink, width: narrow(box) ? 110 : 260, overflow: "break" } },
+    series: [{
+      ...bars(c, words.name, upward.map((row) => row[1]), c.declared), barMaxWidth: 34,
+      label: { show: true, position: "right", color: c.ink, formatter: ({ value }) => tenth.format(value) },
+    }],
+  });
+}
+
+function monthsChart({ rows, words }, c, box) {
+  return frame(c, box, {
+    xAxis: categories(c, rows.map((row) => row[0])), yAxis: valueAxis(c, { minInterval: 1 }),
+    series: [
+      { ...bars(c, words.renewed, rows.map((row) => row[1]), c.proven), stack: "all" },
+      { ...bars(c, words.planned, rows.map((row) => row[2]), c.declared, { color: c.sheet, borderColor: c.declared, decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: Math.PI / 4, color: c.declared } }), stack: "all" },
+    ],
+  });
+}
+
+function joiningChart({ rows, words }, c, box) {
+  const line = (name, at, color, symbol, type) => ({
+    name, type: "line", symbol, symbolSize: 6, color, lineStyle: { color, width: 2.5, type }, data: rows.map((row) => row[at]),
+  });
+  return frame(c, box, {
+    xAxis: categories(c, rows.map((row) => row[0])), yAxis: valueAxis(c, { minInterval: 1 }),
+    series: [line(words.joined, 1, c.proven, "circle", "solid"), line(words.planned, 2, c.declared, "none", [6, 4])],
+  });
+}
+
 /** Shapes tell how far a facility is, and so do colours. */
 const SHAPES = {
   none: ["triangle", 11, "never"], partly: ["diamond", 11, "declared"], whole: ["circle", 8, "proven"], empty: ["emptyCircle", 6, "analogue"],
@@ -220,7 +260,7 @@ function leads(one) {
   });
 }
 
-const KINDS = { share: shareChart, flow: flowChart, evidence: evidenceChart, map: mapChart };
+const KINDS = { share: shareChart, flow: flowChart, evidence: evidenceChart, money: moneyChart, months: monthsChart, joining: joiningChart, map: mapChart };
 
 function draw(one) {
   const c = colours();
