@@ -213,7 +213,10 @@ def _load(
     question = sa.select(*own, *body).where(*where).order_by(table.c.number)
     with records.read() as connection:
         rows = connection.execute(question).all()
-    return [Revision(*row[:5], thing_of(*row[5:])) for row in rows]
+    return [
+        Revision(number, valid_from, recorded_at, author, reason, thing_of(*values))
+        for number, valid_from, recorded_at, author, reason, *values in rows
+    ]
 
 
 def _facility_of(facility_id: str, name_ru: str, name_en: str, kind: str, *rest: Any) -> Facility:
