@@ -35,6 +35,7 @@ from gateway.model.rollout.figures import (
 )
 from gateway.records.engine import Records, UtcDateTime, metadata
 
+Row = Sequence[Any]
 FORM = 1
 """Of the packed report; readers know all earlier ones."""
 
@@ -172,8 +173,8 @@ def curve(
     with records.read() as connection:
         rows = connection.execute(_for_curve(_OF_POINT, since, nightly=nightly)).all()
     return [
-        Point(row[0], Share(*row[3:5]), Share(*row[5:7]), Share(*row[7:9]), row[9])
-        for row in _of_days(rows)
+        Point(row[0], Share(row[3], row[4]), Share(row[5], row[6]), Share(row[7], row[8]), row[9])
+        for row in _of_days(map(tuple, rows))
     ]
 
 
@@ -185,9 +186,9 @@ def curves(
         columns = (of.day, of.kind, of.version, of.shares)
         rows = connection.execute(_for_curve(columns, since, nightly=nightly)).all()
     found: dict[str, list[Point]] = {}
-    for row in _of_days(rows):
+    for row in _of_days(map(tuple, rows)):
         for name, told in orjson.loads(zlib.decompress(row[3])).get(kind, {}).items():
-            point = Point(row[0], Share(*told[:2]), Share(*told[2:4]), Share(*told[4:6]), told[6])
+            point = Point(row[0], *_pairs(told), told[6])
             found.setdefault(name, []).append(point)
     return found
 
@@ -239,7 +240,7 @@ def _taken(records: Records, wanted: sa.ColumnElement[bool]) -> list[Taken]:
         rows = connection.execute(
             sa.select(*columns).where(wanted).order_by(of.day, of.kind, of.version)
         ).all()
-    return [Taken(row[0], SnapshotKind(row[1]), *row[2:]) for row in rows]
+    return [Taken(row[0], SnapshotKind(row[1]), row[2], row[3], row[4]) for row in rows]
 
 
 def _for_curve(
@@ -252,7 +253,11 @@ def _for_curve(
     return question if since is None else question.where(of.day >= since)
 
 
-def _of_days(rows: Iterable[sa.Row[Any]]) -> Iterator[sa.Row[Any]]:
+def _pairs(told: Sequence[int]) -> tuple[Share, Share, Share]:
+    return Share(told[0], told[1]), Share(told[2], told[3]), Share(told[4], told[5])
+
+
+def _of_days(rows: Iterable[Row]) -> Iterator[Row]:
     """One row for each day: the frozen one, as last corrected, comes last of its day."""
     return iter({row[0]: row for row in rows}.values())
 
@@ -370,9 +375,11 @@ def _day(said: str | None) -> date | None:
 
 
 def _forecast(said: Mapping[str, Any]) -> Forecast:
-    days = (said[name] for name in ("straight", "straight_from", "straight_to", "by_plan"))
-    back = tuple((facility_id, units) for facility_id, units in said["holding_back"])
-    return Forecast(*map(_day, days), said["unplanned"], back)
+    return Forecast(
+        _day(said["straight"]), _day(said["straight_from"]), _day(said["straight_to"]),
+        _day(said["by_plan"]), said["unplanned"],
+        tuple((facility_id, units) for facility_id, units in said["holding_back"]),
+    )  # fmt: skip
 
 
 def _figures(said: Mapping[str, Any]) -> Figures:

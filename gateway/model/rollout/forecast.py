@@ -136,7 +136,7 @@ def planned(units: Iterable[Unit], day: date) -> tuple[date | None, int]:
     for unit in units:
         if unit.kind not in X_RAY:
             continue
-        place, on = (unit.facility_id, unit.kind), unit.renewal_on
+        place, on = (unit.facility_id, str(unit.kind)), unit.renewal_on
         has_plan = on is not None and on >= day
         if unit.counts:
             counted += 1

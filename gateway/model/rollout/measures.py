@@ -115,8 +115,8 @@ def measure(
             tallies[scope].flows.append(flow)
     for kind in FacilityKind:
         tallies.setdefault(Scope(ScopeKind.FACILITY_KIND, kind), _Tally())
-    for kind in UnitKind:
-        tallies[Scope(ScopeKind.UNIT_KIND, kind)] = _Tally(by_unit=True)
+    for unit_kind in UnitKind:
+        tallies[Scope(ScopeKind.UNIT_KIND, unit_kind)] = _Tally(by_unit=True)
     tallies.setdefault(Scope(ScopeKind.REGION), _Tally())
     for unit in units:
         told = evidence.get(unit.unit_id)
@@ -148,7 +148,8 @@ def whole_units(register: Register) -> list[Unit]:
     """Units that were not found to be another one, each at the facility that has it now: of one
     that was merged, that into which it was.
     """
-    homes = _ends(register.facilities, lambda one: one.merged_into)
+    ends = _ends(register.facilities, lambda one: one.merged_into)
+    homes = {one: end for one, end in ends.items() if not register.facilities[end].merged_into}
     return [
         unit
         if homes[unit.facility_id] == unit.facility_id
