@@ -256,7 +256,7 @@ def _give_way(
                 books.clock(row.day, site_id, moment, seconds, more)
     keys = [{"of_study": key} for key in sorted(taken)]
     if keys:
-        of_study = sa.bindparam("of_study")
+        of_study: sa.BindParameter[bytes] = sa.bindparam("of_study")
         connection.execute(sa.delete(sighting).where(sighting.c.study == of_study), keys)
         moved = sa.update(seen_study).where(seen_study.c.study == of_study)
         connection.execute(moved.values(site_id=at.site_id, is_archive=False), keys)
@@ -274,7 +274,7 @@ def _note_studies(
     """Write the studies that nobody has shown yet; the day of each."""
     fresh = {key: sight for key, sight in found.items() if key not in seen}
     arrived = _arrivals_of(connection, at.site_id, [one.study_uid for one in fresh.values()])
-    rows = []
+    rows, days = [], {}
     for key, sight in fresh.items():
         first_at, is_backlog = arrived.get(sight.study_uid, (now, True))
         day = first_at.astimezone(at.zone).date()
@@ -282,16 +282,19 @@ def _note_studies(
         if is_old:
             day = day_of_old(sight.study_date, sight.changed_at, day, at.zone)
         books.study(day, at.site_id)
-        row = {"study": key, "site_id": at.site_id, "is_archive": at.is_archive, "day": day,
-               "taken_at": None, "visible_s": None}  # fmt: skip
-        taken_at = sight.shown.taken_at
-        if taken_at is not None and not is_old and now - first_at < FRESH:
-            row |= {"taken_at": taken_at, "visible_s": seconds_to(taken_at, now)}
-            books.clock(day, at.site_id, Moment.VISIBLE, row["visible_s"])
-        rows.append(row)
+        taken_at, visible_s = None, None
+        if sight.shown.taken_at is not None and not is_old and now - first_at < FRESH:
+            taken_at = sight.shown.taken_at
+            visible_s = seconds_to(taken_at, now)
+            books.clock(day, at.site_id, Moment.VISIBLE, visible_s)
+        days[key] = day
+        rows.append(
+            {"study": key, "site_id": at.site_id, "is_archive": at.is_archive, "day": day,
+             "taken_at": taken_at, "visible_s": visible_s}
+        )  # fmt: skip
     if rows:
         connection.execute(sa.insert(seen_study), rows)
-    return {row["study"]: row["day"] for row in rows}
+    return days
 
 
 def _arrivals_of(
