@@ -7,13 +7,13 @@ from flask import Blueprint
 from gateway.bootstrap import Gateway
 from gateway.web.rollout import discrepancies, facilities, facility, glance, programme, report
 from gateway.web.rollout.frame import Desk, guard, mark_of_code
-from gateway.web.rollout.shown import Teller
+from gateway.web.rollout.teller import Teller
 
 
-def create_blueprint(gateway: Gateway, teller: Teller) -> Blueprint:
+def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the rollout but those of the register."""
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
-    desk = Desk(gateway, teller, mark_of_code())
+    desk = Desk(gateway, Teller(gateway.records), mark_of_code())
     guard(door, desk)
     for page in (glance, facilities, facility, discrepancies, programme, report):
         page.add_routes(door, desk)

@@ -16,13 +16,15 @@ from gateway.bootstrap import Gateway
 from gateway.errors import BadRequest, GatewayError, NotSignedIn
 from gateway.log import log
 from gateway.model.access import Action
+from gateway.model.rollout.figures import REGION
 from gateway.web.console.frame import PAGE_POLICY
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of, lead_to_sign_in
 from gateway.web.permissions import may
 from gateway.web.rollout import words
 from gateway.web.rollout.language import LANGUAGES, Language, language_of
-from gateway.web.rollout.shown import Teller, Shown
+from gateway.web.rollout.shown import Shown
+from gateway.web.rollout.teller import Teller
 
 FORM_LIMIT = 64 * 1024
 WEB = Path(__file__).parent.parent
@@ -86,7 +88,7 @@ class Desk:
         return render_template(
             f"rollout/{name}.html", region=self.gateway.region, lang=language, say=language.say,
             may=lambda action: may(Action(action)), link=link, same=_same_page, names=words,
-            zone=self.zone, **facts,
+            zone=self.zone, REGION=REGION, **facts,
         )  # fmt: skip
 
 

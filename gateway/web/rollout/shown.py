@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Protocol
 
 from gateway.model.rollout.figures import (
     REGION,
@@ -78,13 +77,3 @@ class Shown:
             and one.unit_id in self.units
             and self.units[one.unit_id].kind in X_RAY
         ]
-
-
-class Teller(Protocol):
-    """Where pages get what they show."""
-
-    def now(self) -> Shown:
-        """As the last snapshot says; raises NotFound if none was taken yet."""
-
-    def month(self, day: date, version: int | None) -> Shown:
-        """As a frozen month says, None: its last version; raises NotFound."""
