@@ -34,6 +34,7 @@ from gateway.commands.persons import alarms, persons
 from gateway.commands.reconcile import reconcile_command
 from gateway.commands.recorded import write_down
 from gateway.commands.rules import rules
+from gateway.commands.snapshots import snapshot_commands
 from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
@@ -165,6 +166,11 @@ def sites(context: click.Context, region: Path | None, as_json: bool) -> None:
         click.echo(f"{site_id}: {_removed_line(site_id, state)}")
 
 
+@main.group()
+def rollout() -> None:
+    """The figures of the rollout: how digital each hospital is."""
+
+
 def _index_line(state: IndexState | None, now: datetime, site: Site) -> str:
     """How far a site is in the study index, in one line."""
     if state is None:
@@ -291,6 +297,9 @@ for command in trying_commands:
 main.add_command(deliveries)
 main.add_command(log_name)
 main.add_command(destinations)
+main.add_command(rollout)
+for command in snapshot_commands:
+    rollout.add_command(command)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
 write_down(main)

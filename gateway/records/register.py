@@ -231,3 +231,10 @@ def _unit_of(
     return Unit(
         unit_id, facility_id, _UNIT_KINDS[kind], manufacturer, model, serial, year, *words, *rest
     )
+
+
+def first_day(records: Records) -> date | None:
+    """The first day of which the register says anything of a unit; None: it says nothing yet."""
+    with records.read() as connection:
+        found: date | None = connection.scalar(sa.select(sa.func.min(unit_revision.c.valid_from)))
+    return found

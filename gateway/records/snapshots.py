@@ -120,9 +120,9 @@ def save_snapshot(records: Records, snapshot: Snapshot) -> bool:
         snapshot_order.c.day == snapshot.day, snapshot_order.c.kind == str(snapshot.kind)
     )
     with records.write() as connection:
-        kept = connection.execute(insert.on_conflict_do_nothing())
+        kept = connection.execute(insert.on_conflict_do_nothing().returning(of.day)).first()
         connection.execute(sa.delete(snapshot_order).where(mine))
-    return bool(kept.rowcount)
+    return kept is not None
 
 
 def latest(records: Records) -> Snapshot | None:
@@ -193,7 +193,7 @@ def curves(
     return found
 
 
-def order(records: Records, wanted: Iterable[Order], now: datetime) -> None:
+def order_snapshots(records: Records, wanted: Iterable[Order], now: datetime) -> None:
     """A worker shall take these; one that was ordered before stays as it was."""
     rows = [{"day": one.day, "kind": str(one.kind), "ordered_at": now} for one in wanted]
     if rows:

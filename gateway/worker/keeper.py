@@ -31,6 +31,7 @@ from gateway.records.leases import Fence, release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
 from gateway.records.sightings import witness_of
 from gateway.region_file import RegionFile
+from gateway.rollout.report import savings_of
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
 from gateway.worker.audits import Audits
@@ -42,6 +43,7 @@ from gateway.worker.ledger import Ledger
 from gateway.worker.notices import Notices
 from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
+from gateway.worker.snapshots import Snapshots
 from gateway.worker.upkeep import Upkeep
 
 LEASE = "keeper"
@@ -107,6 +109,7 @@ class Keeper:
         self._audits: Audits | None = None
         self._notices: Notices | None = None
         self._replays: Replays | None = None
+        self._snapshots: Snapshots | None = None
         self._ledger: Ledger | None = None
         self._forwarder: Forwarder | None = None
         self._upkeep: Upkeep | None = None
@@ -235,6 +238,12 @@ class Keeper:
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
             self._replays.start()
+        if self._snapshots is None or not self._snapshots.is_alive():
+            doorbell, regions = Doorbell(self._redis_url), self._region_file
+            self._snapshots = Snapshots(
+                self._records, savings_of(self._settings), lambda: regions.region, doorbell
+            )
+            self._snapshots.start()
         if self._ledger is None or not self._ledger.is_alive():
             self._ledger = Ledger(self._records, self._settings)
             self._ledger.start()
@@ -258,6 +267,9 @@ class Keeper:
         if self._replays is not None:
             self._replays.end()
             self._replays = None
+        if self._snapshots is not None:
+            self._snapshots.end()
+            self._snapshots = None
         if self._ledger is not None:
             self._ledger.end()
             self._ledger = None

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from math import sqrt
 
 from gateway.model.rollout.figures import Forecast, Share
-from gateway.model.rollout.measures import Register, whole_units
+from gateway.model.rollout.measures import Inventory, whole_units
 from gateway.model.rollout.register import X_RAY, Facility, Revision, T, Unit, UnitState
 
 FEWEST = 3
@@ -165,12 +165,12 @@ def holding_back(units: Iterable[Unit]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(found.items(), key=lambda one: (-one[1], one[0]))[:WORST])
 
 
-def forecast(register: Register, points: Sequence[Point], day: date) -> Forecast:
+def forecast(inventory: Inventory, points: Sequence[Point], day: date) -> Forecast:
     """When every unit is digital, as it looks at the end of that day.
 
     points  declared shares of the month ends before, and of that day
     """
-    units = whole_units(register)
+    units = whole_units(inventory)
     by_line, earliest, latest = straight(points, day)
     by_plan, unplanned = planned(units, day)
     return Forecast(by_line, earliest, latest, by_plan, unplanned, holding_back(units))

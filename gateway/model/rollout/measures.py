@@ -88,7 +88,7 @@ class Savings:
 
 
 @dataclass(frozen=True)
-class Register:
+class Inventory:
     """Facilities and units as of one day, by their ids: what register.as_of gives."""
 
     facilities: Mapping[str, Facility]
@@ -96,22 +96,22 @@ class Register:
 
 
 def measure(
-    register: Register, seen: Seen, day: date, savings: Savings
+    inventory: Inventory, seen: Seen, day: date, savings: Savings
 ) -> tuple[dict[Scope, Figures], tuple[UnitEvidence, ...]]:
     """Every figure of that day.
 
     returns  figures of the region, each municipality, facility, kind of facility and kind of unit,
              those that have nothing too; the evidence of each unit that counts, by facility
     """
-    units = whole_units(register)
-    images = _merge_images(register.units, seen.units)
+    units = whole_units(inventory)
+    images = _merge_images(inventory.units, seen.units)
     evidence = evidence_of(units, images, day)
     tallies: dict[Scope, _Tally] = {}
-    for facility in standing_facilities(register.facilities):
+    for facility in standing_facilities(inventory.facilities):
         for scope in scopes_of(facility):
             tallies.setdefault(scope, _Tally()).add_facility(facility, day)
-    for facility_id, flow in _merge_flows(register.facilities, seen.facilities).items():
-        for scope in scopes_of(register.facilities[facility_id]):
+    for facility_id, flow in whole_flows(inventory, seen).items():
+        for scope in scopes_of(inventory.facilities[facility_id]):
             tallies[scope].flows.append(flow)
     for kind in FacilityKind:
         tallies.setdefault(Scope(ScopeKind.FACILITY_KIND, kind), _Tally())
@@ -122,7 +122,7 @@ def measure(
         told = evidence.get(unit.unit_id)
         of_unit = images.get(unit.unit_id, UnitImages())
         tallies[Scope(ScopeKind.UNIT_KIND, unit.kind)].add_unit(unit, told, of_unit, shared=True)
-        for scope in scopes_of(register.facilities[unit.facility_id]):
+        for scope in scopes_of(inventory.facilities[unit.facility_id]):
             tallies[scope].add_unit(unit, told, of_unit, shared=unit.kind in X_RAY)
     figures = {scope: tally.figures(savings) for scope, tally in tallies.items()}
     order = sorted(evidence.values(), key=lambda one: (one.facility_id, one.unit_id))
@@ -144,19 +144,43 @@ def standing_facilities(facilities: Mapping[str, Facility]) -> Iterator[Facility
     return (one for one in facilities.values() if not one.merged_into)
 
 
-def whole_units(register: Register) -> list[Unit]:
+def whole_units(inventory: Inventory) -> list[Unit]:
     """Units that were not found to be another one, each at the facility that has it now: of one
     that was merged, that into which it was.
     """
-    ends = _ends(register.facilities, lambda one: one.merged_into)
-    homes = {one: end for one, end in ends.items() if not register.facilities[end].merged_into}
+    ends = _ends(inventory.facilities, lambda one: one.merged_into)
+    homes = {one: end for one, end in ends.items() if not inventory.facilities[end].merged_into}
     return [
         unit
         if homes[unit.facility_id] == unit.facility_id
         else replace(unit, facility_id=homes[unit.facility_id])
-        for unit in register.units.values()
+        for unit in inventory.units.values()
         if not unit.merged_into and unit.facility_id in homes
     ]
+
+
+def whole_flows(inventory: Inventory, seen: Seen) -> dict[str, Flow]:
+    """What arrived, by the facilities that stand; of what no facility has nothing is told."""
+    ends = _ends(inventory.facilities, lambda facility: facility.merged_into)
+    found: dict[str, Flow] = {}
+    for facility_id, flow in seen.facilities.items():
+        end = ends.get(facility_id)
+        if end is None or inventory.facilities[end].merged_into:
+            continue
+        other = found.get(end)
+        found[end] = flow if other is None else add_flows((flow, other))
+    return found
+
+
+def add_flows(flows: Sequence[Flow]) -> Flow:
+    return Flow(
+        sum(flow.studies for flow in flows),
+        sum(flow.studies_30 for flow in flows),
+        add_up(flow.by_modality for flow in flows),
+        add_up(flow.visible for flow in flows),
+        add_up(flow.archived for flow in flows),
+        add_up(flow.told for flow in flows),
+    )
 
 
 def judge(unit: Unit, images: UnitImages, day: date) -> Evidence:
@@ -263,7 +287,7 @@ class _Tally:
             self.proven.add(unit.facility_id)
 
     def figures(self, savings: Savings) -> Figures:
-        whole = self.evidence.total()
+        whole, flow = self.evidence.total(), add_flows(self.flows)
         return Figures(
             digital=Share(self.digital, whole),
             connected=Share(self.connected, whole),
@@ -274,12 +298,12 @@ class _Tally:
             joined=self.joined,
             planned=self.planned,
             late=self.late,
-            studies=self.studies + sum(flow.studies for flow in self.flows),
-            studies_30=self.studies_30 + sum(flow.studies_30 for flow in self.flows),
-            by_modality=add_up(flow.by_modality for flow in self.flows),
-            visible=minutes_of(add_up(flow.visible for flow in self.flows)),
-            archived=minutes_of(add_up(flow.archived for flow in self.flows)),
-            told=minutes_of(add_up(flow.told for flow in self.flows)),
+            studies=self.studies + flow.studies,
+            studies_30=self.studies_30 + flow.studies_30,
+            by_modality=flow.by_modality,
+            visible=minutes_of(flow.visible),
+            archived=minutes_of(flow.archived),
+            told=minutes_of(flow.told),
             money=money_of(self.units, savings),
         )
 
@@ -314,26 +338,6 @@ def _merge_images(
             min(firsts, default=None), max(lasts, default=None),
             one.studies + other.studies, one.studies_30 + other.studies_30,
         )  # fmt: skip
-    return found
-
-
-def _merge_flows(facilities: Mapping[str, Facility], flows: Mapping[str, Flow]) -> dict[str, Flow]:
-    """By the facilities that stand; of what no facility has nothing is told."""
-    ends = _ends(facilities, lambda facility: facility.merged_into)
-    found: dict[str, Flow] = {}
-    for facility_id, flow in flows.items():
-        end = ends.get(facility_id)
-        if end is None or facilities[end].merged_into:
-            continue
-        other = found.get(end, Flow())
-        found[end] = Flow(
-            flow.studies + other.studies,
-            flow.studies_30 + other.studies_30,
-            add_up((flow.by_modality, other.by_modality)),
-            add_up((flow.visible, other.visible)),
-            add_up((flow.archived, other.archived)),
-            add_up((flow.told, other.told)),
-        )
     return found
 
 

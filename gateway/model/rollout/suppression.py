@@ -7,10 +7,8 @@ counts may differ by so few. Therefore
   but in the whole region, no single day's, and there is no filter that cuts it otherwise;
 * a facility's count is told as 0, as "<5", or to the nearest five. 0 is told: that nothing came is
   what the evidence of its units says anyway, and there is nobody whom it would be about;
-* the count of a municipality or of a kind of facility is the sum of what is told of its facilities,
-  so it says nothing that they do not say;
-* the region's count is to the nearest five, if from it and all that is told of facilities two
-  numbers at least are possible for each "<5"; else it is such a sum, too;
+* everything above, the region too, is the sum of what is told of its facilities. So what is not
+  told goes into no number at all: whichever of one to four it is, every answer is the same;
 * modalities that have fewer than five studies are told together, with the next larger ones until
   they have five.
 
@@ -33,10 +31,21 @@ from gateway.model.rollout.figures import (
     ScopeKind,
     Share,
     Told,
+    UnitEvidence,
 )
-from gateway.model.rollout.measures import scopes_of
+from gateway.model.rollout.measures import (
+    Flow,
+    Inventory,
+    Seen,
+    add_up,
+    scopes_of,
+    standing_facilities,
+    whole_flows,
+)
+from gateway.model.rollout.minutes import minutes_of
 from gateway.model.rollout.register import Facility
 
+NO_FLOW = Flow()
 OTHER = "other"
 
 
@@ -50,7 +59,8 @@ def tell(count: int) -> Count:
 def tell_modalities(counts: Mapping[str, int]) -> dict[str, Count]:
     """Of one whole; none has fewer than five, and none is left out.
 
-    returns  the small ones under OTHER; nothing at all if there are fewer than five in all
+    returns  the small ones under OTHER; nothing at all if there are fewer than five in all. What
+             has no study is left out
     """
     small = {name for name, count in counts.items() if 0 < count < FEWEST}
     rest = sorted((count, name) for name, count in counts.items() if count >= FEWEST)
@@ -63,27 +73,19 @@ def tell_modalities(counts: Mapping[str, int]) -> dict[str, Count]:
     return found | ({OTHER: tell(together)} if small else {})
 
 
-def tell_studies(figures: Mapping[Scope, Figures], facilities: Iterable[Facility]) -> Told:
-    """All that may be told of studies.
-
-    figures     exact, of every scope
-    facilities  those that stand, as of the same day
-    """
-    standing = list(facilities)
-    studies = {scope: tell(figures[scope].studies_30) for scope in map(_own, standing)}
-    summed = _sums(studies, standing)
-    modalities = tell_modalities(figures[REGION].by_modality)
-    region = tell(figures[REGION].studies_30)
-    if not _is_safe(region.most, region, studies.values()):
-        region, modalities = summed.get(REGION, Count(0)), {}
-    elif not _is_safe(sum(c.most for c in modalities.values()), region, studies.values()):
-        modalities = {}  # each study has one machine at least: they are no fewer than the studies
+def tell_studies(inventory: Inventory, seen: Seen) -> Told:
+    """All that may be told of the studies of one day's last 30 days."""
+    standing = list(standing_facilities(inventory.facilities))
+    flows = whole_flows(inventory, seen)
+    of = {_own(one): flows.get(one.facility_id, NO_FLOW) for one in standing}
+    studies = {scope: tell(flow.studies_30) for scope, flow in of.items()}
+    shown = [of[scope].by_modality for scope, count in studies.items() if count.value]
     return Told(
-        studies=studies | summed | {REGION: region},
-        by_modality=modalities,
-        visible=_clocks({s: f.visible for s, f in figures.items()}, studies, standing),
-        archived=_clocks({s: f.archived for s, f in figures.items()}, studies, standing),
-        told=_clocks({s: f.told for s, f in figures.items()}, studies, standing),
+        studies=studies | _sums(studies, standing),
+        by_modality=tell_modalities(add_up(shown)),
+        visible=_clocks({s: flow.visible for s, flow in of.items()}, studies, standing),
+        archived=_clocks({s: flow.archived for s, flow in of.items()}, studies, standing),
+        told=_clocks({s: flow.told for s, flow in of.items()}, studies, standing),
     )
 
 
@@ -110,6 +112,11 @@ def withhold(figures: Figures, scope: Scope, told: Told) -> Figures:
     )
 
 
+def withhold_unit(unit: UnitEvidence) -> UnitEvidence:
+    """Without the number of its studies: nothing smaller than a facility is told."""
+    return replace(unit, studies_30=0)
+
+
 def _own(facility: Facility) -> Scope:
     return Scope(ScopeKind.FACILITY, facility.facility_id)
 
@@ -131,26 +138,16 @@ def _sums(counts: Mapping[Scope, Count], facilities: Iterable[Facility]) -> dict
     }
 
 
-def _is_safe(most: int, region: Count, cells: Iterable[Count]) -> bool:
-    """Whether each "<5" among the cells can be two numbers at least, as their sum is told.
-
-    most  the largest that the sum can be
-    """
-    told = list(cells)
-    hidden = [cell for cell in told if cell.value is None]
-    if not hidden:
-        return True
-    shown = [cell for cell in told if cell.value is not None]
-    others = len(hidden) - 1
-    high = min(FEWEST - 1, most - sum(cell.least for cell in shown) - others)
-    low = region.least - sum(cell.most for cell in shown) - others * (FEWEST - 1)
-    return high > max(1, low)
-
-
 def _clocks(
-    minutes: Mapping[Scope, Minutes], studies: Mapping[Scope, Count], standing: list[Facility]
+    spans: Mapping[Scope, Mapping[int, int]],
+    studies: Mapping[Scope, Count],
+    standing: list[Facility],
 ) -> dict[Scope, Clock]:
-    """Of each facility, and above them the sums of what is told of those."""
+    """Of each facility, and above them of what is told of those.
+
+    spans  studies by their seconds, of facilities
+    """
+    minutes = {scope: minutes_of(counts) for scope, counts in spans.items()}
     timed = {
         scope: count if count.value is None else tell(minutes[scope].within_two.whole)
         for scope, count in studies.items()
@@ -159,11 +156,18 @@ def _clocks(
         scope: Count(None) if count.value is None else tell(minutes[scope].within_two.part)
         for scope, count in timed.items()
     }
+    # A median within two minutes says that half were: it would tell how many "<5" are.
+    audible = {scope for scope, count in within.items() if count.value is not None}
+    parts: dict[Scope, list[Mapping[int, int]]] = {}
+    for facility in standing:
+        own = _own(facility)
+        if own in audible:
+            for scope in scopes_of(facility):
+                parts.setdefault(scope, []).append(spans[own])
     timed |= _sums(timed, standing)
     within |= _sums(within, standing)
     found = {}
     for scope, count in timed.items():
-        enough = count.value is not None and minutes[scope].within_two.whole >= FEWEST
-        median, p95 = (minutes[scope].median, minutes[scope].p95) if enough else (None, None)
-        found[scope] = Clock(within[scope], count, median, p95)
+        whole = minutes_of(add_up(parts.get(scope, ())))
+        found[scope] = Clock(within[scope], count, whole.median, whole.p95)
     return found

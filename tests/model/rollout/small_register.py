@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from gateway.model.rollout.measures import Flow, Register, Seen, UnitImages
+from gateway.model.rollout.measures import Flow, Inventory, Seen, UnitImages
 from gateway.model.rollout.register import (
     Capture,
     Facility,
@@ -21,9 +21,11 @@ def facility(facility_id, kind=FacilityKind.HOSPITAL, municipality="Город",
     return Facility(facility_id, facility_id, facility_id, kind, municipality, **more)
 
 
-def unit(unit_id, facility_id, capture="digital", state="active", kind="radiography", **more):
+def unit(
+    unit_id, facility_id, capture="digital", state="active", kind="radiography", serial="", **more
+):  # fmt: skip
     return Unit(
-        unit_id, facility_id, UnitKind(kind), "Maker", "Model", unit_id, 2020,
+        unit_id, facility_id, UnitKind(kind), "Maker", "Model", serial or unit_id, 2020,
         Capture(capture), UnitState(state), **more,
     )  # fmt: skip
 
@@ -41,7 +43,8 @@ FACILITIES = by_id(
 UNITS = by_id(
     # h1: seven X-ray units, six of them count; an MRI and an ultrasound are no X-ray equipment.
     unit("u1", "h1", renewed=True, funding="region", cost=10_000_000),
-    unit("u2", "h1", "analogue+digitiser", "repair", renewed=True, funding="federal", cost=3_000_001),
+    unit("u2", "h1", "analogue+digitiser", "repair", renewed=True, funding="federal",
+         cost=3_000_001),
     unit("u3", "h1", "digital", "idle", "ct", renewed=True, funding="region"),
     unit("u4", "h1", "analogue", kind="mammography", renewal_on=date(2026, 12, 1)),
     unit("u5", "h1", "analogue", "active", "fluorography"),
@@ -69,7 +72,7 @@ SEEN = Seen(
     },
     unknown_senders=2,
 )  # fmt: skip
-REGISTER = Register(FACILITIES, UNITS)
+REGISTER = Inventory(FACILITIES, UNITS)
 
 
 def revisions(things, valid_from=date(2026, 1, 1), recorded_at=AT):

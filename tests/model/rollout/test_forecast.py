@@ -12,7 +12,7 @@ from gateway.model.rollout.forecast import (
     planned,
     straight,
 )
-from gateway.model.rollout.measures import Register, Savings, Seen, measure
+from gateway.model.rollout.measures import Inventory, Savings, Seen, measure
 from gateway.model.rollout.register import Revision, as_of
 from tests.model.rollout.small_register import (
     AT,
@@ -86,7 +86,7 @@ def test_a_line_that_rises_by_nothing_gets_nowhere_within_a_hundred_years():
 
 def test_who_is_there_already_is_there_today():
     assert straight(points(50, 100), DAY) == (DAY, DAY, DAY)
-    done = Register(FACILITIES, by_id(unit("u", "h1")))
+    done = Inventory(FACILITIES, by_id(unit("u", "h1")))
     told = forecast(done, [(DAY, Share(1, 1))], DAY)
     assert (told.straight, told.by_plan, told.unplanned, told.holding_back) == (DAY, DAY, 0, ())
 
@@ -155,7 +155,7 @@ def test_declared_shares_of_the_past_are_those_that_are_measured():
     for known_at in (AT, None):
         told = declared_shares(places, history, days, known_at)
         for day, share in told:
-            register = Register(as_of(places, day, known_at), as_of(history, day, known_at))
+            register = Inventory(as_of(places, day, known_at), as_of(history, day, known_at))
             figures, _ = measure(register, Seen(), day, Savings())
             assert share == figures[REGION].digital
         assert [day for day, _ in told] == days
