@@ -64,7 +64,12 @@ def rows_of(shown: Shown, facility_id: str) -> list[Row]:
         return row.unit.kind not in X_RAY, found is None, rank, row.unit.unit_id
 
     rows = [
-        Row(unit, shown.evidence.get(unit.unit_id), shown.snapshot.day, unit.unit_id in shown.changed)
+        Row(
+            unit,
+            shown.evidence.get(unit.unit_id),
+            shown.snapshot.day,
+            unit.unit_id in shown.changed,
+        )
         for unit in shown.units_of.get(facility_id, ())
     ]
     return sorted(rows, key=place)

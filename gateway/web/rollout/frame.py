@@ -3,13 +3,13 @@ made twice: its tag is of the snapshot, the register, the language, the question
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, g, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from gateway.bootstrap import Gateway
@@ -20,6 +20,7 @@ from gateway.model.rollout.figures import REGION
 from gateway.web.console.frame import PAGE_POLICY
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of, lead_to_sign_in
+from gateway.web.packed import PackedBodies, packed_answer
 from gateway.web.permissions import may
 from gateway.web.rollout import words
 from gateway.web.rollout.language import LANGUAGES, Language, language_of
@@ -27,6 +28,8 @@ from gateway.web.rollout.shown import Shown
 from gateway.web.rollout.teller import Teller
 
 FORM_LIMIT = 64 * 1024
+MOST_BYTES = 8 * 2**20  # of pages that were made, packed
+HTML = "text/html; charset=utf-8"
 WEB = Path(__file__).parent.parent
 
 
@@ -37,6 +40,7 @@ class Desk:
     gateway: Gateway
     teller: Teller
     code: str
+    made: PackedBodies = field(default_factory=lambda: PackedBodies(MOST_BYTES))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -53,17 +57,31 @@ class Desk:
     ) -> Response:
         """A page of templates/rollout/; 304 for who has it already.
 
-        tell  its facts; not called for a page that has not changed
-        also  what it shows beside what is told
+        tell  its facts; not called for a page that was made before
+        also  what it shows beside what is shown to everyone
         """
         language = language_of(request.args.get("lang", ""))
         tag = self._tag(shown, also)
-        if request.if_none_match.contains(tag):
+        if request.if_none_match.contains_weak(tag):
             answer = Response(status=304)
         else:
-            answer = Response(self._render(name, language, shown=shown, **tell(language)))
-        answer.set_etag(tag)
+            packed = self.made.find(tag)
+            if packed is None:
+                page = self._render(name, language, shown=shown, **tell(language))
+                packed = self.made.keep(tag, page.encode())
+            assert packed is not None, "a page is no study"  # noqa: S101
+            answer = packed_answer(packed, HTML)
+        answer.set_etag(tag, weak=True)
         answer.headers["Cache-Control"] = "private, no-cache"
+        return answer
+
+    def form_page(
+        self, name: str, shown: Shown, tell: Callable[[Language], Mapping[str, Any]]
+    ) -> Response:
+        """A page with forms: their tokens are its reader's, so it is made anew for each."""
+        language = language_of(request.args.get("lang", ""))
+        answer = Response(self._render(name, language, shown=shown, **tell(language)))
+        answer.headers["Cache-Control"] = "no-store"
         return answer
 
     def problem(self, error: GatewayError) -> Response:
@@ -81,7 +99,7 @@ class Desk:
 
     def _tag(self, shown: Shown, also: object) -> str:
         rights = ",".join(str(action) for action in Action if may(action))
-        asked = (self.code, shown.mark, request.full_path, g.actor.subject, rights, repr(also))
+        asked = (self.code, shown.mark, request.full_path, rights, repr(also))
         return sha256("\n".join(asked).encode()).hexdigest()[:32]
 
     def _render(self, name: str, language: Language, **facts: Any) -> str:

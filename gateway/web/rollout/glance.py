@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from gateway.model.access import Action
 from gateway.model.alarms import MEANING
 from gateway.model.rollout.figures import Figures, ScopeKind
+from gateway.model.rollout.register import X_RAY, UnitKind
 from gateway.model.wording import Words
 from gateway.records.alarms import load_alarms
 from gateway.web.permissions import needs
@@ -38,7 +39,8 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
 
 def kinds_of_units(shown: Shown, language: Language) -> dict[str, Figures]:
     """Figures of each kind of X-ray unit by its name, those with most units first."""
-    found = shown.scopes(ScopeKind.UNIT_KIND)
+    every = shown.scopes(ScopeKind.UNIT_KIND)
+    found = {name: figures for name, figures in every.items() if UnitKind(name) in X_RAY}
     names = sorted(found, key=lambda name: (-found[name].digital.whole, name))
     return {
         language.words(UNIT_KINDS[name]): found[name] for name in names if found[name].digital.whole

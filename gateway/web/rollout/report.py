@@ -47,9 +47,7 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
     @door.get("/report.csv")
     @needs(Action.READ_FIGURES)
     def lines() -> Response:
-        return _file(
-            desk, "csv", CSV, lambda shown, lang: write_csv(flat_table(shown, lang), lang)
-        )
+        return _file(desk, "csv", CSV, lambda shown, lang: write_csv(flat_table(shown, lang), lang))
 
 
 def _region(desk: Desk, language: Language) -> str:

@@ -100,9 +100,7 @@ def _header(language: Language) -> tuple[str, ...]:
     )
 
 
-def _numbers(
-    shown: Shown, scope: Scope, figures: Figures, language: Language
-) -> tuple[Cell, ...]:
+def _numbers(shown: Shown, scope: Scope, figures: Figures, language: Language) -> tuple[Cell, ...]:
     told = shown.studies(scope)
     return (
         figures.digital.whole,
@@ -251,8 +249,7 @@ def _joining(shown: Shown, language: Language) -> Table:
     say, day = language.say, shown.snapshot.day
     header = (say("Месяц", "Month"), say("Подключено", "Joined"), say("По плану", "Planned"))
     rows = [
-        (one.first, one.joined if one.first <= day else None, one.planned)
-        for one in joining(shown)
+        (one.first, one.joined if one.first <= day else None, one.planned) for one in joining(shown)
     ]
     return Table(say("Подключение", "Joining"), header, rows)
 
@@ -269,5 +266,3 @@ def _definitions(shown: Shown, language: Language, region: str) -> Table:
     defined = [(language.words(name), language.words(text)) for name, text in DEFINITIONS]
     header = (say("Что", "What"), say("Что это значит", "What it means"))
     return Table(say("Источники", "Sources"), header, [*source, *defined])
-
-

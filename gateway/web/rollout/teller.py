@@ -4,6 +4,7 @@ something new.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from threading import Lock
 
@@ -21,6 +22,15 @@ AGE_S = 2.0
 MOST_KEPT = 4
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What every snapshot is shown with; curves of the region and of each facility."""
+
+    facilities: Sequence[Revision[Facility]]
+    units: Sequence[Revision[Unit]]
+    curves: Mapping[Scope, Sequence[Point]]
+
+
 class Teller:
     """One for each process; safe for threads and greenlets."""
 
@@ -28,6 +38,7 @@ class Teller:
         self._records = records
         self._state = Reread(self._read_state, AGE_S)
         self._kept: OrderedDict[str, Shown] = OrderedDict()
+        self._read_last: tuple[str, _Read] | None = None
         self._lock = Lock()
 
     def now(self) -> Shown:
@@ -58,7 +69,7 @@ class Teller:
         mark = f"{one.day}-{one.kind}-{one.version}-{len(taken)}-{state}"
         found = self._kept.get(mark)
         if found is None:
-            found = self._read(one, taken, mark)
+            found = self._read(one, taken, state, mark)
         with self._lock:
             self._kept[mark] = found
             self._kept.move_to_end(mark)
@@ -66,7 +77,14 @@ class Teller:
                 self._kept.popitem(last=False)
         return found
 
-    def _read(self, one: Taken, taken: Sequence[Taken], mark: str) -> Shown:
+    def _read_all(self, mark: str) -> _Read:
+        """Months are looked at one after the other: they share what was read."""
+        last = self._read_last
+        if last is None or last[0] != mark:
+            last = self._read_last = (mark, _read_everything(self._records))
+        return last[1]
+
+    def _read(self, one: Taken, taken: Sequence[Taken], state: State, mark: str) -> Shown:
         records = self._records
         snapshot = (
             snapshots.of_month(records, one.day, one.version)
@@ -75,33 +93,34 @@ class Teller:
         )
         if snapshot is None:
             raise NotFound("snapshot")
-        facilities, units = load_facilities(records), load_units(records)
+        read = self._read_all(f"{len(taken)}-{state}")
+        facilities, units = read.facilities, read.units
         known = as_of(units, snapshot.day, snapshot.taken_at)
         return Shown(
             mark=mark,
             snapshot=snapshot,
             facilities=as_of(facilities, snapshot.day, snapshot.taken_at),
             units=known,
-            curves=_curves(records, snapshot),
+            curves={
+                scope: [point for point in points if point.day <= snapshot.day]
+                for scope, points in read.curves.items()
+            },
             renewed_on=_renewed_on(units, known, snapshot),
             changed=_changed(facilities, units, snapshot),
             months=_months(taken),
         )
 
 
+def _read_everything(records: Records) -> _Read:
+    curves = {REGION: snapshots.curve(records)}
+    for name, points in snapshots.curves(records, ScopeKind.FACILITY).items():
+        curves[Scope(ScopeKind.FACILITY, name)] = points
+    return _Read(load_facilities(records), load_units(records), curves)
+
+
 def _months(taken: Iterable[Taken]) -> list[Taken]:
     found = [one for one in taken if one.kind is SnapshotKind.MONTH]
     return sorted(found, key=lambda one: (one.day, one.version))
-
-
-def _curves(records: Records, snapshot: Snapshot) -> dict[Scope, Sequence[Point]]:
-    """Of the region and each facility: what charts and small curves are drawn of."""
-    found = {REGION: snapshots.curve(records)}
-    for name, points in snapshots.curves(records, ScopeKind.FACILITY).items():
-        found[Scope(ScopeKind.FACILITY, name)] = points
-    return {
-        scope: [one for one in points if one.day <= snapshot.day] for scope, points in found.items()
-    }
 
 
 def _renewed_on(

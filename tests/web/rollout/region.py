@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zlib import crc32
 
-from gateway.model.rollout.figures import SnapshotKind, Snapshot
+from gateway.model.rollout.figures import Snapshot, SnapshotKind
 from gateway.model.rollout.forecast import declared_shares, forecast, month_ends
 from gateway.model.rollout.measures import Flow, Register, Savings, Seen, UnitImages, measure
 from gateway.model.rollout.register import (
@@ -186,5 +186,3 @@ def draw_unit(rng: random.Random, found: Region, facility_id: str, unit_id: str)
         found.seen[unit_id] = (min(first, last), last)
     elif fate >= 0.70 and images < 0.04:
         found.seen[unit_id] = (TODAY - timedelta(days=90), TODAY - timedelta(days=2))
-
-

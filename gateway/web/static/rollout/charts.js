@@ -32,7 +32,7 @@ function frame(c, box, more = {}) {
     animation: false,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: c.ink, fontSize: 13 },
     grid: { left: 8, right: 16, top: 44, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    legend: { top: 0, left: 0, itemWidth: 30, itemGap: 18, textStyle: { color: c.ink, fontSize: 13 }, type: "plain" },
+    legend: { top: 0, left: 0, itemWidth: narrow(box) ? 24 : 30, itemGap: narrow(box) ? 10 : 18, textStyle: { color: c.ink, fontSize: narrow(box) ? 12 : 13 }, type: "plain" },
     tooltip: {
       trigger: "axis", renderMode: "richText", confine: true, backgroundColor: c.sheet, borderColor: c.line,
       textStyle: { color: c.ink, fontSize: 13 }, axisPointer: { lineStyle: { color: c.quiet } },
@@ -91,8 +91,8 @@ function shareChart(data, c, box) {
   const names = [words.declared, words.proven, ...(data.forecast ? [words.forecast, words.band] : [])];
   const told = (point) => `${tenth.format(point[1])} % (${whole.format(point[2])} ${words.of} ${whole.format(point[3])})`;
   return frame(c, box, {
-    legend: { ...frame(c, box).legend, data: names },
-    grid: { ...frame(c, box).grid, top: narrow(box) ? 78 : 48 },
+    legend: { ...frame(c, box).legend, data: names.map((name) => (name === words.band ? { name, icon: "rect", itemStyle: { opacity: 0.25 } } : name)) },
+    grid: { ...frame(c, box).grid, top: narrow(box) && data.forecast ? 84 : narrow(box) ? 62 : 48 },
     xAxis: timeAxis(c, box),
     yAxis: valueAxis(c, { min: 0, max: 100, axisLabel: { color: c.quiet, formatter: "{value} %" } }),
     tooltip: {
@@ -136,7 +136,7 @@ function evidenceChart(data, c, box) {
     xAxis: valueAxis(c),
     yAxis: {
       type: "category", data: rows.map((row) => row[0]), axisTick: { show: false }, axisLine: { lineStyle: { color: c.quiet } },
-      axisLabel: { color: c.ink, width: narrow(box) ? 108 : 220, overflow: "break", fontSize: narrow(box) ? 11 : 13 },
+      axisLabel: { color: c.ink, width: narrow(box) ? 96 : 220, overflow: "break", fontSize: narrow(box) ? 11 : 13, lineHeight: 14 },
     },
     tooltip: { ...frame(c, box).tooltip, axisPointer: { type: "shadow", shadowStyle: { opacity: 0.08 } }, valueFormatter: (value) => whole.format(value) },
     series: data.names.map((name, n) => ({
@@ -197,7 +197,7 @@ const SHAPES = {
 /** One scale for both axes: what is east-west and what is north-south keeps its length. */
 function mapChart(data, c, box) {
   const xs = data.points.map((point) => point[0]), ys = data.points.map((point) => point[1]);
-  const top = narrow(box) ? 74 : 40, margin = 14;
+  const top = narrow(box) ? 112 : box.clientWidth < 720 ? 66 : 40, margin = 14;
   const width = box.clientWidth - 2 * margin, height = box.clientHeight - top - margin;
   const span = (values) => [Math.min(...values), Math.max(...values)];
   const [west, east] = span(xs), [south, north] = span(ys);
@@ -321,11 +321,16 @@ function begin(script) {
 function print(on) {
   if (printing === on) return;
   printing = on;
+  for (const numbers of document.querySelectorAll("[data-paper] details.numbers")) numbers.open = on;
   for (const one of charts) one.chart.resize(on ? { width: Math.min(one.box.clientWidth, 690) } : { width: "auto" });
   drawAll();
 }
 
 document.querySelectorAll("script[data-chart]").forEach(begin);
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}
 dark.addEventListener("change", drawAll);
 paper.addEventListener("change", (event) => print(event.matches));
 addEventListener("beforeprint", () => print(true));
