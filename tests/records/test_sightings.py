@@ -20,7 +20,7 @@ from gateway.records.evidence import (
     load_studies,
 )
 from gateway.records.indexing import Cursor, IndexRow, IndexWriter
-from gateway.records.sightings import NEW_IN_A_DAY, Witness, end_of_new_senders, sender
+from gateway.records.sightings import NEW_IN_A_DAY, Witness, sender
 
 ZONE = ZoneInfo("Asia/Yekaterinburg")
 NOW = datetime(2026, 3, 10, 20, 30, tzinfo=UTC)  # half past one of the 11th at the site
@@ -211,9 +211,6 @@ def test_ten_thousand_names_of_stations_do_not_fill_the_database(region):
     assert [one.studies_30 for one in nobody] == [100], "studies, not machines"
     assert region.studies() == {"gkb1": {"2026-03-11": 100}}
     assert [one.kind for one in load_alarms(region.records)] == ["senders_without_end"]
-    assert end_of_new_senders(region.records, {"gkb1": False}, NOW) == set()
-    tomorrow = NOW + timedelta(hours=25)
-    assert end_of_new_senders(region.records, {"gkb1": False}, tomorrow) == {"gkb1"}
 
 
 @pytest.mark.parametrize(
