@@ -25,7 +25,7 @@ def share_chart(
     data: Data = {
         "kind": "share",
         "points": [
-            [one.day, one.digital.part, one.digital.whole, one.connected.part, one.connected.whole]
+            [_day(one.day), one.digital.part, one.digital.whole, one.connected.part, one.connected.whole]
             for one in points
             if one.digital.whole
         ],
@@ -39,8 +39,9 @@ def share_chart(
         },
     }
     if forecast is not None and forecast.straight is not None:
-        data["forecast"] = [forecast.straight_from, forecast.straight, forecast.straight_to]
-    return _plain(data)
+        days = (forecast.straight_from, forecast.straight, forecast.straight_to)
+        data["forecast"] = [_day(day) for day in days]
+    return data
 
 
 def flow_chart(points: Sequence[Point], language: Language) -> Data:
@@ -48,8 +49,8 @@ def flow_chart(points: Sequence[Point], language: Language) -> Data:
 
     Single days are not told (model/rollout/suppression.py).
     """
-    rows = [[one.day, one.studies / DAYS] for one in points if one.studies is not None]
-    return _plain({"kind": "flow", "rows": rows, "words": {"name": language.say(*STUDIES_A_DAY)}})
+    rows = [[_day(one.day), one.studies / DAYS] for one in points if one.studies is not None]
+    return {"kind": "flow", "rows": rows, "words": {"name": language.say(*STUDIES_A_DAY)}}
 
 
 def evidence_chart(rows: Mapping[str, Figures], language: Language) -> Data:
@@ -108,11 +109,5 @@ def joining_chart(rows: Sequence[Mapping[str, Any]], today: date, language: Lang
     }
 
 
-def _plain(data: Any) -> Any:
-    if isinstance(data, date):
-        return data.isoformat()
-    if isinstance(data, dict):
-        return {name: _plain(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_plain(value) for value in data]
-    return data
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

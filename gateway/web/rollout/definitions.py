@@ -1,4 +1,4 @@
-"""What each figure of the report means and where it comes from, for its last page and last sheet."""
+"""What each figure of the report means and where it comes from, for its last page and sheet."""
 
 from gateway.model.wording import Words
 
@@ -17,8 +17,8 @@ DEFINITIONS: tuple[tuple[Words, Words], ...] = (
         Words(
             "Аппараты, от которых за последние 30 дней до шлюза дошло хотя бы одно исследование, "
             "из тех же аппаратов. Источник: снимки, прошедшие через шлюз.",
-            "Units of which at least one study reached the gateway in the last 30 days, of the same "
-            "units. Source: the images that passed the gateway.",
+            "Units of which at least one study reached the gateway in the last 30 days, of the "
+            "same units. Source: the images that passed the gateway.",
         ),
     ),
     (

@@ -1,5 +1,5 @@
-"""`/rollout/discrepancies`: where the register and the images do not say the same, each with the way
-to put the register right.
+"""`/rollout/discrepancies`: where the register and the images do not say the same, each with the
+way to put the register right.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
-"""`/rollout`: how digital is each hospital, and how we know (rollout.md 4). Aggregates only: no page
-here shows a study, and a count of fewer than five of them is told as "<5".
+"""`/rollout`: how digital is each hospital, and how we know (rollout.md 4). Aggregates only: no
+page here shows a study, and a count of fewer than five of them is told as "<5".
 """
 
 from flask import Blueprint

@@ -1,5 +1,5 @@
-"""`/rollout/facilities`: every facility with its shares, a small curve each, and all of them on a map
-that is drawn from the coordinates of the register alone.
+"""`/rollout/facilities`: every facility with its shares, a small curve each, and all of them on a
+map that is drawn from the coordinates of the register alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence

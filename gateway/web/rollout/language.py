@@ -96,8 +96,7 @@ class Language:
         if roubles < MILLION:
             return self.say(f"{self.number(roubles)} ₽", f"RUB {self.number(roubles)}")
         million = self.number(roubles / MILLION, 1)
-        told = self.say(f"{million} млн ₽", f"RUB {million} million")
-        return told.replace(" ", NO_BREAK)
+        return self.say(f"{million} млн{NO_BREAK}₽", f"RUB{NO_BREAK}{million} million")
 
     def minutes(self, minutes: float | None) -> str:
         if minutes is None:

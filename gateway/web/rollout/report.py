@@ -1,5 +1,5 @@
-"""`/rollout/report`: a frozen month on paper and as files. Each version of it stays; a correction is
-another one, with its reason.
+"""`/rollout/report`: a frozen month on paper and as files. Each version of it stays; a correction
+is another one, with its reason.
 """
 
 from collections.abc import Callable, Mapping

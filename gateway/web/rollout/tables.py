@@ -1,5 +1,5 @@
-"""The figures of a snapshot as tables with typed cells: what the workbook and the CSV file say, with
-the same numbers as the pages. A share is told by its part and its whole beside the whole percent.
+"""The figures of a snapshot as tables with typed cells: what the workbook and the CSV file say,
+with the same numbers as the pages. A share is told by its part and its whole beside the percent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -259,7 +259,7 @@ def _definitions(shown: Shown, language: Language, region: str) -> Table:
     source: list[tuple[Cell, ...]] = [
         (say("Регион", "Region"), region),
         (say("На конец дня", "End of day"), one.day),
-        (say("Снимок показателей взят, UTC", "Figures taken, UTC"), f"{one.taken_at:%Y-%m-%d %H:%M}"),
+        (say("Показатели взяты, UTC", "Figures taken, UTC"), f"{one.taken_at:%Y-%m-%d %H:%M}"),
         (say("Редакция", "Version"), one.version),
         (say("Причина исправления", "Reason of the correction"), one.reason or "—"),
     ]  # fmt: skip

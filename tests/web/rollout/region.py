@@ -1,4 +1,4 @@
-"""A believable region in real records: 566 facilities, some 1,270 units, two years of frozen months.
+"""A believable region in real records: 566 facilities, 1,270 units, two years of frozen months.
 
 Everything is drawn from one seed, so that every run shows the same pages.
 """
@@ -11,7 +11,7 @@ from zlib import crc32
 
 from gateway.model.rollout.figures import Snapshot, SnapshotKind
 from gateway.model.rollout.forecast import declared_shares, forecast, month_ends
-from gateway.model.rollout.measures import Flow, Register, Savings, Seen, UnitImages, measure
+from gateway.model.rollout.measures import Flow, Inventory, Savings, Seen, UnitImages, measure
 from gateway.model.rollout.register import (
     Capture,
     Facility,
@@ -86,9 +86,10 @@ def write_region(records: Records, *, facilities: int = 566, months: int = 99) -
 
 def take(records: Records, region: Region, day: date, kind: SnapshotKind) -> Snapshot:
     facilities, units = load_facilities(records), load_units(records)
-    register = Register(as_of(facilities, day), as_of(units, day))
-    exact, evidence = measure(register, seen_at(region, register, day), day, Savings())
-    told = tell_studies(exact, [one for one in register.facilities.values() if not one.merged_into])
+    register = Inventory(as_of(facilities, day), as_of(units, day))
+    seen = seen_at(region, register, day)
+    exact, evidence = measure(register, seen, day, Savings())
+    told = tell_studies(register, seen)
     days = sorted({AUDIT, *month_ends(AUDIT, day), day})
     ahead = forecast(register, declared_shares(facilities, units, days), day)
     taken = datetime.combine(day, time(20, 20), UTC)
@@ -96,7 +97,7 @@ def take(records: Records, region: Region, day: date, kind: SnapshotKind) -> Sna
     return Snapshot(day, kind, 1, taken, "", figures, evidence, ahead, 7, told)
 
 
-def seen_at(region: Region, register: Register, day: date) -> Seen:
+def seen_at(region: Region, register: Inventory, day: date) -> Seen:
     units: dict[str, UnitImages] = {}
     flows: dict[str, Flow] = {}
     for unit_id, (first, last) in region.seen.items():
@@ -121,7 +122,7 @@ def add(one: Mapping, other: Mapping) -> dict:
 
 
 def draw(count: int) -> Region:
-    rng, found = random.Random(7), Region()
+    rng, found = random.Random(7), Region()  # noqa: S311 - a picture, no secret
     for number in range(count):
         facility = draw_facility(rng, number, count)
         found.facilities.append(Change(facility, AUDIT))

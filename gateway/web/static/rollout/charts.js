@@ -161,7 +161,7 @@ function moneyChart({ rows, words }, c, box) {
   return frame(c, box, {
     grid: { ...frame(c, box).grid, right: 70, top: 8 }, legend: { show: false },
     xAxis: valueAxis(c, { splitNumber: narrow(box) ? 2 : 5 }),
-    yAxis: { ...categories(c, upward.map((row) => row[0])), axisLabel: { color: c.ink, width: narrow(box) ? 110 : 260, overflow: "break" } },
+    yAxis: { ...categories(c, upward.map((row) => row[0])), axisLabel: { color: c.ink, width: narrow(box) ? 110 : 260, overflow: "break", lineHeight: 15 } },
     series: [{
       ...bars(c, words.name, upward.map((row) => row[1]), c.declared), barMaxWidth: 34,
       label: { show: true, position: "right", color: c.ink, formatter: ({ value }) => tenth.format(value) },
