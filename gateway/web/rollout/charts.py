@@ -25,7 +25,13 @@ def share_chart(
     data: Data = {
         "kind": "share",
         "points": [
-            [_day(one.day), one.digital.part, one.digital.whole, one.connected.part, one.connected.whole]
+            [
+                _day(one.day),
+                one.digital.part,
+                one.digital.whole,
+                one.connected.part,
+                one.connected.whole,
+            ]
             for one in points
             if one.digital.whole
         ],

@@ -9,13 +9,14 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from gateway.clock import utc_now
 from gateway.model.access import Action
 from gateway.model.rollout.figures import Evidence, UnitEvidence
 from gateway.model.rollout.register import Facility, Unit
-from gateway.web.console.frame import text_of
+from gateway.web.console.frame import choice_of, text_of
 from gateway.web.permissions import needs
 from gateway.web.rollout.frame import Desk
-from gateway.web.rollout.language import Language
+from gateway.web.rollout.senders import DONE, read_senders
 from gateway.web.rollout.shown import Shown
 
 KINDS = (Evidence.NEVER, Evidence.SILENT, Evidence.UNDECLARED)
@@ -45,8 +46,12 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
     def discrepancies() -> Response:
         shown = desk.teller.now()
         municipality = text_of(request.args, "municipality")
-        return desk.page(
-            "discrepancies", shown, lambda language: _tell(shown, municipality, language)
+        done = choice_of(request.args, "done", DONE)
+        senders = read_senders(desk, utc_now())
+        return desk.form_page(
+            "discrepancies",
+            shown,
+            lambda _: {"senders": senders, "done": DONE.get(done), **_tell(shown, municipality)},
         )
 
 
@@ -64,7 +69,7 @@ def rows_of(shown: Shown, evidence: Evidence) -> list[Row]:
     )
 
 
-def _tell(shown: Shown, municipality: str, language: Language) -> Mapping[str, Any]:
+def _tell(shown: Shown, municipality: str) -> Mapping[str, Any]:
     tables = {kind: rows_of(shown, kind) for kind in KINDS}
     towns = {row.facility.municipality for rows in tables.values() for row in rows}
     return {

@@ -5,7 +5,15 @@ page here shows a study, and a count of fewer than five of them is told as "<5".
 from flask import Blueprint
 
 from gateway.bootstrap import Gateway
-from gateway.web.rollout import discrepancies, facilities, facility, glance, programme, report
+from gateway.web.rollout import (
+    discrepancies,
+    facilities,
+    facility,
+    glance,
+    programme,
+    report,
+    senders,
+)
 from gateway.web.rollout.frame import Desk, guard, mark_of_code
 from gateway.web.rollout.teller import Teller
 
@@ -15,6 +23,6 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
     desk = Desk(gateway, Teller(gateway.records), mark_of_code())
     guard(door, desk)
-    for page in (glance, facilities, facility, discrepancies, programme, report):
+    for page in (glance, facilities, facility, discrepancies, programme, report, senders):
         page.add_routes(door, desk)
     return door

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from gateway.errors import NotFound
 from gateway.model.access import Action
 from gateway.model.rollout.figures import Evidence, Scope, ScopeKind, UnitEvidence
 from gateway.model.rollout.register import X_RAY, Facility, Unit, UnitState
-from gateway.web.console.frame import reach
-from gateway.web.permissions import needs
+from gateway.web.console.frame import choice_of, reach
+from gateway.web.permissions import may, needs
 from gateway.web.rollout.charts import share_chart
 from gateway.web.rollout.facilities import NOTHING, STANDINGS, standing_of
 from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.language import Language
+from gateway.web.rollout.senders import DONE, said_of
 from gateway.web.rollout.shown import Shown
 
 COMING = (UnitState.ORDERED, UnitState.INSTALLED)
@@ -44,13 +45,25 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
     """/rollout/facilities/ID"""
 
     @door.get("/facilities/<facility_id>")
-    @needs(Action.READ_FIGURES)
+    @needs(Action.READ_REGISTER)
     def facility(facility_id: str) -> Response:
         shown, within = desk.teller.now(), reach()
         one = shown.facilities.get(facility_id)
         if one is None or (within is not None and one.site_id not in within):
             raise NotFound("facility")
-        return desk.page("facility", shown, lambda language: _tell(shown, one, language))
+        done = choice_of(request.args, "done", DONE)
+        if not (done or may(Action.WRITE_REGISTER)):
+            return desk.page("facility", shown, lambda language: _tell(shown, one, language))
+        said = said_of(desk.gateway.records, shown.units_of.get(facility_id, ()))
+        return desk.form_page(
+            "facility",
+            shown,
+            lambda language: {
+                "said": said,
+                "done": DONE.get(done),
+                **_tell(shown, one, language),
+            },
+        )
 
 
 def rows_of(shown: Shown, facility_id: str) -> list[Row]:

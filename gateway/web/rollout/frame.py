@@ -97,6 +97,10 @@ class Desk:
         )
         return Response(page, plain.status_code)
 
+    def _sites(self, language: Language) -> dict[str, str]:
+        sites = self.gateway.region.sites
+        return {one.site_id: language.say(one.name_ru, one.name_en) for one in sites}
+
     def _tag(self, shown: Shown, also: object) -> str:
         rights = ",".join(str(action) for action in Action if may(action))
         asked = (self.code, shown.mark, request.full_path, rights, repr(also))
@@ -106,7 +110,7 @@ class Desk:
         return render_template(
             f"rollout/{name}.html", region=self.gateway.region, lang=language, say=language.say,
             may=lambda action: may(Action(action)), link=link, same=_same_page, names=words,
-            zone=self.zone, REGION=REGION, **facts,
+            zone=self.zone, REGION=REGION, sites=self._sites(language), **facts,
         )  # fmt: skip
 
 
