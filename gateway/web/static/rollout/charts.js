@@ -7,7 +7,8 @@ const tenth = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
 const UTC = { timeZone: "UTC" };
 const dayForm = new Intl.DateTimeFormat(lang === "ru" ? "ru" : "en-GB",
   lang === "ru" ? { day: "2-digit", month: "2-digit", year: "numeric", ...UTC } : { day: "numeric", month: "short", year: "numeric", ...UTC });
-const monthForm = new Intl.DateTimeFormat(lang, { month: "2-digit", year: "numeric", ...UTC });
+const monthForm = new Intl.DateTimeFormat(lang === "ru" ? "ru" : "en-GB", { month: lang === "ru" ? "2-digit" : "short", year: "numeric", ...UTC });
+const sign = lang === "ru" ? "\u00a0%" : "%";
 const day = (time) => dayForm.format(new Date(time));
 const narrow = (box) => box.clientWidth < 560;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -89,12 +90,12 @@ function shareChart(data, c, box) {
     more.push({ name: words.forecast, type: "line", symbol: "none", silent: true, color: c.declared, lineStyle: { type: [2, 4], width: 2, color: c.declared }, data: line });
   }
   const names = [words.declared, words.proven, ...(data.forecast ? [words.forecast, words.band] : [])];
-  const told = (point) => `${tenth.format(point[1])} % (${whole.format(point[2])} ${words.of} ${whole.format(point[3])})`;
+  const told = (point) => `${tenth.format(point[1])}${sign} (${whole.format(point[2])} ${words.of} ${whole.format(point[3])})`;
   return frame(c, box, {
     legend: { ...frame(c, box).legend, data: names.map((name) => (name === words.band ? { name, icon: "rect", itemStyle: { opacity: 0.25 } } : name)) },
     grid: { ...frame(c, box).grid, top: narrow(box) && data.forecast ? 84 : narrow(box) ? 62 : 48 },
     xAxis: timeAxis(c, box),
-    yAxis: valueAxis(c, { min: 0, max: 100, axisLabel: { color: c.quiet, formatter: "{value} %" } }),
+    yAxis: valueAxis(c, { min: 0, max: 100, axisLabel: { color: c.quiet, formatter: `{value}${sign}` } }),
     tooltip: {
       ...frame(c, box).tooltip,
       formatter: (found) => {
@@ -321,7 +322,7 @@ function begin(script) {
 function print(on) {
   if (printing === on) return;
   printing = on;
-  for (const numbers of document.querySelectorAll("[data-paper] details.numbers")) numbers.open = on;
+  for (const numbers of document.querySelectorAll("[data-paper] details.on-paper")) numbers.open = on;
   for (const one of charts) one.chart.resize(on ? { width: Math.min(one.box.clientWidth, 690) } : { width: "auto" });
   drawAll();
 }
