@@ -81,18 +81,20 @@ class Ignored:
     undone_by: str | None = None
 
 
-def save_fingerprint(records: Records, said: Said) -> bool:
-    """Keep it; whether it was not there yet. Twice the same of one unit is once."""
+def save_fingerprint(records: Records, said: Said) -> str:
+    """Keep it; its id, or that of the same that stands already."""
     one = vars(said.fingerprint)
     same = [unit_fingerprint.c[name] == one[name] for name in one if name != "fingerprint_id"]
     row = {**vars(said), **one}
     del row["fingerprint"]
     with records.write() as connection:
-        question = sa.select(sa.literal(1)).where(*same, unit_fingerprint.c.undone_at.is_(None))
-        if connection.execute(question).first():
-            return False
-        connection.execute(sa.insert(unit_fingerprint).values(row))
-    return True
+        stands = sa.select(unit_fingerprint.c.fingerprint_id).where(
+            *same, unit_fingerprint.c.undone_at.is_(None)
+        )
+        found = connection.execute(stands).scalar()
+        if found is None:
+            connection.execute(sa.insert(unit_fingerprint).values(row))
+    return found or said.fingerprint.fingerprint_id
 
 
 def undo_fingerprint(records: Records, fingerprint_id: str, by: str, now: datetime) -> bool:

@@ -10,7 +10,7 @@ Nothing here names a patient or a study.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,7 @@ from gateway.model.rollout.senders import Sender, Shown, at_site, day_of_old, st
 from gateway.model.sites import Site
 from gateway.records.alarms import write_alarm
 from gateway.records.arrivals import arrival
-from gateway.records.engine import BigId, Records, UtcDateTime, metadata
+from gateway.records.engine import BigId, UtcDateTime, metadata
 
 NEW_IN_A_DAY = 500
 """New senders of a site in a day; what is beyond counts as images that do not say of whom."""
@@ -141,7 +141,7 @@ class Sight:
     changed_at: datetime | None
 
 
-class _Books:
+class Books:
     """What one transaction adds to the counters, or takes away."""
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class _Books:
             ]
             if not rows:
                 continue
-            insert = _insert(connection, table)
+            insert = insert_into(connection, table)
             total = table.c.studies + insert.excluded.studies
             upsert = insert.on_conflict_do_update(index_elements=keys, set_={"studies": total})
             connection.execute(upsert, rows)
@@ -178,7 +178,7 @@ class _Books:
                 connection.execute(sa.delete(table).where(*mine, table.c.studies <= 0), less)
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+def insert_into(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
     of = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     return of(table)
 
@@ -192,15 +192,15 @@ def write_sightings(
     What another hospital has shown first is its own, whatever the copy says of its machine.
     """
     found = {study_key(sight.study_uid): sight for sight in sights if sight.shown.senders}
-    seen = {row.study: row for row in _rows_of(connection, seen_study, found)}
+    seen = {row.study: row for row in read_rows(connection, seen_study, found)}
     mine = {key: row for key, row in seen.items() if row.site_id == at.site_id}
     taken = {
         key: row
         for key, row in seen.items()
         if key not in mine and row.is_archive and not at.is_archive
     }
-    marked = _rows_of(connection, sighting, {*mine, *taken})
-    books = _Books()
+    marked = read_rows(connection, sighting, {*mine, *taken})
+    books = Books()
     _give_way(connection, at, taken, [row for row in marked if row.study in taken], books)
     days = _note_studies(connection, at, found, seen, now, books, filling=filling)
     days |= {key: row.day for key, row in taken.items()}
@@ -229,7 +229,7 @@ def write_sightings(
     books.write(connection)
 
 
-def _rows_of(
+def read_rows(
     connection: sa.Connection, table: sa.Table, studies: Collection[bytes]
 ) -> Sequence[sa.Row[Any]]:
     keys = sorted(studies)
@@ -244,7 +244,7 @@ def _rows_of(
 
 def _give_way(
     connection: sa.Connection, at: Witness, taken: Mapping[bytes, sa.Row[Any]],
-    marked: Iterable[sa.Row[Any]], books: _Books,
+    marked: Iterable[sa.Row[Any]], books: Books,
 ) -> None:  # fmt: skip
     """A hospital shows what an archive showed before it: that is where the machine stands."""
     for row in marked:
@@ -269,7 +269,7 @@ def _measured(row: sa.Row[Any]) -> list[tuple[Moment, int]]:
 
 def _note_studies(
     connection: sa.Connection, at: Witness, found: Mapping[bytes, Sight],
-    seen: Collection[bytes], now: datetime, books: _Books, *, filling: bool,
+    seen: Collection[bytes], now: datetime, books: Books, *, filling: bool,
 ) -> dict[bytes, date]:  # fmt: skip
     """Write the studies that nobody has shown yet; the day of each."""
     fresh = {key: sight for key, sight in found.items() if key not in seen}
@@ -320,7 +320,7 @@ def _sender_ids(
     known = _read_senders(connection, at.site_id, machines)
     new = {machine: one for machine, one in machines.items() if machine not in known}
     if new:
-        room = _room(connection, at, now)
+        room = room_for_new(connection, at, now)
         for machine in sorted(new)[:room]:
             known[machine] = (machine, _add_sender(connection, at, new[machine], now))
         if len(new) > room:
@@ -346,7 +346,7 @@ def _read_senders(
     return found
 
 
-def _room(connection: sa.Connection, at: Witness, now: datetime) -> int:
+def room_for_new(connection: sa.Connection, at: Witness, now: datetime) -> int:
     """How many more senders this site may show today."""
     times = OF_ARCHIVE if at.is_archive else 1
     mine = sender.c.site_id == at.site_id
@@ -361,13 +361,3 @@ def _add_sender(connection: sa.Connection, at: Witness, one: Sender, now: dateti
     row = {**vars(at_site(one, at.site_id)), "machine": one.machine, "noted_at": now}
     added = sa.insert(sender).values(row).returning(sender.c.sender_id)
     return int(connection.execute(added).scalar_one())
-
-
-def end_of_new_senders(records: Records, sites: Mapping[str, bool], now: datetime) -> set[str]:
-    """Sites (id: whether it is an archive) that may show new senders again."""
-    with records.read() as connection:
-        return {
-            site_id
-            for site_id, is_archive in sites.items()
-            if _room(connection, Witness(site_id, is_archive, now.tzinfo or UTC), now)
-        }

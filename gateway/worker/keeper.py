@@ -45,6 +45,7 @@ from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
 from gateway.worker.snapshots import Snapshots
 from gateway.worker.upkeep import Upkeep
+from gateway.worker.witnesses import Witnesses
 
 LEASE = "keeper"
 LEASE_S = 10.0  # a spare takes over at most LEASE_S + TICK_S after the leader's death
@@ -113,6 +114,7 @@ class Keeper:
         self._ledger: Ledger | None = None
         self._forwarder: Forwarder | None = None
         self._upkeep: Upkeep | None = None
+        self._witnesses: Witnesses | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -234,6 +236,12 @@ class Keeper:
                 self._records, self._settings, lambda: regions.region, self._fence
             )
             self._upkeep.start()
+        if self._witnesses is None or not self._witnesses.is_alive():
+            regions = self._region_file
+            self._witnesses = Witnesses(
+                self._records, lambda: regions.region, self._fence, self._turn
+            )
+            self._witnesses.start()
         if self._replays is None or not self._replays.is_alive():
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
@@ -279,6 +287,9 @@ class Keeper:
         if self._upkeep is not None:
             self._upkeep.end()
             self._upkeep = None
+        if self._witnesses is not None:
+            self._witnesses.end()
+            self._witnesses = None
 
     def _make_follower(self, site: Site) -> Follower:
         witness = witness_of(site)

@@ -26,7 +26,7 @@ _MAKERS = {
 }
 """Beginnings of a maker's names, bought and spelled in its time."""
 _EMPTY = """none unknown na null sn nosn serial serialno serialnumber default test xxx xxxx xxxxx
-    1 12 123 1234 12345 123456 1234567 12345678 123456789 9999 99999 999999"""
+    12345 123456 1234567 12345678 123456789 99999 999999"""
 _NO_SERIAL = frozenset(_EMPTY.split())
 _NO_LETTERS = re.compile(r"[\W_]+")
 _SHORTEST = 4  # letters of what is called similar: of fewer, another one is another name

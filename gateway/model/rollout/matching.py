@@ -125,9 +125,9 @@ class Matcher:
                     continue
                 if rule.bare_serial and normal("serial", sender.serial):
                     continue
-                fits = _fits(rule.fingerprint, sender)
-                if fits is not None:
-                    yield rule, fits
+                is_exact = fits(rule.fingerprint, sender)
+                if is_exact is not None:
+                    yield rule, is_exact
 
 
 def _strongest(one: Fingerprint) -> tuple[str, str] | None:
@@ -145,7 +145,7 @@ def _key(field: str, said: str) -> str:
     return said if field == "site_id" else normal(field, said) or said
 
 
-def _fits(one: Fingerprint, sender: Sender) -> bool | None:
+def fits(one: Fingerprint, sender: Sender) -> bool | None:
     """Whether to the letter (True) or by meaning (False); None: it does not."""
     said = [(field, getattr(one, field), getattr(sender, field)) for field in WEIGHT]
     asked = [(field, wanted, found) for field, wanted, found in said if wanted]
