@@ -33,6 +33,7 @@ from gateway.commands.opening import (
 from gateway.commands.persons import alarms, persons
 from gateway.commands.reconcile import reconcile_command
 from gateway.commands.recorded import write_down
+from gateway.commands.register import register
 from gateway.commands.rules import rules
 from gateway.commands.snapshots import snapshot_commands
 from gateway.commands.trying import trying_commands
@@ -291,6 +292,7 @@ main.add_command(keys)
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(register)
 main.add_command(reconcile_command)
 for command in trying_commands:
     rules.add_command(command)

@@ -43,6 +43,8 @@ class Action(StrEnum):
     READ_DELIVERIES = "read_deliveries"
     RESEND = "resend"
     READ_FIGURES = "read_figures"  # aggregates only
+    READ_REGISTER = "read_register"  # facilities and their units, by name; no study of theirs
+    WRITE_REGISTER = "write_register"
     READ_AUDIT = "read_audit"
     MANAGE_ACCOUNTS = "manage_accounts"
     OPERATE = "operate"  # what the gateway itself stands on: versions
@@ -73,6 +75,8 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.WRITE_RULES,
             Action.READ_DELIVERIES,
             Action.RESEND,
+            Action.READ_REGISTER,
+            Action.WRITE_REGISTER,
         }
     ),
     Role.REGIONAL_ADMIN: frozenset(
@@ -87,11 +91,20 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.READ_DELIVERIES,
             Action.RESEND,
             Action.READ_FIGURES,
+            Action.READ_REGISTER,
+            Action.WRITE_REGISTER,
             Action.MANAGE_ACCOUNTS,
             Action.OPERATE,
         }
     ),
-    Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.READ_FIGURES}),
+    Role.MINISTRY: frozenset(
+        {
+            Action.OWN_ACCOUNT,
+            Action.READ_FIGURES,
+            Action.READ_REGISTER,
+            Action.WRITE_REGISTER,
+        }
+    ),
     Role.AUDITOR: frozenset({Action.OWN_ACCOUNT, Action.SEE_STATUS, Action.READ_AUDIT}),
     Role.SERVICE: IMAGES,
     Role.PATIENT: READING,

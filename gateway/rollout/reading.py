@@ -22,6 +22,8 @@ MOST_PARTS = 200
 MOST_SHEETS = 10
 MOST_ROWS = 100_000
 MOST_COLUMNS = 60
+LAST_ROW = 1_048_576
+"""Of a sheet, by ECMA-376."""
 BLOCK = 256 * 1024
 
 _NO_COLUMN = Words("", "")
@@ -195,13 +197,19 @@ def _check_xml(stream: BinaryIO) -> None:
 def _read_sheet(name: str, sheet: Any) -> Table:
     sheet.reset_dimensions()  # what the file says of its size may be wrong
     rows: list[tuple[int, Sequence[Cell]]] = []
-    cells = sheet.iter_rows(max_row=MOST_ROWS + 2, max_col=MOST_COLUMNS + 1)
+    cells = sheet.iter_rows(max_col=MOST_COLUMNS + 1)
+    empty = None  # openpyxl gives the same one for every row that the file leaves out
     for number, row in enumerate(cells, 1):
-        values = [_value(cell) for cell in row]
-        while values and values[-1] in (None, ""):
-            values.pop()
-        if not values:
+        if number > LAST_ROW:
+            return _too_much(name, number, rows, _ROWS)
+        if row is empty:
             continue
+        if all(cell.value is None for cell in row):
+            empty = row
+            continue
+        values = [_value(cell) for cell in row]
+        while values and values[-1] is None:
+            values.pop()
         if len(rows) > MOST_ROWS:
             return _too_much(name, number, rows, _ROWS)
         if len(values) > MOST_COLUMNS:

@@ -14,7 +14,8 @@ from gateway.model.wording import Words
 Fault = tuple[str, Words]
 """Name of the field, and what is wrong with it."""
 
-ID = re.compile(r"[a-z0-9-]{1,32}")
+# Not a hyphen first: a spreadsheet program would take it for a formula.
+ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*)){1,30}")
 FIRST_DAY, LAST_DAY = date(1950, 1, 1), date(2100, 12, 31)
 AHEAD = timedelta(days=3660)

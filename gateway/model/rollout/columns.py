@@ -68,7 +68,9 @@ class Column:
 
 def tidy(text: str) -> str:
     """Composed letters, one blank between words: what is compared and kept."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return " ".join(text.split())
 
 
 def as_text(cell: Cell) -> str | Words:
