@@ -33,8 +33,8 @@ from gateway.rollout.report import (
 )
 from tests.fakes import a_site
 from tests.model.rollout.small_register import facility, unit
-from tests.records.test_sightings import Region as Sites
-from tests.records.test_sightings import a_study
+from tests.sightings import Region as Sites
+from tests.sightings import a_study
 
 NIGHTLY, MONTH = SnapshotKind.NIGHTLY, SnapshotKind.MONTH
 NOW = datetime(2026, 3, 10, 20, 30, tzinfo=UTC)
