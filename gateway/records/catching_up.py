@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 import sqlalchemy as sa
 
@@ -58,7 +59,7 @@ def save_place(
 def load_uncounted(records: Records, site_id: str, after: str) -> tuple[list[Uncounted], str]:
     """The next PORTION of a site's studies in the order of their UIDs.
 
-    returns  those that nobody has counted; the UID of the last one looked at, "" at the end
+    returns  those that nobody has counted, or only an archive; the UID of the last one looked at, "" at the end
     """
     names = (study.c.study_uid, study.c.study_date, study.c.changed_at)
     page = sa.select(*names).where(study.c.site_id == site_id, study.c.study_uid > after)
@@ -68,7 +69,8 @@ def load_uncounted(records: Records, site_id: str, after: str) -> tuple[list[Unc
             return [], ""
         keys = {study_key(row.study_uid): row for row in rows}
         for seen in read_rows(connection, seen_study, keys):
-            del keys[seen.study]
+            if seen.site_id == site_id or not seen.is_archive:
+                del keys[seen.study]
         mine = [row.study_uid for row in keys.values()]
         told = _records_of(connection, study, site_id, mine)
         parts = _records_of(connection, series, site_id, mine)
@@ -100,18 +102,21 @@ def last_event(records: Records) -> int:
 def load_delivered(
     records: Records, after: int, until: datetime, destinations: Collection[str]
 ) -> list[Delivered]:
-    """Studies that are proven to be at one of these since event number `after`, EVENTS at most."""
+    """Studies that are proven to be at one of these since event number `after`, EVENTS at most, and
+    none behind one that is younger than `until`.
+    """
     names = (delivery_event.c.id, delivery.c.study_uid, delivery_event.c.at)
     question = (
         sa.select(*names)
         .join_from(delivery_event, delivery, delivery.c.delivery_id == delivery_event.c.delivery_id)
         .where(delivery_event.c.id > after, delivery_event.c.to_state == State.DELIVERED)
-        .where(delivery_event.c.at <= until, delivery.c.destination.in_(sorted(destinations)))
+        .where(delivery.c.destination.in_(sorted(destinations)))
         .order_by(delivery_event.c.id)
         .limit(EVENTS)
     )
     with records.read() as connection:
-        return [Delivered(*row) for row in connection.execute(question)]
+        found = (Delivered(*row) for row in connection.execute(question).all())
+        return [*takewhile(lambda one: one.at <= until, found)]
 
 
 def write_archived(connection: sa.Connection, delivered: Sequence[Delivered]) -> None:

@@ -7,9 +7,10 @@ them cost no ten years of reports.
 """
 
 import zlib
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -210,8 +211,8 @@ def load_orders(records: Records) -> dict[Order, datetime]:
 
 
 def _in_month(month: date) -> sa.ColumnElement[bool]:
-    first = month.replace(day=1)
-    return of.day.between(first, (first + timedelta(31)).replace(day=1) - timedelta(1))
+    _, last = monthrange(month.year, month.month)
+    return of.day.between(month.replace(day=1), month.replace(day=last))
 
 
 def _one(records: Records, wanted: sa.ColumnElement[bool]) -> Snapshot | None:

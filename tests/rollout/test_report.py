@@ -1,5 +1,6 @@
 """Snapshots are taken of what the register and the images say, and made up for."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -32,8 +33,8 @@ from gateway.rollout.report import (
 )
 from tests.fakes import a_site
 from tests.model.rollout.small_register import facility, unit
-from tests.records.test_sightings import XRAY, a_study
-from tests.records.test_sightings import Region as Sites
+from tests.sightings import Region as Sites
+from tests.sightings import a_study
 
 NIGHTLY, MONTH = SnapshotKind.NIGHTLY, SnapshotKind.MONTH
 NOW = datetime(2026, 3, 10, 20, 30, tzinfo=UTC)
@@ -55,7 +56,7 @@ def register(records):
 
     write(
         facility("h1", site_id="gkb1"),
-        unit("u1", "h1", serial=XRAY["DeviceSerialNumber"]),
+        replace(unit("u1", "h1", serial="0042"), manufacturer="АМИКО", model="ПроГраф"),
         unit("u2", "h1", "analogue"),
     )
     return write
