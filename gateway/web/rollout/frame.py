@@ -117,6 +117,7 @@ class Desk:
         return render_template(
             f"rollout/{name}.html", region=self.gateway.region, lang=language, say=language.say,
             may=lambda action: may(Action(action)), link=link, same=_same_page, names=words,
+            correct=correct if may(Action.WRITE_REGISTER) else None,
             zone=self.zone, REGION=REGION, sites=self._sites(language), **facts,
         )  # fmt: skip
 
@@ -125,6 +126,11 @@ def link(endpoint: str, **values: Any) -> str:
     """An address in the language of the page at hand."""
     code = request.args.get("lang", "")
     return url_for(f"rollout.{endpoint}", **values, lang="en" if code == "en" else None)
+
+
+def correct(unit_id: str) -> str:
+    """Where a person puts right what the register says of a unit."""
+    return link("register_edit", kind="unit", id=unit_id)
 
 
 def _same_page(code: str) -> str:
