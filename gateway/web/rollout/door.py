@@ -11,6 +11,9 @@ from gateway.web.rollout import (
     facility,
     glance,
     programme,
+    register,
+    register_edit,
+    register_files,
     report,
     senders,
 )
@@ -19,10 +22,13 @@ from gateway.web.rollout.teller import Teller
 
 
 def create_blueprint(gateway: Gateway) -> Blueprint:
-    """All pages of the rollout but those of the register."""
+    """All pages of the rollout and of the register."""
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
     desk = Desk(gateway, Teller(gateway.records), mark_of_code())
     guard(door, desk)
-    for page in (glance, facilities, facility, discrepancies, programme, report, senders):
+    for page in (
+        glance, facilities, facility, discrepancies, programme, report, senders, register,
+        register_edit, register_files,
+    ):  # fmt: skip
         page.add_routes(door, desk)
     return door

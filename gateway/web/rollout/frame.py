@@ -94,6 +94,13 @@ class Desk:
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
+    def plain_page(self, name: str, *, status: int = 200, **facts: Any) -> Response:
+        """A page that no snapshot stands behind, made anew for each reader."""
+        language = language_of(request.args.get("lang", ""))
+        answer = Response(self._render(name, language, **facts), status)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
     def problem(self, error: GatewayError) -> Response:
         """A page that says what is wrong; the status is that of web/errors.py."""
         plain = answer_of(error)
