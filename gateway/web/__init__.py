@@ -39,6 +39,7 @@ from gateway.web import (
 from gateway.web.application import Application
 from gateway.web.console import door as console
 from gateway.web.identity import Identity
+from gateway.web.rollout import door as rollout
 from gateway.web.rollout import api as rollout_api
 from gateway.web.scope import check_path
 
@@ -68,6 +69,7 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(console.create_blueprint(gateway))
+    app.register_blueprint(rollout.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     people_sign_in = gateway.settings.access == "login"
     app.register_blueprint(metrics.create_blueprint(gateway))

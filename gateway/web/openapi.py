@@ -36,6 +36,7 @@ PAGES = frozenset(
         "sharing",
         "front_proxy",
         "openapi",
+        "rollout",
     }
 )
 """Doors for people, for the proxy before us, and this one."""

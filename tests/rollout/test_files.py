@@ -117,7 +117,7 @@ def test_an_export_is_imported_as_the_same(register, language, whole):
     in_xlsx = read_tables("register.xlsx", write_xlsx(sheets, language))
     for tables in (in_csv, in_xlsx):
         plan = plan_import(tables, *register, TERMS)
-        assert plan.mistakes == []
+        assert plan.mistakes == [], ascii(register[0][0].thing)
         assert {row.what for row in plan.rows} == {What.SAME}
         assert len(plan.rows) == sum(len(sheet.rows) for sheet in sheets)
 

@@ -94,6 +94,16 @@ def plan_import(
     return plan
 
 
+def differences(
+    columns: Iterable[Column], before: Facility | Unit, after: Facility | Unit
+) -> Iterator[Difference]:
+    """Field by field, as they are written."""
+    for column in columns:
+        old, new = getattr(before, column.name), getattr(after, column.name)
+        if old != new:
+            yield Difference(column.heading, shown(column, old), shown(column, new))
+
+
 @dataclass(frozen=True)
 class _Headed:
     """A table whose headings were understood: place of each column."""
@@ -267,19 +277,13 @@ class _Pass(Generic[T]):
         if base == thing:
             return RowPlan(table.name, row, id_of(thing), day, What.SAME)
         what = What.NEW if base is None else What.CHANGED
-        differences = () if base is None else tuple(self._differences(base, thing))
+        differences = () if base is None else tuple(differences(self.kind.columns, base, thing))
         until = self.lines.next_after(id_of(thing), day)
         self._last += 1
         self.lines.add(thing, day, self._last)
         self.origins.append((table, row))
         self.placed.append(Placed(len(self.placed), thing, day))
         return RowPlan(table.name, row, id_of(thing), day, what, differences, until)
-
-    def _differences(self, base: T, thing: T) -> Iterator[Difference]:
-        for column in self.kind.columns:
-            before, after = getattr(base, column.name), getattr(thing, column.name)
-            if before != after:
-                yield Difference(column.heading, shown(column, before), shown(column, after))
 
     def _tell(self, table: _Headed, row: int, faults: Iterable[Fault]) -> None:
         for name, words in faults:

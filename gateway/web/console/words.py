@@ -9,6 +9,7 @@ from gateway.errors import (
     NotAllowed,
     NotFound,
     RecordsUnavailable,
+    RegisterChanged,
     SiteError,
     StaleForm,
     TooManyTries,
@@ -78,6 +79,15 @@ DONE: Mapping[str, Words] = {
 }
 
 PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
+    RegisterChanged: (
+        Words("Реестр изменился", "The register has changed"),
+        Words(
+            "Пока вы смотрели, кто-то другой записал в реестр. Ничего из вашего не записано. "
+            "Вернитесь, посмотрите, что там теперь, и повторите.",
+            "While you were looking somebody else wrote into the register. Nothing of yours was "
+            "written. Go back, look at what is there now, and try again.",
+        ),
+    ),
     RecordsUnavailable: (
         Words("База данных не отвечает", "The database is away"),
         Words(

@@ -1,4 +1,4 @@
-"""The register of facilities and modality units: their revisions."""
+"""The register of facilities and modality units: their revisions, and imports that wait."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -58,3 +58,13 @@ def upgrade() -> None:
         sa.Column("merged_into", sa.String(32), nullable=False),
     )
     op.create_index("unit_revision_by_unit", "unit_revision", ["unit_id"])
+    op.create_table(
+        "register_draft",
+        sa.Column("draft_id", sa.String(32), primary_key=True),
+        sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("made_at", MOMENT, nullable=False),
+        sa.Column("author", sa.String(128), nullable=False),
+        sa.Column("valid_from", sa.Date, nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("packed", sa.LargeBinary, nullable=False),
+    )
