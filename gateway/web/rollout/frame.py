@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, render_template, request, url_for
@@ -28,6 +29,7 @@ from gateway.web.rollout.language import LANGUAGES, Language, language_of
 from gateway.web.rollout.shown import Shown
 from gateway.web.rollout.teller import Teller
 
+PLACE = "0-0-0"
 FORM_LIMIT = 64 * 1024
 MOST_BYTES = 8 * 2**20  # of pages that were made, packed
 HTML = "text/html; charset=utf-8"
@@ -128,8 +130,8 @@ class Desk:
     def _render(self, name: str, language: Language, **facts: Any) -> str:
         return render_template(
             f"rollout/{name}.html", region=self.gateway.region, lang=language, say=language.say,
-            may=_may, link=link, same=_same_page, names=words, zone=self.zone, REGION=REGION,
-            sites=self._sites(language), **facts,
+            may=_may, link=link, many=many, same=_same_page, names=words, zone=self.zone,
+            REGION=REGION, sites=self._sites(language), **facts,
         )  # fmt: skip
 
 
@@ -137,6 +139,12 @@ def link(endpoint: str, **values: Any) -> str:
     """An address in the language of the page at hand."""
     code = request.args.get("lang", "")
     return url_for(f"rollout.{endpoint}", **values, lang="en" if code == "en" else None)
+
+
+def many(endpoint: str, name: str, **values: Any) -> Callable[[str], str]:
+    """Addresses of hundreds of rows that differ in one value; Flask builds one of them."""
+    pattern = link(endpoint, **values, **{name: PLACE})
+    return lambda value: pattern.replace(PLACE, quote(value, safe=""))
 
 
 def _may(action: str) -> bool:
