@@ -77,7 +77,7 @@ _OF_POINT = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """What curves are drawn of: one scope at the end of one day.
 
@@ -188,8 +188,7 @@ def curves(
         rows = connection.execute(_for_curve(columns, since, nightly=nightly)).all()
     found: dict[str, list[Point]] = {}
     for row in _of_days(map(tuple, rows)):
-        for name, told in orjson.loads(zlib.decompress(row[3])).get(kind, {}).items():
-            point = Point(row[0], *_pairs(told), told[6])
+        for name, point in _points(row[0], row[3], kind).items():
             found.setdefault(name, []).append(point)
     return found
 
@@ -254,8 +253,13 @@ def _for_curve(
     return question if since is None else question.where(of.day >= since)
 
 
-def _pairs(told: Sequence[int]) -> tuple[Share, Share, Share]:
-    return Share(told[0], told[1]), Share(told[2], told[3]), Share(told[4], told[5])
+@lru_cache(maxsize=150)
+def _points(day: date, shares: bytes, kind: ScopeKind) -> Mapping[str, Point]:
+    """Of a frozen day; pages draw ten years of them again and again."""
+    return {
+        name: Point(day, Share(n[0], n[1]), Share(n[2], n[3]), Share(n[4], n[5]), n[6])
+        for name, n in orjson.loads(zlib.decompress(shares)).get(kind, {}).items()
+    }
 
 
 def _of_days(rows: Iterable[Row]) -> Iterator[Row]:

@@ -41,7 +41,7 @@ FEWEST = 5
 """Studies; fewer are not told (model/rollout/suppression.py)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Share:
     """A part of a whole; both are always shown beside it."""
 

@@ -20,6 +20,7 @@ from gateway.model.rollout.register import Facility, as_of
 from gateway.records.engine import Records
 from gateway.records.register import load_facilities
 from gateway.records.snapshots import at, curve, latest, list_taken, of_month, versions
+from gateway.web.packed import PackedBodies, packed_answer
 from gateway.web.permissions import needs
 from gateway.web.rollout import api_forms as forms
 
@@ -53,6 +54,7 @@ SUMMARIES: Mapping[str, str] = {
 }
 FORM = "1"
 """Of the answers; another one gives them other tags."""
+MOST_BYTES = 4 * 2**20  # of answers that were made, packed
 
 
 def create_blueprint(gateway: Gateway) -> Blueprint:
@@ -60,12 +62,12 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("rollout_api", __name__, url_prefix="/api/v1/rollout")
     is_open = gateway.settings.rollout_open_data == "on"
     reading = needs(Action.OPEN if is_open else Action.READ_FIGURES)
-    records = gateway.records
+    records, made = gateway.records, PackedBodies(MOST_BYTES)
 
     def of_snapshot(tell: Callable[[Snapshot], Mapping[str, Any]]) -> Response:
         snapshot = choose(records)
         mark = f"{snapshot.day} {snapshot.kind} {snapshot.version}"
-        return answer(mark, lambda: {"snapshot": forms.taken(snapshot), **tell(snapshot)})
+        return answer(made, mark, lambda: {"snapshot": forms.taken(snapshot), **tell(snapshot)})
 
     @door.get("/region")
     @reading
@@ -117,20 +119,21 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     def discrepancies() -> Response:
         return of_snapshot(forms.discrepancies)
 
-    add_lists(door, records, reading)
+    add_lists(door, records, made, reading)
     return door
 
 
 def add_lists(
     door: Blueprint,
     records: Records,
+    made: PackedBodies,
     reading: Callable[[Callable[..., Response]], Callable[..., Response]],
 ) -> None:
     """What goes through many snapshots."""
 
     def through(name: str, tell: Callable[[], Any]) -> Response:
         told = tell()
-        return answer(sha256(orjson.dumps(told)).hexdigest(), lambda: {name: told})
+        return answer(made, sha256(orjson.dumps(told)).hexdigest(), lambda: {name: told})
 
     @door.get("/curve")
     @reading
@@ -187,18 +190,20 @@ def known_facilities(records: Records, snapshot: Snapshot) -> dict[str, Facility
     return {key: found[key] for key in sorted(found) if not found[key].merged_into}
 
 
-def answer(mark: str, tell: Callable[[], Mapping[str, Any]]) -> Response:
-    """JSON with a tag; 304 for who has it.
+def answer(made: PackedBodies, mark: str, tell: Callable[[], Mapping[str, Any]]) -> Response:
+    """JSON with a tag, made once; 304 for who has it.
 
     mark  changes when the answer of this address does
     """
     words = "\n".join((FORM, mark, request.full_path))
     tag = sha256(words.encode()).hexdigest()[:32]
-    if request.if_none_match.contains(tag):
+    if request.if_none_match.contains_weak(tag):
         found = Response(status=304)
     else:
-        found = Response(orjson.dumps(tell()), content_type=JSON)
-    found.set_etag(tag)
+        packed = made.find(tag) or made.keep(tag, orjson.dumps(tell()))
+        assert packed is not None, "figures are no study"  # noqa: S101
+        found = packed_answer(packed, JSON)
+    found.set_etag(tag, weak=True)
     found.headers["Cache-Control"] = "private, no-cache"
     return found
 

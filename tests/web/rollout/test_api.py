@@ -1,5 +1,6 @@
 """The open data: figures of the same snapshots as the pages, and nothing of any patient."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -76,7 +77,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def client(gateway: Gateway) -> FlaskClient:
-    return create_app(gateway, lambda: LOCAL_OPERATOR).test_client()
+    """Each request as somebody else's: how much one may ask in a minute is tried elsewhere."""
+    numbers = itertools.count()
+    return create_app(
+        gateway, lambda: replace(LOCAL_OPERATOR, subject=f"person{next(numbers)}")
+    ).test_client()
 
 
 def ask(client: FlaskClient, path: str, **more):
