@@ -33,7 +33,9 @@ from gateway.commands.opening import (
 from gateway.commands.persons import alarms, persons
 from gateway.commands.reconcile import reconcile_command
 from gateway.commands.recorded import write_down
+from gateway.commands.register import register
 from gateway.commands.rules import rules
+from gateway.commands.snapshots import snapshot_commands
 from gateway.commands.trying import trying_commands
 from gateway.demo.commands import demo_commands
 from gateway.demo.load import load_samples
@@ -165,6 +167,11 @@ def sites(context: click.Context, region: Path | None, as_json: bool) -> None:
         click.echo(f"{site_id}: {_removed_line(site_id, state)}")
 
 
+@main.group()
+def rollout() -> None:
+    """The figures of the rollout: how digital each hospital is."""
+
+
 def _index_line(state: IndexState | None, now: datetime, site: Site) -> str:
     """How far a site is in the study index, in one line."""
     if state is None:
@@ -285,12 +292,16 @@ main.add_command(keys)
 main.add_command(persons)
 main.add_command(alarms)
 main.add_command(rules)
+main.add_command(register)
 main.add_command(reconcile_command)
 for command in trying_commands:
     rules.add_command(command)
 main.add_command(deliveries)
 main.add_command(log_name)
 main.add_command(destinations)
+main.add_command(rollout)
+for command in snapshot_commands:
+    rollout.add_command(command)
 main.add_command(sample_data)
 main.add_command(demo_commands(make=make_samples, load=load_samples))
 write_down(main)

@@ -28,6 +28,7 @@ GatewayError
 ├── RecordsUnavailable       the database does not answer; a later try may work
 ├── LeaseLost                another keeper leads; what this one was about to write is dropped
 ├── RuleSetChanged           somebody saved another version since the author looked
+├── RegisterChanged          somebody wrote into the register since the author looked
 ├── RuleSetRefused           a version or an activation cannot be used; `why` is a code
 ├── Unreadable               a field that a rule asks for cannot be read of this study
 ├── GatewayBusy              this process already does as much at once as it may
@@ -255,6 +256,17 @@ class RuleSetChanged(GatewayError):
         super().__init__(f"{owner}: version {number} is newer than the one that was edited")
         self.owner = owner
         self.number = number
+
+
+class RegisterChanged(GatewayError):
+    """The register of equipment is not what the author saw.
+
+    thing_id  the facility or unit that somebody else changed; "" if it is the whole that was seen
+    """
+
+    def __init__(self, thing_id: str) -> None:
+        super().__init__(f"{thing_id or 'the register'} was changed since it was read")
+        self.thing_id = thing_id
 
 
 class RuleSetRefused(GatewayError):

@@ -124,6 +124,13 @@ class Settings:
     )
     audit_syslog_ca_file: str = _setting("", "certificate authority of its own, PEM")
     audit_syslog_certificate_file: str = _setting("", "our certificate and its key there, PEM")
+    rollout_saving_low: int = _setting(
+        500_000, "roubles that one renewed unit saves in a year, at least"
+    )
+    rollout_saving_high: int = _setting(3_000_000, "and at most")
+    rollout_open_data: str = _setting(
+        "off", "`on`: everyone may read `/api/v1/rollout`; `off`: who may read figures"
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_form: str = _setting("text", "`text` for people, `json` for machines")
 
@@ -268,6 +275,10 @@ def _check(settings: Settings) -> list[str]:
         mistakes.append("GATEWAY_SMTP_SECURITY: a password may not go over the line unprotected")
     if settings.audit_syslog and not HOST_AND_PORT.fullmatch(settings.audit_syslog):
         mistakes.append("GATEWAY_AUDIT_SYSLOG: must look like audit.region.example:6514")
+    if not 0 <= settings.rollout_saving_low <= settings.rollout_saving_high:
+        mistakes.append("GATEWAY_ROLLOUT_SAVING_LOW: must be from 0 to GATEWAY_ROLLOUT_SAVING_HIGH")
+    if settings.rollout_open_data not in ("off", "on"):
+        mistakes.append("GATEWAY_ROLLOUT_OPEN_DATA: must be off or on")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("GATEWAY_LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
     if settings.log_form not in ("text", "json"):

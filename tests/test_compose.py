@@ -94,7 +94,7 @@ def gateway_environ(service: dict, files: Path) -> dict[str, str]:
 
 
 def test_compose_has_the_programs_of_make_run_and_what_they_stand_on(services):
-    around = {"redis", "database", "proxy", "proxy-config", "samples"}
+    around = {"redis", "database", "proxy", "proxy-config", "samples", "register"}
     assert services.keys() == PROGRAMS.keys() | {site.site_id for site in SITES} | around
 
 

@@ -11,6 +11,7 @@ from gateway.demo.servers import write_private
 from gateway.errors import GatewayError, SettingsError
 from gateway.records.engine import Records
 from gateway.region_file import RegionFile
+from gateway.rollout.report import savings_of
 from gateway.settings import Settings, load_settings
 from gateway.worker.jobs import Bench
 
@@ -41,7 +42,7 @@ def open_database(settings: Settings) -> Records:
 def open_bench(settings: Settings) -> Bench:
     """What keeper and workers work with, made after the settings were found right."""
     try:
-        return Bench(open_database(settings), RegionFile(settings.region))
+        return Bench(open_database(settings), RegionFile(settings.region), savings_of(settings))
     except GatewayError as error:
         raise click.ClickException(str(error)) from error
 

@@ -28,9 +28,9 @@ from gateway.settings import Settings, load_settings
 UNWRITTEN = frozenset(
     {
         "web", "keeper", "worker", "check-config", "nginx-config", "sample-data",
-        "demo run", "demo load", "demo reset", "demo init", "users list", "clients list",
-        "rules check", "rules list", "rules show", "rules diff", "deliveries list",
-        "deliveries show", "audit verify", "restore",
+        "demo run", "demo load", "demo reset", "demo init", "demo register",
+        "users list", "clients list", "rules check", "rules list", "rules show", "rules diff",
+        "deliveries list", "deliveries show", "audit verify", "restore",
     }
 )  # fmt: skip
 """What changes nothing and shows no patient's data; `audit verify` and `restore` write their own

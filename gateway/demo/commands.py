@@ -6,11 +6,15 @@ from pathlib import Path
 
 import click
 
+from gateway.bootstrap import open_migrated
+from gateway.clock import utc_now
+from gateway.demo.equip import equip
 from gateway.demo.fill import Load, Make, fill_sites
 from gateway.demo.layout import DEFAULT_PORT, write_compose_files
 from gateway.demo.region import reset_region, run_region, tell
 from gateway.demo.servers import REPOSITORY
 from gateway.errors import GatewayError
+from gateway.settings import load_settings
 
 folder_option = click.option(
     "--folder",
@@ -65,9 +69,28 @@ def demo_commands(make: Make, load: Load) -> click.Group:
         except GatewayError as error:
             raise click.ClickException(str(error)) from error
 
+    demo.add_command(register)
     demo.add_command(reset)
     demo.add_command(init)
     return demo
+
+
+@click.command()
+@click.option("--region", required=True, type=click.Path(path_type=Path), help="region.toml")
+def register(region: Path) -> None:
+    """Fill an empty register of equipment with the sample region and what arrived of its units."""
+    try:
+        records = open_migrated(load_settings(region=region))
+        try:
+            made = equip(records, utc_now())
+        finally:
+            records.close()
+    except GatewayError as error:
+        raise click.ClickException(str(error)) from error
+    if made is None:
+        tell("Реестр не пуст, не тронут / The register is not empty and is left alone")
+    else:
+        tell(f"Реестр: {len(made.units)} строк / The register: {len(made.units)} rows")
 
 
 @click.command()

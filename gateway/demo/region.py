@@ -325,6 +325,7 @@ class Supervisor:
         if front:
             self._write_proxy_file()
             self._start_stage(front)
+        self._equip()
         self.fill(self.layout.region_file, self.layout.samples, self._progress)
         self.print_logs()
         self.say(table(document))
@@ -359,15 +360,22 @@ class Supervisor:
             "decisions",  # below nginx's own folder, whose path may hold blanks
             str(folder / "gateway.conf"),
         )
+        self._run_gateway(words)
+
+    def _equip(self) -> None:
+        """Let the gateway fill its register, if it is empty. Raises DemoError with what it says."""
+        self._run_gateway(["demo", "register", "--region", str(self.layout.region_file)])
+
+    def _run_gateway(self, words: Sequence[str]) -> None:
         done = subprocess.run(
             [*self._words, *words],
             env={**os.environ, **self._environ},
-            cwd=layout.state,
+            cwd=self.layout.state,
             capture_output=True,
             text=True,
         )
         if done.returncode:
-            raise DemoError(f"nginx-config: {done.stderr.strip()}")
+            raise DemoError(f"{' '.join(words[:2])}: {done.stderr.strip()}")
 
     def _progress(self, text: str) -> None:
         self.print_logs()

@@ -34,6 +34,7 @@ from gateway.demo.catalogue import (
     Series,
     Study,
 )
+from gateway.demo.equip import write_register_files
 from gateway.demo.pictures import draw_series
 from gateway.demo.reports import Reference, pdf_report, text_report
 
@@ -294,9 +295,14 @@ def make_samples(out: Path, say: Callable[[str], None]) -> None:
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="Study dates count back from it.")
 @click.option("--small", is_flag=True, help="Small images, for tests.")
 def sample_data(out: Path, today: datetime | None, small: bool) -> None:
-    """Write the sample studies into a folder: OUT/SITE/STUDY/N.dcm and OUT/catalogue.json."""
+    """Write the sample studies into a folder: OUT/SITE/STUDY/N.dcm and OUT/catalogue.json.
+
+    Beside them the register of the sample region: OUT/register/facilities.csv and units.csv, for
+    `gateway register import`.
+    """
 
     def tell(done: int, total: int, title: str) -> None:
         click.echo(f"{done:3d}/{total}  {title}")
 
     write_samples(out, small=small, today=today.date() if today else None, progress=tell)
+    write_register_files(out / "register")

@@ -84,6 +84,7 @@ class Follower:
         self._records = records
         self._writer = writer
         self._pace = pace
+        self._zone = ZoneInfo(site.time_zone)
         self._cursor: Cursor | None = None
         self._sweep: Iterator[float] | None = None
         self._next_sweep: Deadline | None = None
@@ -242,7 +243,7 @@ class Follower:
         return doubtful
 
     def _is_in_window(self) -> bool:
-        local = utc_now().astimezone(ZoneInfo(self.site.time_zone))
+        local = utc_now().astimezone(self._zone)
         return is_in_window(self.site.window, local)
 
     def _difference(self) -> Counts:
@@ -359,16 +360,16 @@ class Follower:
         """Rows of the studies as the site has them now, and UIDs of those that it has not."""
         rows, gone = [], []
         waiting = {uid for uid, aside in self._aside.items() if not aside.again.passed}
-        issuer = self.site.patient_id_issuer
+        issuer, zone = self.site.patient_id_issuer, self._zone
         for portion in parts([s for s in studies if s.study_uid not in waiting], UIDS_PER_REQUEST):
             found = self._read_portion(portion)
             read = [self._marked(s) for s in portion if s.study_uid in found]
-            rows += [row_of(study, found[study.study_uid], issuer) for study in read]
+            rows += [row_of(study, found[study.study_uid], issuer, zone) for study in read]
             missing = [s for s in portion if s.study_uid not in {*found, *self._aside}]
             gone += [study.study_uid for study in missing if self._has_gone(study)]
         for study in [s for s in studies if s.study_uid in waiting]:
             record = self._read_entry(study)
-            rows += [] if record is None else [row_of(self._marked(study), record, issuer)]
+            rows += [] if record is None else [row_of(self._marked(study), record, issuer, zone)]
         return rows, gone
 
     def _marked(self, study: Listed) -> Listed:

@@ -1,5 +1,7 @@
 """Makes the index rows of one study of what its site says of it. Pure."""
 
+from datetime import UTC, tzinfo
+
 import orjson
 
 from gateway.dicom.attributes import Dataset, integer, make, text, values
@@ -7,6 +9,7 @@ from gateway.dicom.names import repair
 from gateway.dicom.uids import is_lenient_uid
 from gateway.index.columns import series_columns, study_columns
 from gateway.model.persons import with_issuer
+from gateway.model.rollout.senders import shown_by
 from gateway.orthanc.feed import Listed, StudyRecord
 from gateway.records.indexing import IndexRow
 
@@ -14,10 +17,11 @@ MODALITIES, SERIES, INSTANCES = "00080061", "00201206", "00201208"
 MOST = 2**31 - 1  # what a column takes; a hostile site may claim more
 
 
-def row_of(listed: Listed, found: StudyRecord, issuer: str) -> IndexRow:
+def row_of(listed: Listed, found: StudyRecord, issuer: str, zone: tzinfo = UTC) -> IndexRow:
     """Columns and records of a study and its series, texts repaired (dicom/names.py).
 
     issuer  of the site's PatientIDs, for records that name none
+    zone    of the times of its images
     Counts and modalities that the site left out are computed of its series.
     """
     series = {
@@ -47,7 +51,7 @@ def row_of(listed: Listed, found: StudyRecord, issuer: str) -> IndexRow:
         }
         for uid, one in series.items()
     ]
-    return IndexRow(study, rows)
+    return IndexRow(study, rows, shown_by(record, series.values(), zone))
 
 
 def _complete(record: Dataset, series: list[Dataset]) -> Dataset:

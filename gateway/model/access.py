@@ -47,6 +47,8 @@ class Action(StrEnum):
     READ_DELIVERIES = "read_deliveries"
     RESEND = "resend"
     READ_FIGURES = "read_figures"  # aggregates only
+    READ_REGISTER = "read_register"  # facilities and their units, by name; no study of theirs
+    WRITE_REGISTER = "write_register"
     READ_AUDIT = "read_audit"
     MANAGE_ACCOUNTS = "manage_accounts"
     OPERATE = "operate"  # what the gateway itself stands on: versions
@@ -91,6 +93,8 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.ACTIVATE_RULES,
             Action.READ_DELIVERIES,
             Action.RESEND,
+            Action.READ_REGISTER,
+            Action.WRITE_REGISTER,
         }
     ),
     Role.REGIONAL_ADMIN: frozenset(
@@ -107,11 +111,21 @@ MAY: Mapping[Role, frozenset[Action]] = {
             Action.READ_DELIVERIES,
             Action.RESEND,
             Action.READ_FIGURES,
+            Action.READ_REGISTER,
+            Action.WRITE_REGISTER,
             Action.MANAGE_ACCOUNTS,
             Action.OPERATE,
         }
     ),
-    Role.MINISTRY: frozenset({Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.READ_FIGURES}),
+    Role.MINISTRY: frozenset(
+        {
+            Action.OWN_ACCOUNT,
+            Action.OWN_PROOF,
+            Action.READ_FIGURES,
+            Action.READ_REGISTER,
+            Action.WRITE_REGISTER,
+        }
+    ),
     Role.AUDITOR: frozenset(
         {Action.OWN_ACCOUNT, Action.OWN_PROOF, Action.SEE_STATUS, Action.READ_AUDIT}
     ),

@@ -46,6 +46,7 @@ CERTIFICATE_ENDS = "certificate_ends"
 VERSION_HAS_HOLE = "version_has_hole"
 EMERGENCY_ACCESS = "emergency_access"
 SITE_UNGUARDED = "site_unguarded"
+SENDERS_WITHOUT_END = "senders_without_end"
 
 CLOSED_BY_WORD = frozenset(
     {REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, COPIES_DIFFER, EXECUTABLE_PREAMBLE}
@@ -207,6 +208,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
     VERSION_HAS_HOLE: (
         "у площадки версия сервера с известной уязвимостью",
         "a site's server has a version with a known hole",
+    ),
+    SENDERS_WITHOUT_END: (
+        "снимки площадки называют всё новые аппараты; лишние считаются как неназванные",
+        "images of a site name ever new machines; those beyond a limit count as unnamed",
     ),
 }
 """Kind -> (Russian, English)."""

@@ -27,6 +27,8 @@ ACTIONS: Mapping[str, Words] = {
     Action.READ_RULES: Words("чтение правил", "reading rules"),
     Action.READ_DELIVERIES: Words("чтение доставок", "reading deliveries"),
     Action.READ_FIGURES: Words("чтение показателей", "reading figures"),
+    Action.READ_REGISTER: Words("чтение реестра аппаратов", "reading the register of equipment"),
+    Action.WRITE_REGISTER: Words("запись в реестр аппаратов", "writing the register of equipment"),
     Action.READ_AUDIT: Words("чтение аудита", "reading the audit"),
     Action.MANAGE_ACCOUNTS: Words("учётные записи", "accounts"),
     Action.SEE_STATUS: Words("состояние площадок", "status of sites"),

@@ -15,12 +15,14 @@ import sqlalchemy as sa
 
 from gateway.errors import LeaseLost
 from gateway.model.persons import PersonId
+from gateway.model.rollout.senders import NOTHING, Shown
 from gateway.records.alarms import write_alarm, write_clearance
 from gateway.records.arrivals import touch_arrivals, touch_gone
 from gateway.records.engine import Records
 from gateway.records.events import site_event
 from gateway.records.leases import Fence
 from gateway.records.persons import ask_for_check
+from gateway.records.sightings import Sight, Witness, write_sightings
 from gateway.records.studies import (
     modality_set,
     patient_name,
@@ -56,10 +58,11 @@ class Cursor:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One study's row and those of its series, without site_id."""
+    """One study's row and those of its series, without site_id; and of which machines it is."""
 
     study: Mapping[str, Any]
     series: Sequence[Mapping[str, Any]]
+    shown: Shown = NOTHING
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,20 @@ class Known:
 class IndexWriter:
     """Writes the rows of one site as long as nobody takes the lease after `fence`.
 
-    fence  None: of a site that no keeper follows
-    turn   shared by all writers of a process: SQLite lets one write, and does not queue fairly
+    fence    None: of a site that no keeper follows
+    turn     shared by all writers of a process: SQLite lets one write, and does not queue fairly
+    witness  the site as one that gives evidence of its machines; None: it gives none
     """
 
     def __init__(
-        self, records: Records, site_id: str, fence: Fence | None, turn: threading.Lock
-    ) -> None:
+        self, records: Records, site_id: str, fence: Fence | None, turn: threading.Lock,
+        witness: Witness | None = None,
+    ) -> None:  # fmt: skip
         self._records = records
         self._site_id = site_id
         self._fence = fence
         self._turn = turn
+        self._witness = witness
         self._closed = False
 
     def close(self) -> None:
@@ -122,6 +128,9 @@ class IndexWriter:
                 filling = cursor.phase == "filling"
                 touch_arrivals(connection, self._site_id, studies, now, filling=filling)
                 touch_gone(connection, self._site_id, gone, now)
+                if self._witness is not None:
+                    sights = map(_sight_of, rows)
+                    write_sightings(connection, self._witness, sights, now, filling=filling)
             names: set[str] = set()
             for part in _parts(uids):
                 held = sa.and_(study.c.site_id == self._site_id, study.c.study_uid.in_(part))
@@ -242,6 +251,12 @@ class IndexWriter:
                 connection.execute(sa.text("PRAGMA analysis_limit = 1000"))
             for table in (study, series, patient_name, word_of_name, word_ending, modality_set):
                 connection.execute(sa.text(f"ANALYZE {table.name}"))
+
+
+def _sight_of(row: IndexRow) -> Sight:
+    said = (row.study[name] for name in ("study_uid", "study_date", "changed_at"))
+    study_uid, study_date, changed_at = said
+    return Sight(study_uid, row.shown, study_date, changed_at)
 
 
 def _row(cursor: Cursor, mine: Mapping[str, str]) -> dict[str, Any]:

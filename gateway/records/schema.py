@@ -21,6 +21,7 @@ from gateway.records import (
     deliveries,
     dispatch,
     events,
+    fingerprints,
     leases,
     notices,
     outside,
@@ -28,10 +29,14 @@ from gateway.records import (
     probes,
     reconciling,
     recovery,
+    register,
+    register_drafts,
     replays,
     rules,
     sessions,
     sharing,
+    sightings,
+    snapshots,
     studies,
 )
 from gateway.records.engine import Records
@@ -81,6 +86,20 @@ TABLES = (
     replays.rule_replay,
     sharing.share,
     sharing.link_session,
+    snapshots.rollout_snapshot,
+    snapshots.snapshot_order,
+    register.facility_revision,
+    register.unit_revision,
+    register_drafts.register_draft,
+    sightings.sender,
+    sightings.sender_day,
+    sightings.study_day,
+    sightings.clock_day,
+    sightings.seen_study,
+    sightings.sighting,
+    sightings.evidence_cursor,
+    fingerprints.unit_fingerprint,
+    fingerprints.ignored_sender,
 )
 SCRIPTS = "gateway.records:migrations"
 ONE_AT_A_TIME = 0x47415445  # key of PostgreSQL's advisory lock: "GATE"

@@ -42,6 +42,8 @@ from gateway.web import (
 from gateway.web.application import Application
 from gateway.web.console import door as console
 from gateway.web.identity import Identity
+from gateway.web.rollout import api as rollout_api
+from gateway.web.rollout import door as rollout
 from gateway.web.scope import check_path
 
 
@@ -64,11 +66,13 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app.register_blueprint(front_proxy.create_blueprint(gateway))
     app.register_blueprint(events.create_blueprint(gateway))
     app.register_blueprint(openapi.create_blueprint())
+    app.register_blueprint(rollout_api.create_blueprint(gateway))
     app.register_blueprint(home.create_blueprint(gateway))
     app.register_blueprint(upload.create_blueprint(gateway))
     app.register_blueprint(wado_uri.create_blueprint(gateway))
     app.register_blueprint(reports.create_blueprint(gateway))
     app.register_blueprint(console.create_blueprint(gateway))
+    app.register_blueprint(rollout.create_blueprint(gateway))
     app.register_blueprint(viewer.create_blueprint(gateway.settings.viewer_dir))
     people_sign_in = gateway.settings.access == "login"
     app.register_blueprint(metrics.create_blueprint(gateway))

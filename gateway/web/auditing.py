@@ -32,7 +32,9 @@ from gateway.web.streaming import Streamed
 
 DRAIN_EVERY_S = 1.0
 UNWRITTEN = frozenset({Action.OPEN, Action.OWN_ACCOUNT, Action.SEE_STATUS, Action.VIEW})
-LOOKS = frozenset({Action.READ_DELIVERIES, Action.READ_RULES, Action.READ_FIGURES})
+LOOKS = frozenset(
+    {Action.READ_DELIVERIES, Action.READ_RULES, Action.READ_FIGURES, Action.READ_REGISTER}
+)
 """Pages of the console, which show themselves again every few seconds: written down where they are
 of one study, once a minute; the others name nobody."""
 WORDS_IN_FORMS = frozenset({Action.READ_AUDIT, Action.BREAK_GLASS})

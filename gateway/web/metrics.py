@@ -7,6 +7,7 @@ when it is asked for: one scrape tells the whole gateway. Without the port nothi
 
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time
 from time import perf_counter
 from typing import Any
 
@@ -21,11 +22,13 @@ from gateway.clock import utc_now
 from gateway.errors import GatewayError, NotFound
 from gateway.log import log
 from gateway.model.access import Action
+from gateway.model.rollout.figures import Figures, ScopeKind, Snapshot
 from gateway.queues import count_waiting
 from gateway.records.alarms import load_alarms
 from gateway.records.audit import last_entry
 from gateway.records.delivery_pages import count_open
 from gateway.records.probes import load_profiles
+from gateway.records.snapshots import latest
 from gateway.web.permissions import needs
 
 BUCKETS = (0.01, 0.05, 0.25, 1.0, 3.0, 10.0, 30.0)
@@ -132,6 +135,8 @@ class Rows(Collector):
             "gateway_alarms", "Alarms that are open.", ["kind"],
             {(kind,): float(kinds.count(kind)) for kind in sorted(set(kinds))},
         )  # fmt: skip
+        if (told := latest(records)) is not None:
+            yield from _of_rollout(told)
         if (last := last_entry(records)) is not None:
             yield GaugeMetricFamily("gateway_audit_rows", "Rows of the audit.", last[0])
             yield GaugeMetricFamily(
@@ -145,6 +150,55 @@ class Rows(Collector):
         waiting = count_waiting(self._gateway.settings.redis_url)
         found = {(name,): float(count) for name, count in waiting.items()}
         yield _gauge("gateway_queue_jobs", "Jobs that wait for a worker.", ["queue"], found)
+
+
+def _of_rollout(told: Snapshot) -> Iterator[GaugeMetricFamily]:
+    """What the pages of the rollout show of the last snapshot; the region is the sum."""
+    places = {
+        (scope.name,): found
+        for scope, found in told.figures.items()
+        if scope.kind is ScopeKind.MUNICIPALITY
+    }
+    abouts = {
+        "units": "X-ray units that count.",
+        "digital_units": "Those that are digital.",
+        "connected_units": "Those with images in 30 days.",
+        "facilities": "Facilities.",
+        "proven_facilities": "Those with a proven unit.",
+    }
+    for name, about in abouts.items():
+        values = {place: _figure(found, name) for place, found in places.items()}
+        yield _gauge(f"gateway_rollout_{name}", about, ["municipality"], values)
+    yield _gauge(
+        "gateway_rollout_evidence_units", "X-ray units by what images say.", ["evidence"],
+        {(str(name),): float(count) for name, count in told.region.by_evidence.items()},
+    )  # fmt: skip
+    days = {"line": told.forecast.straight, "plan": told.forecast.by_plan}
+    yield _gauge(
+        "gateway_rollout_whole_timestamp_seconds", "When all units are digital.", ["by"],
+        {
+            (by,): datetime.combine(day, time(), UTC).timestamp()
+            for by, day in days.items() if day is not None
+        },
+    )  # fmt: skip
+    yield GaugeMetricFamily(
+        "gateway_rollout_unknown_senders", "Of 30 days, of no unit.", told.unknown_senders
+    )
+    yield GaugeMetricFamily(
+        "gateway_rollout_snapshot_timestamp_seconds", "When it was taken.",
+        told.taken_at.timestamp(),
+    )  # fmt: skip
+
+
+def _figure(found: Figures, name: str) -> float:
+    shares = {
+        "units": found.digital.whole,
+        "digital_units": found.digital.part,
+        "connected_units": found.connected.part,
+        "facilities": found.proven_facilities.whole,
+        "proven_facilities": found.proven_facilities.part,
+    }
+    return float(shares[name])
 
 
 def _gauge(

@@ -16,6 +16,9 @@ from gateway.dicom.uids import MAX_LENGTH
 from gateway.model.access import Action
 from gateway.web.capabilities import GIVES, TAKES
 from gateway.web.permissions import action_of, needs
+from gateway.web.rollout import api as rollout
+from gateway.web.rollout.api_examples import examples
+from gateway.web.rollout.api_forms import SCHEMAS
 
 PAGES = frozenset(
     {
@@ -35,6 +38,7 @@ PAGES = frozenset(
         "sharing",
         "front_proxy",
         "openapi",
+        "rollout",
     }
 )
 """Doors for people, for the proxy before us, and this one."""
@@ -76,6 +80,8 @@ PLACES: Mapping[str, dict[str, Any]] = {
     "instance": UID,
     "site_id": {"type": "string", "pattern": "^[a-z0-9-]+$"},
     "frames": {"type": "string", "pattern": "^[1-9][0-9]*(,[1-9][0-9]*)*$"},
+    "facility_id": {"type": "string", "maxLength": 32, "examples": ["gkb1"]},
+    "month": rollout.OF_SNAPSHOT["month"],
     "bulk": {"type": "string"},
 }
 STATUSES: Mapping[Action, tuple[int, ...]] = {
@@ -84,11 +90,13 @@ STATUSES: Mapping[Action, tuple[int, ...]] = {
     Action.STORE: (400, 401, 403, 404, 406, 408, 409, 411, 413, 415, 429, 502, 503, 504, 507),
     Action.SEE_STATUS: (401, 403),
     Action.OPEN: (400, 401, 403, 413, 415, 429, 503),
+    Action.READ_FIGURES: (400, 401, 403, 404, 429, 503),
 }
 GOOD: Mapping[Action, tuple[int, ...]] = {
     Action.RETRIEVE: (200, 206, 304),
     Action.STORE: (200, 202),
     Action.OPEN: (200, 202),
+    Action.READ_FIGURES: (200, 304),
 }
 PROBLEM_SCHEMA = {
     "type": "object",
@@ -124,7 +132,10 @@ def describe(app: Flask) -> dict[str, Any]:
         assert action is not None  # noqa: S101 - the application would not have started
         path = paths.setdefault(PLACE.sub(r"{\1}", rule.rule), {})
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            path[method.lower()] = _operation(rule, method, action)
+            of_figures = rule.endpoint.startswith("rollout_api.")
+            path[method.lower()] = (
+                _figures(rule) if of_figures else _operation(rule, method, action)
+            )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -146,6 +157,17 @@ def programs_rules(app: Flask) -> Iterator[Rule]:
     for rule in app.url_map.iter_rules():
         if rule.endpoint.partition(".")[0] not in PAGES:
             yield rule
+
+
+def _figures(rule: Rule) -> dict[str, Any]:
+    """A view of the rollout's figures: each has a schema and an example of its own."""
+    name = rule.endpoint.partition(".")[2]
+    asked = rollout.PARAMETERS.get(name, rollout.OF_SNAPSHOT)
+    found = _operation(rule, "GET", Action.READ_FIGURES) | {"summary": rollout.SUMMARIES[name]}
+    found["parameters"] += [{"name": n, "in": "query", "schema": kind} for n, kind in asked.items()]
+    content = {"schema": SCHEMAS[name], "example": examples()[name]}
+    found["responses"]["200"]["content"] = {JSON: content}
+    return found
 
 
 def _operation(rule: Rule, method: str, action: Action) -> dict[str, Any]:

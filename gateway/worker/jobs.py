@@ -7,7 +7,7 @@ it looks at its row first.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,15 +18,18 @@ from gateway.clock import utc_now
 from gateway.errors import GatewayError
 from gateway.log import REQUEST, log
 from gateway.model.credentials import new_id
+from gateway.model.rollout.measures import Savings
 from gateway.model.sites import QuirkProfile, Site
 from gateway.orthanc.probe import probe_site
 from gateway.records.engine import Records
 from gateway.records.probes import load_probe, load_probes, save_profile
+from gateway.records.snapshots import Order, load_orders
 from gateway.region_file import RegionFile
+from gateway.rollout.report import take
 from gateway.worker.deliveries import carry_out
 from gateway.worker.schedule import describe_change
 
-PROBE, ROUTE, VERIFY = "probe", "route", "verify"
+PROBE, ROUTE, VERIFY, SNAPSHOT = "probe", "route", "verify", "snapshot"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Bench:
 
     records: Records
     region_file: RegionFile
+    savings: Savings = field(default_factory=Savings)
 
 
 class UnknownJob(GatewayError):
@@ -79,10 +83,23 @@ def do_delivery(bench: Bench, delivery_id: str, fence: int) -> None:
     carry_out(bench.records, bench.region_file.region, str(delivery_id), int(fence))
 
 
+def order_word(order: Order) -> str:
+    """A snapshot as a job's only argument."""
+    return f"{order.kind} {order.day.isoformat()}"
+
+
+def do_snapshot(bench: Bench, word: str) -> None:
+    """Take a snapshot if it is ordered and not there yet."""
+    ordered = {order_word(one): one for one in load_orders(bench.records)}
+    if word in ordered:
+        take(bench.records, [ordered[word]], bench.savings, utc_now())
+
+
 JOBS: Mapping[str, Callable[..., None]] = {
     PROBE: do_probe,
     ROUTE: do_delivery,
     VERIFY: do_delivery,
+    SNAPSHOT: do_snapshot,
 }
 
 

@@ -29,7 +29,9 @@ from gateway.records.events import forget_events, load_last_starts
 from gateway.records.indexing import IndexWriter, last_bell, load_bells, save_read_at
 from gateway.records.leases import Fence, release_lease, take_lease
 from gateway.records.probes import load_probes, order_probe
+from gateway.records.sightings import witness_of
 from gateway.region_file import RegionFile
+from gateway.rollout.report import savings_of
 from gateway.routing.intake import Intake
 from gateway.settings import Settings
 from gateway.worker.audits import Audits
@@ -41,7 +43,9 @@ from gateway.worker.ledger import Ledger
 from gateway.worker.notices import Notices
 from gateway.worker.replays import Replays
 from gateway.worker.schedule import WORKER_S, find_waiting, plan_probes
+from gateway.worker.snapshots import Snapshots
 from gateway.worker.upkeep import Upkeep
+from gateway.worker.witnesses import Witnesses
 
 LEASE = "keeper"
 LEASE_S = 10.0  # a spare takes over at most LEASE_S + TICK_S after the leader's death
@@ -106,9 +110,11 @@ class Keeper:
         self._audits: Audits | None = None
         self._notices: Notices | None = None
         self._replays: Replays | None = None
+        self._snapshots: Snapshots | None = None
         self._ledger: Ledger | None = None
         self._forwarder: Forwarder | None = None
         self._upkeep: Upkeep | None = None
+        self._witnesses: Witnesses | None = None
         self._last_bell: int | None = None
         self._read_at: dict[str, datetime] = {}
         self._unresolved: frozenset[str] | None = None
@@ -230,10 +236,22 @@ class Keeper:
                 self._records, self._settings, lambda: regions.region, self._fence
             )
             self._upkeep.start()
+        if self._witnesses is None or not self._witnesses.is_alive():
+            regions = self._region_file
+            self._witnesses = Witnesses(
+                self._records, lambda: regions.region, self._fence, self._turn
+            )
+            self._witnesses.start()
         if self._replays is None or not self._replays.is_alive():
             regions = self._region_file
             self._replays = Replays(self._records, lambda: regions.region)
             self._replays.start()
+        if self._snapshots is None or not self._snapshots.is_alive():
+            doorbell, regions = Doorbell(self._redis_url), self._region_file
+            self._snapshots = Snapshots(
+                self._records, savings_of(self._settings), lambda: regions.region, doorbell
+            )
+            self._snapshots.start()
         if self._ledger is None or not self._ledger.is_alive():
             self._ledger = Ledger(self._records, self._settings)
             self._ledger.start()
@@ -257,6 +275,9 @@ class Keeper:
         if self._replays is not None:
             self._replays.end()
             self._replays = None
+        if self._snapshots is not None:
+            self._snapshots.end()
+            self._snapshots = None
         if self._ledger is not None:
             self._ledger.end()
             self._ledger = None
@@ -266,9 +287,13 @@ class Keeper:
         if self._upkeep is not None:
             self._upkeep.end()
             self._upkeep = None
+        if self._witnesses is not None:
+            self._witnesses.end()
+            self._witnesses = None
 
     def _make_follower(self, site: Site) -> Follower:
-        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn)
+        witness = witness_of(site)
+        writer = IndexWriter(self._records, site.site_id, self._fence, self._turn, witness)
         return Follower(site, self._wire, self._records, writer, self._pace)
 
     def _settle(self) -> None:

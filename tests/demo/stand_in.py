@@ -1,4 +1,6 @@
-"""Stands in for the gateway's commands in tests of the supervisor: `web` answers, others wait."""
+"""Stands in for the gateway's commands in tests of the supervisor: `web` answers, `demo` has ended,
+others wait.
+"""
 
 import http.server
 import os
@@ -19,4 +21,5 @@ print("started:", " ".join(sys.argv[1:]), flush=True)
 if sys.argv[1] == "web":
     address = (os.environ["GATEWAY_BIND"], int(os.environ["GATEWAY_PORT"]))
     http.server.HTTPServer(address, Health).serve_forever()
-time.sleep(600)
+if sys.argv[1] != "demo":
+    time.sleep(600)

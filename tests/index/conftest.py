@@ -17,6 +17,7 @@ from gateway.records.engine import Records, open_records
 from gateway.records.indexing import IndexWriter
 from gateway.records.leases import Fence, take_lease
 from gateway.records.schema import migrate
+from gateway.records.sightings import witness_of
 from tests.fakes import a_site
 from tests.postgres import Postgres, postgres_server
 from tests.waiting import wait_until
@@ -61,7 +62,7 @@ def follow(records: Records) -> Iterator[Follow]:
 
     def make(site: Site, pace: Pace = FAST, holder: str = "keeper") -> Follower:
         fence = Fence("keeper", take_lease(records, "keeper", holder, utc_now(), 3600))
-        writer = IndexWriter(records, site.site_id, fence, threading.Lock())
+        writer = IndexWriter(records, site.site_id, fence, threading.Lock(), witness_of(site))
         return Follower(site, wire, records, writer, pace)
 
     yield make

@@ -208,6 +208,7 @@ def test_every_alarm_goes_with_its_cause_or_by_a_persons_word():
         alarms.NAME_NOT_RESOLVED, alarms.SITE_REPLACED, alarms.STUDY_OF_TWO_PATIENTS,
         alarms.TORN_LINK, alarms.AUDIT_BROKEN, alarms.AUDIT_WAITS, alarms.CERTIFICATE_ENDS,
         alarms.VERSION_HAS_HOLE, alarms.EMERGENCY_ACCESS, alarms.SITE_UNGUARDED,
+        alarms.SENDERS_WITHOUT_END,
     }  # fmt: skip
     parts = (looked_for, ended_where_seen, alarms.CLOSED_BY_WORD)
     assert set().union(*parts) == set(alarms.MEANING)

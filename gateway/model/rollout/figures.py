@@ -1,7 +1,7 @@
 """What is told of the rollout at a day: the words of every page, export, metric and answer.
 
-A snapshot holds the figures of each scope; pages read snapshots only. Counts of studies here are
-exact and never leave as they are: model/rollout/suppression.py stands at every door.
+A snapshot holds the figures of each scope; pages read snapshots only. What `measure` counts is
+exact; what a snapshot keeps of studies may be told (model/rollout/suppression.py).
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,12 @@ class Scope:
     name: str = ""
 
 
-@dataclass(frozen=True)
+REGION = Scope(ScopeKind.REGION)
+FEWEST = 5
+"""Studies; fewer are not told (model/rollout/suppression.py)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """A part of a whole; both are always shown beside it."""
 
@@ -114,6 +119,73 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Count:
+    """A count of studies as it is told.
+
+    value  0, or to the nearest five; None: one to four
+    fewer  facilities whose studies are not in a sum because each has fewer than five
+    """
+
+    value: int | None
+    fewer: int = 0
+
+    @property
+    def text(self) -> str:
+        """As a program reads it; pages put their language's spaces into it."""
+        if self.value is None:
+            return f"<{(FEWEST - 1) * max(self.fewer, 1) + 1}"
+        return str(self.value)
+
+    @property
+    def least(self) -> int:
+        """The smallest number that is told so."""
+        if self.value is None:
+            return 1
+        return 0 if self.value == 0 else max(FEWEST, self.value - 2)
+
+    @property
+    def most(self) -> int:
+        """The largest number that is told so."""
+        if self.value is None:
+            return FEWEST - 1
+        return 0 if self.value == 0 else self.value + 2
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How fast studies were, as it is told.
+
+    within_two, studies  those within two minutes, and all that were timed
+    median, p95          minutes; None: of fewer than five studies
+    """
+
+    within_two: Count = Count(0)
+    studies: Count = Count(0)
+    median: float | None = None
+    p95: float | None = None
+
+    @property
+    def share(self) -> Share | None:
+        """Of the numbers told; None where one of them is not."""
+        part, whole = self.within_two.value, self.studies.value
+        return None if part is None or not whole else Share(min(part, whole), whole)
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that is told of studies in one snapshot. What has no entry is not told.
+
+    by_modality  of the region; two machines of one study count twice
+    """
+
+    studies: Mapping[Scope, Count] = field(default_factory=dict)
+    by_modality: Mapping[str, Count] = field(default_factory=dict)
+    visible: Mapping[Scope, Clock] = field(default_factory=dict)
+    archived: Mapping[Scope, Clock] = field(default_factory=dict)
+    told: Mapping[Scope, Clock] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class UnitEvidence:
     """What the images say of one unit at one day; only of units that count.
 
@@ -160,6 +232,8 @@ class Snapshot:
     version          1, and one more with each correction; the earlier ones stay
     reason           why it was corrected, or ""
     unknown_senders  senders of the last 30 days that no unit has
+    told             what doors tell of studies, in these words; the figures of a snapshot that was
+                     kept have the same numbers, 0 where none is told (suppression.withhold)
     """
 
     day: date
@@ -171,7 +245,8 @@ class Snapshot:
     units: tuple[UnitEvidence, ...]
     forecast: Forecast
     unknown_senders: int = 0
+    told: Told = Told()
 
     @property
     def region(self) -> Figures:
-        return self.figures[Scope(ScopeKind.REGION)]
+        return self.figures[REGION]

@@ -127,6 +127,7 @@ AT_SITE = frozenset(
         kinds.ARRIVALS_WAIT, kinds.ANSWERS_OTHER, kinds.SITE_SILENT, kinds.NAME_NOT_RESOLVED,
         kinds.SOURCE_RECYCLES, kinds.SITE_CLOCK_OFF, kinds.SITE_REPLACED, kinds.VERSION_HAS_HOLE,
         kinds.SITE_UNGUARDED,
+        kinds.SENDERS_WITHOUT_END,
     }
 )  # fmt: skip
 OF_STUDY = frozenset(

@@ -9,6 +9,7 @@ from gateway.errors import (
     NotAllowed,
     NotFound,
     RecordsUnavailable,
+    RegisterChanged,
     SiteError,
     StaleForm,
     TooManyTries,
@@ -78,6 +79,15 @@ DONE: Mapping[str, Words] = {
 }
 
 PROBLEMS: Mapping[type[Exception], tuple[Words, Words]] = {
+    RegisterChanged: (
+        Words("Реестр изменился", "The register has changed"),
+        Words(
+            "Пока вы смотрели, кто-то другой записал в реестр. Ничего из вашего не записано. "
+            "Вернитесь, посмотрите, что там теперь, и повторите.",
+            "While you were looking somebody else wrote into the register. Nothing of yours was "
+            "written. Go back, look at what is there now, and try again.",
+        ),
+    ),
     RecordsUnavailable: (
         Words("База данных не отвечает", "The database is away"),
         Words(
@@ -307,6 +317,10 @@ NEXT: Mapping[str, Words] = {
     alarms.VERSION_HAS_HOLE: Words(
         "Обновите Orthanc этой больницы; страница «Версии» называет уязвимости.",
         "Update this hospital's Orthanc; the page Versions names the holes.",
+    ),
+    alarms.SENDERS_WITHOUT_END: Words(
+        "Спросите площадку, что пишет в снимки всё новые имена аппаратов.",
+        "Ask the site what writes ever new names of machines into its images.",
     ),
     alarms.SITE_SILENT: Words(
         "Проверьте сервер больницы и линию до неё; продолжится само.",

@@ -1,0 +1,203 @@
+"""Whose images a sender's are: fingerprints that persons gave, and what the register says of each
+unit's make, model and serial number. Pure.
+
+Exact texts before normal ones (likeness.py), then what says more before what says less. What fits
+two units equally fits none: a person decides. Nothing that was counted depends on a match, so that
+a wrong one is undone by taking back the word that made it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.model.rollout.likeness import normal
+from gateway.model.rollout.register import Facility, Unit
+from gateway.model.rollout.senders import Fingerprint, Sender
+
+WEIGHT = {"serial": 32, "station": 16, "model": 8, "institution": 4, "manufacturer": 2,
+          "site_id": 1}  # fmt: skip
+"""Each says more than all that follow together: no two different sets weigh the same."""
+MOST_STEPS = 20
+REGISTER = "register"
+"""Whose word a match is that no fingerprint made."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """unit_id         None: of no unit, or of several equally
+    fingerprint_id  that made it; REGISTER: what the register says of the unit
+    rivals          units that it fits equally well, by their ids
+    """
+
+    unit_id: str | None = None
+    fingerprint_id: str = ""
+    is_exact: bool = False
+    rivals: tuple[str, ...] = ()
+
+
+NOBODYS = Match()
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A fingerprint where it holds.
+
+    sites        at which; None: at its own, which it names
+    bare_serial  only of a sender that does not tell its serial number
+    """
+
+    fingerprint: Fingerprint
+    unit_id: str
+    sites: frozenset[str] | None
+    bare_serial: bool = False
+
+
+class Matcher:
+    """Everything that is known of units at one moment, ready to be asked.
+
+    units       as of a day, by id; those merged into another stand for that one
+    facilities  as of that day, by id
+    homes       facilities that each unit has ever had; its images stay its own when it moves
+    """
+
+    def __init__(
+        self, fingerprints: Iterable[Fingerprint], units: Mapping[str, Unit],
+        facilities: Mapping[str, Facility], homes: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:  # fmt: skip
+        self._units = units
+        self._ends = {unit_id: _end(unit_id, units) for unit_id in units}
+        self.sites = sites_of_units(units, facilities, homes or {})
+        self._rules: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
+        self._denials: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
+        for one in fingerprints:
+            if one.unit_id in self._ends:
+                self._add(one, self._denials if one.is_not else self._rules)
+        for unit in units.values():
+            self._add_register(unit)
+
+    def _add(
+        self, one: Fingerprint, rules: dict[tuple[str, str], list[_Rule]], *, bare: bool = False
+    ) -> None:
+        sites = None if one.site_id else self.sites[one.unit_id]
+        key = _strongest(one)
+        if key is not None:
+            rules[key].append(_Rule(one, self._ends[one.unit_id], sites, bare))
+
+    def _add_register(self, unit: Unit) -> None:
+        serial = unit.serial if normal("serial", unit.serial) else ""
+        made = Fingerprint(
+            REGISTER,
+            unit.unit_id,
+            "",
+            unit.manufacturer.strip(),
+            unit.model.strip(),
+            serial.strip(),
+        )
+        if serial:
+            self._add(made, self._rules)
+        if made.model:  # many images do not tell their serial number
+            plain = Fingerprint(REGISTER, unit.unit_id, "", made.manufacturer, made.model)
+            self._add(plain, self._rules, bare=bool(serial))
+
+    def match(self, sender: Sender) -> Match:
+        """The unit that made a sender's images."""
+        denied = {rule.unit_id for rule, _ in self._fitting(sender, self._denials)}
+        best: dict[str, tuple[bool, int, str]] = {}
+        for rule, is_exact in self._fitting(sender, self._rules):
+            if rule.unit_id not in denied:
+                found = (is_exact, _weight(rule.fingerprint), rule.fingerprint.fingerprint_id)
+                best[rule.unit_id] = max(found, best.get(rule.unit_id, found))
+        if not best:
+            return NOBODYS
+        highest = max(rank[:2] for rank in best.values())
+        first = sorted(unit_id for unit_id, rank in best.items() if rank[:2] == highest)
+        if len(first) > 1:
+            return Match(is_exact=highest[0], rivals=tuple(first))
+        return Match(first[0], best[first[0]][2], highest[0])
+
+    def _fitting(
+        self, sender: Sender, rules: Mapping[tuple[str, str], list[_Rule]]
+    ) -> Iterable[tuple[_Rule, bool]]:
+        """Rules that fit, and whether they do to the letter."""
+        for key in _keys(sender):
+            for rule in rules.get(key, ()):
+                if rule.sites is not None and sender.site_id not in rule.sites:
+                    continue
+                if rule.bare_serial and normal("serial", sender.serial):
+                    continue
+                is_exact = fits(rule.fingerprint, sender)
+                if is_exact is not None:
+                    yield rule, is_exact
+
+
+def _strongest(one: Fingerprint) -> tuple[str, str] | None:
+    """Under which of its texts a fingerprint is kept; None: it says nothing."""
+    found = next((field for field in WEIGHT if getattr(one, field)), None)
+    return None if found is None else (found, _key(found, getattr(one, found)))
+
+
+def _keys(sender: Sender) -> list[tuple[str, str]]:
+    return [(field, _key(field, getattr(sender, field))) for field in WEIGHT]
+
+
+def _key(field: str, said: str) -> str:
+    """What is equal to the letter is equal here, too; what means the same as well."""
+    return said if field == "site_id" else normal(field, said) or said
+
+
+def fits(one: Fingerprint, sender: Sender) -> bool | None:
+    """Whether to the letter (True) or by meaning (False); None: it does not."""
+    said = [(field, getattr(one, field), getattr(sender, field)) for field in WEIGHT]
+    asked = [(field, wanted, found) for field, wanted, found in said if wanted]
+    if not asked:
+        return None
+    if all(wanted == found for _, wanted, found in asked):
+        return True
+    for field, wanted, found in asked:
+        if field == "site_id" and wanted != found:
+            return None
+        if wanted != found and normal(field, wanted) != (normal(field, found) or None):
+            return None
+    return False
+
+
+def _weight(one: Fingerprint) -> int:
+    return sum(weight for field, weight in WEIGHT.items() if getattr(one, field))
+
+
+def _end(unit_id: str, units: Mapping[str, Unit]) -> str:
+    """The unit that this one was found to be, or itself."""
+    here = unit_id
+    for _ in range(MOST_STEPS):
+        there = units[here].merged_into
+        if there not in units:
+            return here
+        here = there
+    return unit_id
+
+
+def site_of_facility(facility_id: str, facilities: Mapping[str, Facility]) -> str:
+    """The site that takes a facility's images: its own, else of what it belongs to; "": none."""
+    for _ in range(MOST_STEPS):
+        facility = facilities.get(facility_id)
+        if facility is None:
+            return ""
+        if facility.site_id:
+            return facility.site_id
+        facility_id = facility.merged_into or facility.parent_id
+    return ""
+
+
+def sites_of_units(
+    units: Mapping[str, Unit], facilities: Mapping[str, Facility],
+    homes: Mapping[str, frozenset[str]],
+) -> dict[str, frozenset[str]]:  # fmt: skip
+    """Sites at which each unit's images may arrive without being asked for by name."""
+    sites = {facility_id: site_of_facility(facility_id, facilities) for facility_id in facilities}
+    return {
+        unit_id: frozenset(
+            sites.get(home, "") for home in {unit.facility_id, *homes.get(unit_id, ())}
+        )
+        - {""}
+        for unit_id, unit in units.items()
+    }
