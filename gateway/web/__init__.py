@@ -39,8 +39,8 @@ from gateway.web import (
 from gateway.web.application import Application
 from gateway.web.console import door as console
 from gateway.web.identity import Identity
-from gateway.web.rollout import door as rollout
 from gateway.web.rollout import api as rollout_api
+from gateway.web.rollout import door as rollout
 from gateway.web.scope import check_path
 
 
