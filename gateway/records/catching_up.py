@@ -59,7 +59,8 @@ def save_place(
 def load_uncounted(records: Records, site_id: str, after: str) -> tuple[list[Uncounted], str]:
     """The next PORTION of a site's studies in the order of their UIDs.
 
-    returns  those that nobody has counted, or only an archive; the UID of the last one looked at, "" at the end
+    returns  those that nobody has counted, or only an archive; the UID of the last one that was
+             looked at, "" at the end
     """
     names = (study.c.study_uid, study.c.study_date, study.c.changed_at)
     page = sa.select(*names).where(study.c.site_id == site_id, study.c.study_uid > after)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -168,10 +169,7 @@ class Books:
             ]
             if not rows:
                 continue
-            insert = insert_into(connection, table)
-            total = table.c.studies + insert.excluded.studies
-            upsert = insert.on_conflict_do_update(index_elements=keys, set_={"studies": total})
-            connection.execute(upsert, rows)
+            connection.execute(_adding(connection.dialect.name, table), rows)
             less = [{f"of_{key}": row[key] for key in keys} for row in rows if row["studies"] < 0]
             if less:
                 mine = (table.c[key] == sa.bindparam(f"of_{key}") for key in keys)
@@ -179,8 +177,43 @@ class Books:
 
 
 def insert_into(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
-    of = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return of(table)
+    return _insert(connection.dialect.name, table)
+
+
+def _insert(dialect: str, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+# Statements are made once: to make one costs more than to execute it.
+
+
+@cache
+def _adding(dialect: str, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    """Adds to a counter."""
+    insert = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    total = table.c.studies + insert.excluded.studies
+    return insert.on_conflict_do_update(index_elements=keys, set_={"studies": total})
+
+
+@cache
+def _those(
+    wanted: tuple[sa.Column[Any], ...], key: sa.Column[Any], *at: sa.Column[Any]
+) -> sa.Select[Any]:
+    """Columns of rows whose key is one of :keys, and whose site, if asked for, is :site_id."""
+    some = key.in_(sa.bindparam("keys", expanding=True))
+    return sa.select(*wanted).where(some, *(one == sa.bindparam("site_id") for one in at))
+
+
+def _read(
+    connection: sa.Connection, question: sa.Select[Any], keys: Collection[Any], **at: str
+) -> list[sa.Row[Any]]:
+    ordered = sorted(keys)
+    return [
+        row
+        for start in range(0, len(ordered), PART)
+        for row in connection.execute(question, {"keys": ordered[start : start + PART], **at})
+    ]
 
 
 def write_sightings(
@@ -212,34 +245,32 @@ def write_sightings(
         for one, modality in found[key].shown.senders
         if (key, one.machine) not in counted
     ]
-    ids = _sender_ids(connection, at, {one.machine: one for _, one, _, _ in wanted}, now)
-    rows: dict[tuple[bytes, bytes], dict[str, Any]] = {}
-    for key, one, modality, day in wanted:
-        machine, sender_id = ids[one.machine]
-        rows.setdefault(
-            (key, machine),
-            {"study": key, "machine": machine, "sender_id": sender_id, "day": day,
-             "modality": modality},
-        )  # fmt: skip
-    new = [row for key, row in rows.items() if key not in counted]
-    for row in new:
-        books.sender(row["sender_id"], row["day"], row["modality"])
-    if new:
-        connection.execute(sa.insert(sighting), new)
+    _note_machines(connection, at, wanted, counted, now, books)
     books.write(connection)
 
 
 def read_rows(
     connection: sa.Connection, table: sa.Table, studies: Collection[bytes]
-) -> Sequence[sa.Row[Any]]:
-    keys = sorted(studies)
-    return [
-        row
-        for start in range(0, len(keys), PART)
-        for row in connection.execute(
-            sa.select(table).where(table.c.study.in_(keys[start : start + PART]))
-        )
-    ]
+) -> list[sa.Row[Any]]:
+    """Rows of seen_study or sighting."""
+    return _read(connection, _those(tuple(table.c), table.c.study), studies)
+
+
+def _note_machines(
+    connection: sa.Connection, at: Witness, wanted: Sequence[tuple[bytes, Sender, str, date]],
+    counted: Collection[tuple[bytes, bytes]], now: datetime, books: Books,
+) -> None:  # fmt: skip
+    """Write machines of studies, with modality and day; not those that have been counted."""
+    ids = _sender_ids(connection, at, {one.machine: one for _, one, _, _ in wanted}, now)
+    rows: dict[tuple[bytes, bytes], dict[str, Any]] = {}
+    for key, one, modality, day in wanted:
+        machine, sender_id = ids[one.machine]
+        if (key, machine) not in counted and (key, machine) not in rows:
+            rows[key, machine] = {"study": key, "machine": machine, "sender_id": sender_id,
+                                  "day": day, "modality": modality}  # fmt: skip
+            books.sender(sender_id, day, modality)
+    if rows:
+        connection.execute(sa.insert(sighting), [*rows.values()])
 
 
 def _give_way(
@@ -302,12 +333,9 @@ def _arrivals_of(
 ) -> dict[str, tuple[datetime, bool]]:
     """When this site was first seen to hold each of them, and whether it was old by then."""
     columns = (arrival.c.study_uid, arrival.c.first_seen_at, arrival.c.backlog)
-    told: dict[str, tuple[datetime, bool]] = {}
-    for start in range(0, len(study_uids), PART):
-        some = arrival.c.study_uid.in_(study_uids[start : start + PART])
-        rows = connection.execute(sa.select(*columns).where(arrival.c.site_id == site_id, some))
-        told |= {row.study_uid: (row.first_seen_at, row.backlog) for row in rows}
-    return told
+    question = _those(columns, arrival.c.study_uid, arrival.c.site_id)
+    rows = _read(connection, question, study_uids, site_id=site_id)
+    return {row.study_uid: (row.first_seen_at, row.backlog) for row in rows}
 
 
 def _sender_ids(
@@ -335,15 +363,10 @@ def _sender_ids(
 def _read_senders(
     connection: sa.Connection, site_id: str, machines: Collection[bytes]
 ) -> dict[bytes, tuple[bytes, int]]:
-    keys = sorted(machines)
-    found: dict[bytes, tuple[bytes, int]] = {}
-    for start in range(0, len(keys), PART):
-        some = sa.and_(
-            sender.c.site_id == site_id, sender.c.machine.in_(keys[start : start + PART])
-        )
-        rows = connection.execute(sa.select(sender.c.machine, sender.c.sender_id).where(some))
-        found |= {row.machine: (row.machine, row.sender_id) for row in rows}
-    return found
+    columns = (sender.c.machine, sender.c.sender_id)
+    question = _those(columns, sender.c.machine, sender.c.site_id)
+    rows = _read(connection, question, machines, site_id=site_id)
+    return {row.machine: (row.machine, row.sender_id) for row in rows}
 
 
 def room_for_new(connection: sa.Connection, at: Witness, now: datetime) -> int:

@@ -70,7 +70,7 @@ def set_fingerprint(
     texts = {field: cleaned(getattr(fingerprint, field)) for field in WEIGHT}
     if not any(said for field, said in texts.items() if field != "site_id"):
         raise BadRequest("fingerprint", "names nothing of a machine")
-    made = replace(fingerprint, **texts, fingerprint_id=new_id())
+    made = Fingerprint(new_id(), fingerprint.unit_id, **texts, is_not=fingerprint.is_not)
     return _save(records, made, Origin.HAND, author, reason, now)
 
 
