@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from gateway.clock import utc_now
 from gateway.errors import NotFound
 from gateway.model.access import Action
 from gateway.model.rollout.figures import Evidence, Scope, ScopeKind, UnitEvidence
@@ -19,7 +20,7 @@ from gateway.web.rollout.charts import share_chart
 from gateway.web.rollout.facilities import NOTHING, STANDINGS, standing_of
 from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.language import Language
-from gateway.web.rollout.senders import DONE, said_of
+from gateway.web.rollout.senders import DONE, read_senders, said_of
 from gateway.web.rollout.shown import Shown
 
 COMING = (UnitState.ORDERED, UnitState.INSTALLED)
@@ -55,11 +56,13 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         if not (done or may(Action.WRITE_REGISTER)):
             return desk.page("facility", shown, lambda language: _tell(shown, one, language))
         said = said_of(desk.gateway.records, shown.units_of.get(facility_id, ()))
+        senders = read_senders(desk, utc_now(), one.site_id) if one.site_id else None
         return desk.form_page(
             "facility",
             shown,
             lambda language: {
                 "said": said,
+                "senders": senders,
                 "done": DONE.get(done),
                 **_tell(shown, one, language),
             },

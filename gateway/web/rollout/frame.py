@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, g, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from gateway.bootstrap import Gateway
-from gateway.errors import BadRequest, GatewayError, NotSignedIn
+from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn
 from gateway.log import log
 from gateway.model.access import Action
 from gateway.model.rollout.figures import REGION
+from gateway.model.wording import Words
 from gateway.web.console.frame import PAGE_POLICY
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of, lead_to_sign_in
@@ -27,9 +29,19 @@ from gateway.web.rollout.language import LANGUAGES, Language, language_of
 from gateway.web.rollout.shown import Shown
 from gateway.web.rollout.teller import Teller
 
+PLACE = "0-0-0"
 FORM_LIMIT = 64 * 1024
 MOST_BYTES = 8 * 2**20  # of pages that were made, packed
 HTML = "text/html; charset=utf-8"
+NO_FIGURES = (
+    Words("Показателей ещё нет", "There are no figures yet"),
+    Words(
+        "Их берут каждую ночь, как только в реестре есть учреждения. Взять сейчас: "
+        "gateway rollout snapshot.",
+        "They are taken each night, as soon as the register has facilities. To take them now: "
+        "gateway rollout snapshot.",
+    ),
+)
 WEB = Path(__file__).parent.parent
 
 
@@ -95,6 +107,8 @@ class Desk:
         """A page that says what is wrong; the status is that of web/errors.py."""
         plain = answer_of(error)
         told = next((w for kind, w in PROBLEMS.items() if isinstance(error, kind)), None)
+        if isinstance(error, NotFound) and error.what == "snapshot":
+            told = NO_FIGURES
         code = request.args.get("lang", "ru")
         language = LANGUAGES.get(code, LANGUAGES["ru"])
         field = error.field if isinstance(error, BadRequest) else ""
@@ -116,8 +130,8 @@ class Desk:
     def _render(self, name: str, language: Language, **facts: Any) -> str:
         return render_template(
             f"rollout/{name}.html", region=self.gateway.region, lang=language, say=language.say,
-            may=lambda action: may(Action(action)), link=link, same=_same_page, names=words,
-            zone=self.zone, REGION=REGION, sites=self._sites(language), **facts,
+            may=_may, link=link, many=many, same=_same_page, names=words, zone=self.zone,
+            REGION=REGION, sites=self._sites(language), **facts,
         )  # fmt: skip
 
 
@@ -125,6 +139,17 @@ def link(endpoint: str, **values: Any) -> str:
     """An address in the language of the page at hand."""
     code = request.args.get("lang", "")
     return url_for(f"rollout.{endpoint}", **values, lang="en" if code == "en" else None)
+
+
+def many(endpoint: str, name: str, **values: Any) -> Callable[[str], str]:
+    """Addresses of hundreds of rows that differ in one value; Flask builds one of them."""
+    pattern = link(endpoint, **values, **{name: PLACE})
+    return lambda value: pattern.replace(PLACE, quote(value, safe=""))
+
+
+def _may(action: str) -> bool:
+    """Nothing, where it was not found out who asks."""
+    return "actor" in g and may(Action(action))
 
 
 def _same_page(code: str) -> str:

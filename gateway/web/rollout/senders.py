@@ -97,8 +97,10 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
     records = desk.gateway.records
     own = own_form(desk.gateway)
 
-    def done(act: str, facility_id: str = "") -> Response:
+    def done(act: str) -> Response:
+        """Back to the page that has sent the form."""
         desk.teller.forget()
+        facility_id = text_of(request.form, "facility_id")
         lang = "en" if request.form.get("lang") == "en" else None
         page = "facility" if facility_id else "discrepancies"
         place = {"facility_id": facility_id} if facility_id else {}
@@ -107,33 +109,33 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
         return answer
 
-    @door.post("/senders/<int:sender_id>/accept")
+    @door.post("/senders/<int:number>/accept")
     @needs(Action.WRITE_REGISTER)
     @own
-    def accept(sender_id: int) -> Response:
+    def accept(number: int) -> Response:
         unit = _unit(desk, text_of(request.form, "unit_id", required=True))
-        _check_sender(records, sender_id)
-        saying.accept(records, sender_id, unit.unit_id, author=actor(), now=utc_now())
-        log.info("sender accepted", sender=sender_id, unit=unit.unit_id, by=actor())
+        _check_sender(records, number)
+        saying.accept(records, number, unit.unit_id, author=actor(), now=utc_now())
+        log.info("sender accepted", sender=number, unit=unit.unit_id, by=actor())
         return done("accept")
 
-    @door.post("/senders/<int:sender_id>/ignore")
+    @door.post("/senders/<int:number>/ignore")
     @needs(Action.WRITE_REGISTER)
     @own
-    def ignore(sender_id: int) -> Response:
+    def ignore(number: int) -> Response:
         reason = text_of(request.form, "reason", required=True)
-        _check_sender(records, sender_id)
-        saying.ignore(records, sender_id, author=actor(), reason=reason, now=utc_now())
-        log.info("sender ignored", sender=sender_id, by=actor())
+        _check_sender(records, number)
+        saying.ignore(records, number, author=actor(), reason=reason, now=utc_now())
+        log.info("sender ignored", sender=number, by=actor())
         return done("ignore")
 
-    @door.post("/senders/<int:sender_id>/heed")
+    @door.post("/senders/<int:number>/heed")
     @needs(Action.WRITE_REGISTER)
     @own
-    def heed(sender_id: int) -> Response:
-        _check_sender(records, sender_id)
-        saying.heed(records, sender_id, author=actor(), now=utc_now())
-        log.info("sender heeded", sender=sender_id, by=actor())
+    def heed(number: int) -> Response:
+        _check_sender(records, number)
+        saying.heed(records, number, author=actor(), now=utc_now())
+        log.info("sender heeded", sender=number, by=actor())
         return done("heed")
 
     @door.post("/fingerprints/<fingerprint_id>/undo")
@@ -146,12 +148,16 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         unit = _unit(desk, said.fingerprint.unit_id)
         saying.undo(records, fingerprint_id, author=actor(), now=utc_now())
         log.info("fingerprint undone", unit=unit.unit_id, by=actor())
-        return done("undo", unit.facility_id)
+        return done("undo")
 
 
-def read_senders(desk: Desk, now: datetime) -> Senders:
-    """As they are known now, those with most studies first; within the reader's reach."""
-    records, within, today = desk.gateway.records, reach(), now.astimezone(desk.zone).date()
+def read_senders(desk: Desk, now: datetime, site_id: str = "") -> Senders:
+    """As they are known now, those with most studies first; within the reader's reach.
+
+    site_id  only of this one; "": of all
+    """
+    records, today = desk.gateway.records, now.astimezone(desk.zone).date()
+    within = frozenset({site_id}) if site_id else reach()
     revisions = load_units(records)
     units, facilities = as_of(revisions, today), as_of(load_facilities(records), today)
     looked = look(records, units, facilities, today, homes=homes_of(revisions, today))

@@ -149,7 +149,7 @@ def draw_facility(rng: random.Random, number: int, count: int) -> Facility:
         town, lat + rng.gauss(0, spread), lon + rng.gauss(0, spread * 1.6),
         f"1.2.643.5.1.13.{number + 1}", "", planned,
         planned + timedelta(days=rng.randrange(-20, 90)) if on_time else None,
-        "gkb1" if number == 0 else "",
+        ("gkb1", "zlat")[number] if number < 2 else "",
     )  # fmt: skip
 
 

@@ -5,14 +5,17 @@ changes, and the numbers of the snapshot.
 import json
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from gateway.model.rollout.figures import Evidence
+from gateway.web import create_app
 from gateway.web.rollout.facilities import spark
 from gateway.web.rollout.language import LANGUAGES
 from gateway.web.rollout.shown import Shown
+from tests.web.indexed import indexed_gateway
 
 PAGES = {
     "glance": "", "facilities": "/facilities", "facility": "/facilities/f000",
@@ -156,10 +159,8 @@ def test_a_small_curve_turns_where_the_share_does(shown: Shown) -> None:
     assert spark(shown.curve()[:1]) == ("", "")
 
 
-def test_before_the_first_snapshot_there_is_nothing_and_that_is_said(tmp_path) -> None:
-    from gateway.web import create_app
-    from tests.web.indexed import indexed_gateway
-
+def test_before_the_first_snapshot_there_is_nothing_and_that_is_said(tmp_path: Path) -> None:
     with indexed_gateway(tmp_path, {"gkb1": []}) as gateway:
         answer = create_app(gateway).test_client().get("/rollout")
     assert answer.status_code == 404
+    assert "Показателей ещё нет" in answer.text

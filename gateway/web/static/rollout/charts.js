@@ -281,7 +281,8 @@ function byKeys(one) {
     const last = series[0].data.length - 1;
     at = at < 0 ? (step > 0 ? 0 : last) : Math.min(last, Math.max(0, at + step));
     one.chart.dispatchAction({ type: "showTip", seriesIndex: 0, dataIndex: at });
-    said.textContent = document.querySelector(`#${one.box.id} ~ .below tbody tr:nth-child(${rowOf(one, at, last)})`)?.innerText ?? "";
+    const row = document.querySelector(`#${one.box.id} ~ .below tbody tr:nth-child(${rowOf(one, at, last)})`);
+    said.textContent = [...(row?.cells ?? [])].map((cell) => cell.textContent.trim()).join(", ");
   });
   one.box.addEventListener("blur", () => one.chart.dispatchAction({ type: "hideTip" }));
 }
