@@ -116,6 +116,11 @@ def test_a_facility_without_units_has_no_percent_and_one_that_is_not_there_is_no
     one = ask(client, "/facilities/h1")
     assert one["figures"] == found["h1"]["figures"]
     assert one["name"] == {"ru": "h1", "en": "h1"}
+    arrived = "2026-03-11"
+    assert one["units"] == [
+        {"unit_id": "u1", "evidence": "proven", "first_on": arrived, "last_on": arrived},
+        {"unit_id": "u2", "evidence": "analogue", "first_on": None, "last_on": None},
+    ]
     assert client.get(f"{API}/facilities/nobody").status_code == 404
     assert client.get(f"{API}/facilities/nobody/curve").status_code == 404
     kinds = {one["name"]: one["figures"] for one in ask(client, "/unit-kinds")["unit_kinds"]}
