@@ -5,7 +5,8 @@ from typing import Any
 
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Dataset, Level, make, text
-from gateway.dicom.query import Query, matches, sort_key
+from gateway.dicom.order import sort_key
+from gateway.dicom.query import Query, matches
 from gateway.model.answers import SitePage
 from gateway.model.sites import Site
 

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from gateway.dicom.attributes import Dataset, Level, integer, make, text, values
 from gateway.dicom.names import latin_key
-from gateway.dicom.query import Query, matches, project, sort_key
+from gateway.dicom.order import sort_key
+from gateway.dicom.query import Query, matches, project
 from gateway.model.answers import SitePage
 from gateway.model.persons import find_different, identity_of
 from gateway.model.sites import Site

@@ -12,9 +12,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
+from gateway.dicom.find import to_find
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.names import repair
-from gateway.dicom.query import Condition, Query, matches, sort_key, to_find
+from gateway.dicom.order import sort_key
+from gateway.dicom.query import Condition, Query, matches
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.log import log

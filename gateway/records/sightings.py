@@ -245,20 +245,7 @@ def write_sightings(
         for one, modality in found[key].shown.senders
         if (key, one.machine) not in counted
     ]
-    ids = _sender_ids(connection, at, {one.machine: one for _, one, _, _ in wanted}, now)
-    rows: dict[tuple[bytes, bytes], dict[str, Any]] = {}
-    for key, one, modality, day in wanted:
-        machine, sender_id = ids[one.machine]
-        rows.setdefault(
-            (key, machine),
-            {"study": key, "machine": machine, "sender_id": sender_id, "day": day,
-             "modality": modality},
-        )  # fmt: skip
-    new = [row for key, row in rows.items() if key not in counted]
-    for row in new:
-        books.sender(row["sender_id"], row["day"], row["modality"])
-    if new:
-        connection.execute(sa.insert(sighting), new)
+    _note_machines(connection, at, wanted, counted, now, books)
     books.write(connection)
 
 
@@ -267,6 +254,23 @@ def read_rows(
 ) -> list[sa.Row[Any]]:
     """Rows of seen_study or sighting."""
     return _read(connection, _those(tuple(table.c), table.c.study), studies)
+
+
+def _note_machines(
+    connection: sa.Connection, at: Witness, wanted: Sequence[tuple[bytes, Sender, str, date]],
+    counted: Collection[tuple[bytes, bytes]], now: datetime, books: Books,
+) -> None:  # fmt: skip
+    """Write machines of studies, with modality and day; not those that have been counted."""
+    ids = _sender_ids(connection, at, {one.machine: one for _, one, _, _ in wanted}, now)
+    rows: dict[tuple[bytes, bytes], dict[str, Any]] = {}
+    for key, one, modality, day in wanted:
+        machine, sender_id = ids[one.machine]
+        if (key, machine) not in counted and (key, machine) not in rows:
+            rows[key, machine] = {"study": key, "machine": machine, "sender_id": sender_id,
+                                  "day": day, "modality": modality}  # fmt: skip
+            books.sender(sender_id, day, modality)
+    if rows:
+        connection.execute(sa.insert(sighting), [*rows.values()])
 
 
 def _give_way(

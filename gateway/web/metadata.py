@@ -10,7 +10,7 @@ from gateway.dicom.attributes import Dataset, Level, integer, rewrite_uris, text
 from gateway.dicom.media_types import DICOM_JSON, DICOM_XML, MULTIPART, choose_rows
 from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.native_model import to_xml
-from gateway.dicom.query import sort_key
+from gateway.dicom.order import sort_key
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import NoSiteAnswered, SiteError, SiteStreamCut, SiteUnreachable
 from gateway.federation.retrieve import Opened, checked_blocks

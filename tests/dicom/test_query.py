@@ -10,16 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Level, make, tag_of
+from gateway.dicom.find import to_find
 from gateway.dicom.matching import has_wildcard
-from gateway.dicom.query import (
-    Condition,
-    Query,
-    matches,
-    parse_query,
-    project,
-    sort_key,
-    to_find,
-)
+from gateway.dicom.order import sort_key
+from gateway.dicom.query import Condition, Query, matches, parse_query, project
 from gateway.errors import BadRequest
 
 JUNK = st.none() | st.integers() | st.floats() | st.text(max_size=8) | st.just({"Alphabetic": 1})

@@ -20,7 +20,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Level, text
-from gateway.dicom.query import matches, parse_query, to_find
+from gateway.dicom.find import to_find
+from gateway.dicom.query import matches, parse_query
 
 pytestmark = [
     pytest.mark.real,

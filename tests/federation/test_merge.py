@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicom.attributes import Dataset, Level, text, values
-from gateway.dicom.query import Query, parse_query, sort_key
+from gateway.dicom.order import sort_key
+from gateway.dicom.query import Query, parse_query
 from gateway.federation.merge import merge
 from gateway.model.answers import SitePage
 from tests.fakes import a_row, a_site, page_of

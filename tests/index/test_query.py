@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.dicom.attributes import Level, belongs, text
-from gateway.dicom.query import Query, matches, parse_query, sort_key
+from gateway.dicom.order import sort_key
+from gateway.dicom.query import Query, matches, parse_query
 from gateway.errors import TooBroad
 from gateway.index import names
 from gateway.index import query as plans

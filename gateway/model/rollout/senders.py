@@ -160,7 +160,10 @@ def day_of_old(study_date: str, changed_at: datetime | None, today: date, zone: 
     changed_at  the site's own time of its last change, or None
     Without either it is EARLIEST: an old archive must not make machines alive.
     """
-    told = [] if changed_at is None else [changed_at.astimezone(zone).date()]
+    told = []
+    if changed_at is not None:
+        with suppress(OverflowError):  # a hostile site's end of all days
+            told.append(changed_at.astimezone(zone).date())
     with suppress(ValueError):
         told.append(date.fromisoformat(study_date))
     return min((day for day in told if EARLIEST <= day <= today), default=EARLIEST)
