@@ -47,18 +47,19 @@ TOWNS = (
 )  # fmt: skip
 
 _STEMS = (
-    ("Берёзов", "Beryozov"), ("Сосн", "Sosn"), ("Ключ", "Klyuch"), ("Камен", "Kamen"),
-    ("Озёр", "Ozyor"), ("Луг", "Lug"), ("Рябин", "Ryabin"), ("Ольхов", "Olkhov"),
-    ("Малин", "Malin"), ("Песчан", "Peschan"), ("Травян", "Travyan"), ("Глинищ", "Glinishch"),
-    ("Журавл", "Zhuravl"), ("Лебеж", "Lebezh"), ("Калин", "Kalin"), ("Мост", "Most"),
-    ("Степн", "Stepn"), ("Кедр", "Kedr"), ("Полев", "Polev"), ("Родник", "Rodnik"),
-    ("Ивнян", "Ivnyan"), ("Дубрав", "Dubrav"),
+    ("Берёзов", "Beryozov"), ("Соснов", "Sosnov"), ("Каменн", "Kamenn"), ("Озёрн", "Ozyorn"),
+    ("Медов", "Medov"), ("Рябинов", "Ryabinov"), ("Ольхов", "Olkhov"), ("Малинов", "Malinov"),
+    ("Песчан", "Peschan"), ("Травян", "Travyan"), ("Тополев", "Topolev"),
+    ("Журавлин", "Zhuravlin"), ("Калинов", "Kalinov"), ("Ковыльн", "Kovyln"), ("Ивов", "Ivov"),
+    ("Кедров", "Kedrov"), ("Родников", "Rodnikov"), ("Дубов", "Dubov"), ("Осинов", "Osinov"),
+    ("Вишнев", "Vishnev"), ("Ягодн", "Yagodn"), ("Кленов", "Klenov"),
 )  # fmt: skip
 _ENDINGS = (
-    ("ка", "ka"), ("ово", "ovo"), ("ское", "skoye"), ("инка", "inka"), ("ный Лог", "ny Log"),
-    ("ая Горка", "aya Gorka"), ("ый Яр", "y Yar"), ("енки", "enki"), ("ное", "noye"),
-    ("ушка", "ushka"), ("овая Падь", "ovaya Pad"), ("ино", "ino"), ("ята", "yata"),
-    ("евка", "evka"), ("ища", "ishcha"),
+    ("ый Дол", "y Dol"), ("ый Яр", "y Yar"), ("ая Горка", "aya Gorka"), ("ый Лог", "y Log"),
+    ("ое", "oye"), ("ая Заимка", "aya Zaimka"), ("ая Падь", "aya Pad"),
+    ("ая Поляна", "aya Polyana"), ("ый Ключ", "y Klyuch"), ("ая Балка", "aya Balka"),
+    ("ый Бор", "y Bor"), ("ая Речка", "aya Rechka"), ("ое Поле", "oye Pole"), ("ый Мыс", "y Mys"),
+    ("ая Грива", "aya Griva"),
 )  # fmt: skip
 VILLAGES = tuple(
     (stem[0] + ending[0], stem[1] + ending[1]) for ending in _ENDINGS for stem in _STEMS

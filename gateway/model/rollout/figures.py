@@ -96,7 +96,8 @@ class Figures:
 
     Shares, evidence and capture are of X-ray equipment; of a scope of the kind unit_kind, of that.
     by_…                units, but by_modality: studies that arrived in the last 30 days
-    studies, studies_30  that arrived at that day, and in the last 30 days
+    studies, studies_30  that arrived at that day, and in the last 30 days: exact when they are
+                         measured; in a snapshot as they are told, and nothing of the day
     joined, planned, late  facilities: joined; with a day that is to come; with one that has passed
     """
 

@@ -277,13 +277,13 @@ class _Pass(Generic[T]):
         if base == thing:
             return RowPlan(table.name, row, id_of(thing), day, What.SAME)
         what = What.NEW if base is None else What.CHANGED
-        differences = () if base is None else tuple(differences(self.kind.columns, base, thing))
+        changes = () if base is None else tuple(differences(self.kind.columns, base, thing))
         until = self.lines.next_after(id_of(thing), day)
         self._last += 1
         self.lines.add(thing, day, self._last)
         self.origins.append((table, row))
         self.placed.append(Placed(len(self.placed), thing, day))
-        return RowPlan(table.name, row, id_of(thing), day, what, differences, until)
+        return RowPlan(table.name, row, id_of(thing), day, what, changes, until)
 
     def _tell(self, table: _Headed, row: int, faults: Iterable[Fault]) -> None:
         for name, words in faults:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from gateway.model.rollout.checking import Fault
-from gateway.model.rollout.register import Facility, Revision, T, Unit
-from gateway.model.rollout.timeline import Timelines, id_of
+from gateway.model.rollout.register import Facility, Revision, T, Unit, as_of
+from gateway.model.rollout.timeline import Timelines
 from gateway.model.wording import Words
 
+_MOMENT = timedelta(microseconds=1)
 _UNKNOWN = Words("нет в реестре в этот день", "is not in the register at that day")
 _SAME = Words("это она сама", "is the same one")
 _MERGED = Words("уже объединено", "was merged already")
@@ -82,9 +83,12 @@ def separate_facility(
     one = lines.at(one_id, day)
     if one is None or not one.merged_into:
         return Merging(faults=[("one", _SINGLE if one else _UNKNOWN)])
-    into_id, merged_at = one.merged_into, _merged_at(facilities, one_id)
-    parts = _written_at(facilities, merged_at) - {one_id}
-    moved = _written_at(units, merged_at)
+    into_id = one.merged_into
+    before = _merged_at(facilities, one_id) - _MOMENT
+    # Where they would be at that day if nobody had merged it.
+    places, machines = as_of(facilities, day, before), as_of(units, day, before)
+    parts = {key for key, place in places.items() if place.parent_id == one_id}
+    moved = {key for key, machine in machines.items() if machine.facility_id == one_id}
 
     def edit(facility: Facility) -> Facility:
         if facility.facility_id == one_id:
@@ -133,14 +137,15 @@ def _edited(lines: Timelines[T], day: date, edit: Callable[[T], T]) -> Iterator[
                 yield edited, max(span.start, day)
 
 
-def _merged_at(revisions: Sequence[Revision[Facility]], one_id: str) -> datetime | None:
-    merging = [
-        revision.recorded_at
-        for revision in revisions
-        if revision.thing.facility_id == one_id and revision.thing.merged_into
-    ]
-    return merging[0] if merging else None
-
-
-def _written_at(revisions: Sequence[Revision[T]], moment: datetime | None) -> set[str]:
-    return {id_of(one.thing) for one in revisions if one.recorded_at == moment}
+def _merged_at(revisions: Sequence[Revision[Facility]], one_id: str) -> datetime:
+    """When the merge was written that still counts; a later edit of its row does not hide it."""
+    begun: Revision[Facility] | None = None
+    for revision in revisions:
+        if revision.thing.facility_id != one_id:
+            continue
+        if revision.thing.merged_into:
+            begun = begun or revision
+        elif begun is not None and revision.valid_from >= begun.valid_from:
+            begun = None
+    assert begun is not None, "asked of one that is merged"  # noqa: S101
+    return begun.recorded_at

@@ -105,7 +105,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             found = known_facilities(records, snapshot).get(facility_id)
             if found is None:
                 raise NotFound("facility")
-            return forms.facility(snapshot, found)
+            return forms.facility(snapshot, found) | {"units": forms.units(snapshot, facility_id)}
 
         return of_snapshot(tell)
 

@@ -91,7 +91,7 @@ def examples() -> Mapping[str, Any]:
         "region": head | forms.region(snapshot),
         "municipalities": head | {"municipalities": named(ScopeKind.MUNICIPALITY, 2)},
         "facilities": head | {"facilities": places},
-        "one_facility": head | places[0],
+        "one_facility": head | places[0] | {"units": forms.units(snapshot, "gkb1")},
         "facility_kinds": head | {"facility_kinds": named(ScopeKind.FACILITY_KIND, 1)},
         "unit_kinds": head | {"unit_kinds": named(ScopeKind.UNIT_KIND, 1)},
         "forecast": head | forms.forecast(snapshot.forecast),

@@ -6,6 +6,7 @@ stand in them. Senders are told as a number.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from gateway.model.rollout.figures import (
@@ -116,15 +117,30 @@ def facility(snapshot: Snapshot, known: Facility) -> Json:
     }
 
 
-def forecast(found: Forecast) -> Json:
-    def day(said: Any) -> str | None:
-        return None if said is None else said.isoformat()
+def units(snapshot: Snapshot, facility_id: str) -> list[Json]:
+    """What the images say of each unit of a facility that counts."""
+    return [
+        {
+            "unit_id": one.unit_id,
+            "evidence": str(one.evidence),
+            "first_on": _day(one.first_on),
+            "last_on": _day(one.last_on),
+        }
+        for one in snapshot.units
+        if one.facility_id == facility_id
+    ]
 
+
+def _day(said: date | None) -> str | None:
+    return None if said is None else said.isoformat()
+
+
+def forecast(found: Forecast) -> Json:
     return {
-        "straight": day(found.straight),
-        "straight_from": day(found.straight_from),
-        "straight_to": day(found.straight_to),
-        "by_plan": day(found.by_plan),
+        "straight": _day(found.straight),
+        "straight_from": _day(found.straight_from),
+        "straight_to": _day(found.straight_to),
+        "by_plan": _day(found.by_plan),
         "unplanned_units": found.unplanned,
         "holding_back": [
             {"facility_id": facility_id, "units": units}
@@ -229,6 +245,12 @@ FACILITY = _object(
     municipality=TEXT,
     figures=FIGURES,
 )
+UNIT = _object(
+    unit_id=TEXT,
+    evidence={"type": "string", "enum": list(map(str, Evidence))},
+    first_on=_or_null(DAY),
+    last_on=_or_null(DAY),
+)
 POINT = _object(
     day=DAY,
     digital=SHARE,
@@ -262,7 +284,7 @@ SCHEMAS: Mapping[str, Json] = {
     ),
     "municipalities": of_snapshot(municipalities=_list(NAMED)),
     "facilities": of_snapshot(facilities=_list(FACILITY)),
-    "one_facility": of_snapshot(**FACILITY["properties"]),
+    "one_facility": of_snapshot(**FACILITY["properties"], units=_list(UNIT)),
     "facility_kinds": of_snapshot(facility_kinds=_list(NAMED)),
     "unit_kinds": of_snapshot(unit_kinds=_list(NAMED)),
     "forecast": of_snapshot(**FORECAST["properties"]),
