@@ -86,7 +86,8 @@ def path_of(rule: Rule, site_id: str, study: str) -> str:
         "site_id": site_id, "study": study, "series": f"{study}.1", "instance": f"{study}.1.1",
         "frames": "1", "bulk": "7FE00010", "number": "1",
     }  # fmt: skip
-    path = re.sub(r"<(path|int):", "<", rule.rule)
+    path = re.sub(r"<any\((\w+)[^)]*\):\w+>", r"\1", rule.rule)  # the first of its choices
+    path = re.sub(r"<(path|int):", "<", path)
     for name in rule.arguments:
         path = path.replace(f"<{name}>", values.get(name, "x"))
     return path
