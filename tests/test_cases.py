@@ -184,7 +184,12 @@ CASES: dict[str, tuple[str, ...]] = {
         "journeys/test_forms_journey.py::test_answers_say_where_they_lie_and_run_nowhere",
         "faults/test_front_proxy.py::test_active_content_from_a_site_does_not_run",
     ),
-    "H37 formulas in tables": ("model/test_audit_messages.py::test_a_table_holds_no_formula",),
+    "H37 formulas in tables": (
+        "model/test_audit_messages.py::test_a_table_holds_no_formula",
+        "rollout/test_reading.py::test_a_formula_is_refused_at_its_row_and_column",
+        "rollout/test_files.py::test_a_reason_that_begins_like_a_formula_is_neutralised",
+        "web/rollout/test_export.py::test_no_text_is_taken_for_a_formula",
+    ),
     "H38 letters that turn the line around": (
         "model/routing/test_documents.py::test_a_name_with_invisible_direction_marks_is_refused",
         "web/test_console.py::test_words_of_people_are_shown_as_words",
@@ -283,6 +288,8 @@ CASES: dict[str, tuple[str, ...]] = {
         "web/test_sign_in.py::test_the_ministry_signs_in_and_sees_no_image",
         "web/test_oauth.py::test_the_ministry_gets_no_image_by_a_token_either",
         "model/test_access.py::test_the_ministry_never_comes_to_images_whatever_else_it_is",
+        "model/rollout/test_suppression.py::"
+        "test_two_answers_never_differ_by_a_certain_number_of_one_to_four",
     ),
     "H58 a grant beyond its study and its end": (
         "web/test_sharing.py::test_a_colleague_sees_what_was_granted_until_it_is_revoked",
@@ -625,6 +632,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "journeys/test_store_metadata.py::test_nothing_stays_on_our_disk",
     ),
     "F34 a restart under load": (
+        "faults/test_rolling_restart.py::test_a_rolling_restart_fails_no_short_request",
         "faults/test_faults_of_callers.py::test_sigterm_lets_running_requests_end_well",
     ),
     "F35 a full disk": (
