@@ -209,7 +209,7 @@ def test_everybody_may_only_where_the_region_opens_its_data(tmp_path, gateway) -
 def test_no_answer_has_a_patient_a_study_or_a_uid(gateway, client) -> None:
     """Every GET route below /rollout and /api/v1/rollout, as a person of the ministry reads it."""
     client = create_app(gateway, lambda: BY_ROLE[Role.MINISTRY]).test_client()
-    values = {"facility_id": "h1", "month": "2026-02", "unit_id": "u1", "language": "ru"}
+    values = {"month": "2026-02", "unit_id": "u1", "kind": "unit"}
     asked = 0
     for rule in client.application.url_map.iter_rules():
         if not rule.rule.startswith(("/rollout", API)) or "GET" not in (rule.methods or ()):
