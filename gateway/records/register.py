@@ -102,14 +102,26 @@ class Change(Generic[T]):
     based_on: int | None = None
 
 
-def load_facilities(records: Records) -> list[Revision[Facility]]:
-    """Every revision of every facility, in the order in which they were written."""
-    return _load(records, facility_revision, _facility_of)
+def load_facilities(
+    records: Records, after: int = 0, until: int | None = None
+) -> list[Revision[Facility]]:
+    """Every revision of every facility, in the order in which they were written.
+
+    after, until  only those with a number behind, and up to that one; None: without an end
+    """
+    return _load(
+        records, facility_revision, _facility_of, *_between(facility_revision, after, until)
+    )
 
 
-def load_units(records: Records) -> list[Revision[Unit]]:
-    """Every revision of every unit, in the order in which they were written."""
-    return _load(records, unit_revision, _unit_of)
+def load_units(records: Records, after: int = 0, until: int | None = None) -> list[Revision[Unit]]:
+    """Every revision of every unit, in the order in which they were written; see above."""
+    return _load(records, unit_revision, _unit_of, *_between(unit_revision, after, until))
+
+
+def _between(table: sa.Table, after: int, until: int | None) -> list[sa.ColumnElement[bool]]:
+    found = [table.c.number > after] if after else []
+    return found if until is None else [*found, table.c.number <= until]
 
 
 def facility_history(records: Records, facility_id: str) -> list[Revision[Facility]]:

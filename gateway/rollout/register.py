@@ -4,8 +4,9 @@ only of what its author saw.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from threading import Lock
 
 from gateway.errors import RegisterChanged
 from gateway.model.rollout.checking import Fault
@@ -19,7 +20,7 @@ from gateway.model.rollout.merging import (
     separate_facility,
     separate_unit,
 )
-from gateway.model.rollout.register import Facility, Revision, Unit
+from gateway.model.rollout.register import Facility, Revision, Unit, as_of
 from gateway.model.rollout.timeline import Timelines
 from gateway.records.engine import Records
 from gateway.records.register import (
@@ -43,6 +44,50 @@ class Register:
     facilities: list[Revision[Facility]]
     units: list[Revision[Unit]]
     state: State
+
+    _at: dict[date, "Standing"] = field(default_factory=dict, compare=False, repr=False)
+
+    def standing(self, day: date) -> "Standing":
+        """As each stands at a day; what only comes later is there already as it will be."""
+        if day not in self._at:
+            self._at[day] = Standing(
+                as_of(self.facilities, date.max) | as_of(self.facilities, day),
+                as_of(self.units, date.max) | as_of(self.units, day),
+            )
+        return self._at[day]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Facilities and units by their ids."""
+
+    facilities: Mapping[str, Facility]
+    units: Mapping[str, Unit]
+
+
+class Shelf:
+    """The register as a process keeps it: a revision never changes, so only newer ones are read."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._turn = Lock()
+        self._last = Register([], [], State(0, 0))
+
+    def now(self) -> Register:
+        """All that was written until now; not to be changed. raises RecordsUnavailable"""
+        state, last = load_state(self._records), self._last
+        if state == last.state:
+            return last
+        with self._turn:
+            last = self._last
+            if state.facilities < last.state.facilities or state.units < last.state.units:
+                last = Register([], [], State(0, 0))  # it was emptied under our feet
+            more = (
+                load_facilities(self._records, last.state.facilities, state.facilities),
+                load_units(self._records, last.state.units, state.units),
+            )
+            self._last = Register(last.facilities + more[0], last.units + more[1], state)
+            return self._last
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ from gateway.clock import utc_now
 from gateway.demo.equip import equip
 from gateway.demo.layout import SITES
 from gateway.demo.servers import REPOSITORY
+from gateway.model.rollout.figures import Evidence
 from gateway.model.rollout.measures import Savings
 from gateway.records.engine import open_records
 from gateway.records.schema import migrate
+from gateway.records.snapshots import latest
 from gateway.rollout.report import backfill
 from tests.browser.conftest import save
 from tests.running import RunningGateway, start_gateway
@@ -65,11 +67,12 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
     records = open_records(f"sqlite:///{folder / 'state' / 'gateway.db'}")
     migrate(records)
     now = utc_now()
-    register = equip(records, now)
-    assert register is not None
+    equip(records, now)
     backfill(records, Savings(), now.date() - timedelta(days=1), now)
+    night = latest(records)
     records.close()
-    owner = next(one.thing.facility_id for one in register.facilities if one.thing.site_id)
+    assert night is not None
+    silent = next(one for one in night.units if one.evidence is Evidence.SILENT)
     names = [site.site_id for site in SITES]
     login = SimpleNamespace(username="gateway", password="secret")
     gateway = start_gateway(
@@ -79,7 +82,7 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
         home=names[0],
     )
     pages = {name: f"/{name}" for name in CHARTS} | {"glance": ""}
-    yield Region(gateway, pages | {"facility": f"/facilities/{owner}"})
+    yield Region(gateway, pages | {"facility": f"/facilities/{silent.facility_id}"})
     gateway.program.stop()
 
 

@@ -7,9 +7,17 @@ import pytest
 
 from gateway.errors import RegisterChanged
 from gateway.model.rollout.register import Capture, UnitState, as_of
-from gateway.records.register import load_state, load_units
+from gateway.records.register import load_facilities, load_state, load_units
 from gateway.records.register_drafts import drop_draft, keep_draft, load_draft
-from gateway.rollout.register import Author, File, apply_import, merge, save_form, show_import
+from gateway.rollout.register import (
+    Author,
+    File,
+    Shelf,
+    apply_import,
+    merge,
+    save_form,
+    show_import,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 3, 1)
@@ -86,3 +94,27 @@ def test_a_draft_waits_a_day_for_its_author_alone(records):
     assert load_draft(records, draft_id, "ivanova") is None
     drop_draft(records, other)
     assert load_draft(records, other, "petrov") is None
+
+
+def test_a_process_reads_only_what_is_new(filled):
+    shelf = Shelf(filled)
+    first = shelf.now()
+    assert (first.facilities, first.units) == (load_facilities(filled), load_units(filled))
+    assert shelf.now() is first
+    save_form(filled, {"unit_id": "u", "year": "2020", "valid_from": "2026-03-01"}, 1, ALL, NOW,
+              TODAY)  # fmt: skip
+    second = shelf.now()
+    assert second.units == load_units(filled)
+    assert second.standing(TODAY).units["u"].year == 2020
+    assert first.standing(TODAY).units["u"].year is None
+    assert second.state == load_state(filled)
+
+
+def test_what_is_planned_does_not_stand_there_yet(filled):
+    planned = {"unit_id": "u", "state": "decommissioned", "valid_from": "2026-09-01"}
+    assert save_form(filled, planned, 1, ALL, NOW, TODAY) == []
+    new = File("n.csv", "unit_id;facility_id;kind;capture;state\nn;a;КТ;digital;ordered\n".encode())
+    autumn = show_import(filled, [new], date(2026, 9, 1), TODAY)
+    apply_import(filled, autumn, ALL, NOW)
+    units = Shelf(filled).now().standing(TODAY).units
+    assert (units["u"].state, units["n"].state) == (UnitState.ACTIVE, UnitState.ORDERED)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from gateway.model.rollout.checking import check_facility, check_unit
-from gateway.model.rollout.columns import tidy
+from gateway.model.rollout.columns import as_text, tidy
 from gateway.model.rollout.import_plan import What
 from gateway.model.rollout.importing import Terms, plan_import
 from gateway.model.rollout.register import (
@@ -30,8 +30,8 @@ TERMS = Terms(TODAY, TODAY)
 
 letters = st.characters(categories=["L", "N", "P", "S", "Zs"])
 words = st.text(letters, max_size=40).map(tidy).filter(
-    lambda text: tidy(text) == text and text.isprintable()
-    and text.casefold() not in {"-", "–", "—", "n/a"} and not text.startswith(("=", "+", "-", "@"))
+    lambda text: as_text(text) == text and text.isprintable()
+    and not text.startswith(("=", "+", "-", "@"))
 )  # fmt: skip
 required = words.filter(bool)
 ids = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=12).filter(
@@ -117,7 +117,7 @@ def test_an_export_is_imported_as_the_same(register, language, whole):
     in_xlsx = read_tables("register.xlsx", write_xlsx(sheets, language))
     for tables in (in_csv, in_xlsx):
         plan = plan_import(tables, *register, TERMS)
-        assert plan.mistakes == [], ascii(register[0][0].thing)
+        assert plan.mistakes == []
         assert {row.what for row in plan.rows} == {What.SAME}
         assert len(plan.rows) == sum(len(sheet.rows) for sheet in sheets)
 

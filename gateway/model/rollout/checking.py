@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from gateway.model.rollout.columns import MISSING, tidy
+from gateway.model.rollout.columns import MISSING, as_text
 from gateway.model.rollout.register import Facility, Unit
 from gateway.model.wording import Words
 
@@ -39,8 +39,8 @@ _COMMAND = Words(
     "begins like a formula (= + - @): such a text is not taken",
 )
 _UNPRINTABLE = Words(
-    "есть непечатаемые знаки или лишние пробелы",
-    "has characters that cannot be printed, or needless blanks",
+    "есть непечатаемые знаки, лишние пробелы или это слово пустоты",
+    "has characters that cannot be printed, or needless blanks, or stands for nothing",
 )
 _ITSELF = Words("это она сама", "is the same one")
 
@@ -101,7 +101,7 @@ def _check_common(thing: Facility | Unit, valid_from: date, today: date) -> Iter
                 yield name, _too_long(LONGEST[name])
             elif value.startswith(_COMMANDS):
                 yield name, _COMMAND
-            elif not value.isprintable() or value != tidy(value):
+            elif not value.isprintable() or value != as_text(value):
                 yield name, _UNPRINTABLE
 
 

@@ -19,7 +19,7 @@ from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.senders import DONE, read_senders
 from gateway.web.rollout.shown import Shown
 
-KINDS = (Evidence.NEVER, Evidence.SILENT, Evidence.UNDECLARED)
+KINDS = (Evidence.SILENT, Evidence.UNDECLARED, Evidence.NEVER)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ page here shows a study, and a count of fewer than five of them is told as "<5".
 from flask import Blueprint
 
 from gateway.bootstrap import Gateway
+from gateway.rollout.register import Shelf
 from gateway.web.rollout import (
     discrepancies,
     facilities,
@@ -24,7 +25,7 @@ from gateway.web.rollout.teller import Teller
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the rollout and of the register."""
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
-    desk = Desk(gateway, Teller(gateway.records), mark_of_code())
+    desk = Desk(gateway, Teller(gateway.records), Shelf(gateway.records), mark_of_code())
     guard(door, desk)
     for page in (
         glance, facilities, facility, discrepancies, programme, report, senders, register,

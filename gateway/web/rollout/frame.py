@@ -19,6 +19,7 @@ from gateway.log import log
 from gateway.model.access import Action
 from gateway.model.rollout.figures import REGION
 from gateway.model.wording import Words
+from gateway.rollout.register import Shelf
 from gateway.web.console.frame import PAGE_POLICY
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of, lead_to_sign_in
@@ -51,6 +52,7 @@ class Desk:
 
     gateway: Gateway
     teller: Teller
+    shelf: Shelf
     code: str
     made: PackedBodies = field(default_factory=lambda: PackedBodies(MOST_BYTES))
 

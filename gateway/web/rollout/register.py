@@ -4,7 +4,6 @@ them. Hospital IT sees its own facility, the ministry all of them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from flask import Blueprint, Response, request
 
@@ -17,7 +16,7 @@ from gateway.model.rollout.importing import differences
 from gateway.model.rollout.register import Facility, Revision, T, Unit, UnitState, as_of
 from gateway.model.rollout.writing import text_of as cell_text
 from gateway.model.wording import Words
-from gateway.rollout.register import Register, load_register, own_facilities
+from gateway.rollout.register import Register, own_facilities
 from gateway.web.console.frame import choice_of, reach, text_of, who
 from gateway.web.permissions import needs
 from gateway.web.rollout.frame import Desk
@@ -47,19 +46,20 @@ class View:
 
     def __init__(self, desk: Desk) -> None:
         self.today = utc_now().astimezone(desk.zone).date()
-        self.register: Register = load_register(desk.gateway.records)
+        self.register: Register = desk.shelf.now()
         self.own = own_facilities(self.register.facilities, reach(), self.today)
-        found = as_of(self.register.facilities, date.max)
-        self.facilities = {
-            key: one for key, one in found.items() if self.own is None or key in self.own
-        }
-        self.names = {key: Words(one.name_ru, one.name_en or one.name_ru)
-                      for key, one in found.items()}  # fmt: skip
-        self.units = {
-            key: unit
-            for key, unit in as_of(self.register.units, date.max).items()
-            if unit.facility_id in self.facilities
-        }
+        standing = self.register.standing(self.today)
+        self._all = standing.facilities
+        self.facilities, self.units = self._all, standing.units
+        if self.own is not None:
+            self.facilities = {key: self._all[key] for key in self.own}
+            units = self.units.items()
+            self.units = {key: unit for key, unit in units if unit.facility_id in self.own}
+
+    def name(self, facility_id: str) -> Words:
+        """Also of one that the reader may not see: what theirs belongs to."""
+        found = self._all.get(facility_id)
+        return Words(found.name_ru, found.name_en or found.name_ru) if found else Words("—", "—")
 
     def facility(self, facility_id: str) -> Facility:
         """raises  NotFound, also for one that the reader may not see"""

@@ -99,7 +99,7 @@ def _show(desk: Desk, shown: Shown, draft_id: str, day: date) -> Response:
         rows=changing[:MOST_SHOWN], more=max(len(changing) - MOST_SHOWN, 0),
         mistakes=plan.mistakes[:MOST_SHOWN],
         more_mistakes=max(plan.mistake_count - MOST_SHOWN, 0),
-        new=plan.count(What.NEW), changed=plan.count(What.CHANGED), same=plan.count(What.SAME),
+        new=plan.count(What.NEW), changed=plan.count(What.CHANGED), unchanged=plan.count(What.SAME),
     )  # fmt: skip
 
 

@@ -150,7 +150,8 @@ def test_a_change_is_a_revision_with_its_author_and_reason(desk: Desk) -> None:
     ("fields", "said"),
     [
         pytest.param({"year": "1800"}, "год вне пределов", id="a year"),
-        pytest.param({"facility_id": "nowhere"}, "нет в реестре", id="a facility that is not"),
+        pytest.param({"merged_into": "x", "kind": ""}, "не заполнено", id="no kind"),
+        pytest.param({"facility_id": "nowhere"}, "не ваша организация", id="to nowhere"),
         pytest.param({"facility_id": "zlat"}, "не ваша организация", id="given away"),
         pytest.param({"reason": ""}, "не заполнено", id="no reason"),
         pytest.param({"valid_from": "вчера"}, "не дата", id="no day"),
