@@ -36,6 +36,7 @@ POSTED_WITHOUT = {
     Action.BREAK_GLASS,  # an emergency waits for nobody, and it is an alarm at once
     Action.LINK_PERSONS, Action.WRITE_RULES, Action.RESEND, Action.READ_AUDIT,
     Action.READ_DELIVERIES, Action.READ_RULES, Action.READ_FIGURES, Action.SEE_STATUS,
+    Action.READ_REGISTER, Action.WRITE_REGISTER,  # every change of it can be taken back
 }  # fmt: skip
 """What a form does without: a new action is put here, or into STEP_UP, by somebody's decision."""
 
