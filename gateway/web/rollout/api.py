@@ -205,6 +205,7 @@ def answer(made: PackedBodies, mark: str, tell: Callable[[], Mapping[str, Any]])
         found = packed_answer(packed, JSON)
     found.set_etag(tag, weak=True)
     found.headers["Cache-Control"] = "private, no-cache"
+    found.vary.update(("Authorization", "Cookie"))
     return found
 
 
