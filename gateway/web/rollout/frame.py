@@ -87,6 +87,7 @@ class Desk:
             answer = packed_answer(packed, HTML)
         answer.set_etag(tag, weak=True)
         answer.headers["Cache-Control"] = "private, no-cache"
+        answer.vary.update(("Authorization", "Cookie"))
         return answer
 
     def form_page(

@@ -76,6 +76,7 @@ def _file(
     name = f"rollout-{one.day}-v{one.version}-{language.code}.{ending}"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     answer.headers["Cache-Control"] = "private, no-cache"
+    answer.vary.update(("Authorization", "Cookie"))
     return answer
 
 
