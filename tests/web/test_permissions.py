@@ -84,9 +84,9 @@ def of_role(role: Role) -> Actor:
 def path_of(rule: Rule, site_id: str, study: str) -> str:
     values = {
         "site_id": site_id, "study": study, "series": f"{study}.1", "instance": f"{study}.1.1",
-        "frames": "1", "bulk": "7FE00010", "number": "1",
+        "frames": "1", "bulk": "7FE00010", "number": "1", "kind": "unit",
     }  # fmt: skip
-    path = re.sub(r"<(path|int):", "<", rule.rule)
+    path = re.sub(r"<(path|int|any\([^)]*\)):", "<", rule.rule)
     for name in rule.arguments:
         path = path.replace(f"<{name}>", values.get(name, "x"))
     return path
