@@ -321,11 +321,11 @@ class Supervisor:
         for program in servers:
             # Pages of versions and paths; whoever wants them finds them in the file.
             self.logs[program.name].new_lines()
+        self._equip()  # before the keeper looks which figures are due
         self._start_stage(gateway)
         if front:
             self._write_proxy_file()
             self._start_stage(front)
-        self._equip()
         self.fill(self.layout.region_file, self.layout.samples, self._progress)
         self.print_logs()
         self.say(table(document))
@@ -367,6 +367,7 @@ class Supervisor:
         self._run_gateway(["demo", "register", "--region", str(self.layout.region_file)])
 
     def _run_gateway(self, words: Sequence[str]) -> None:
+        self.layout.state.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [*self._words, *words],
             env={**os.environ, **self._environ},

@@ -142,6 +142,7 @@ def test_on_paper_charts_are_black_and_white_and_their_numbers_stand_beside_them
     region: Region, context: BrowserContext
 ) -> None:
     page = context.new_page()
+    page.set_viewport_size({"width": 718, "height": 1000})  # of A4 within its margins
     page.goto(region.page("report"))
     page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
     on_screen = page.evaluate(PAINTED)

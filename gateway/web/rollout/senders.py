@@ -102,9 +102,10 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         desk.teller.forget()
         facility_id = text_of(request.form, "facility_id")
         lang = "en" if request.form.get("lang") == "en" else None
-        page = "facility" if facility_id else "discrepancies"
-        place = {"facility_id": facility_id} if facility_id else {}
-        address = url_for(f"rollout.{page}", **place, done=act, lang=lang, _anchor="senders")
+        address = url_for(
+            "rollout.facility" if facility_id else "rollout.discrepancies",
+            facility_id=facility_id or None, done=act, lang=lang, _anchor="senders",
+        )  # fmt: skip
         answer = redirect(address, 303)
         assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
         return answer
