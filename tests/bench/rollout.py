@@ -1,15 +1,13 @@
 """`python -m tests.bench.rollout`: how fast the figures of a whole region are (issue 7).
 
 600 facilities, 5,000 units, ten years of changes and of images: a snapshot, its reading back, the
-curves of all facilities, every page and the open data at the server's own door (each asked anew, so
-that none comes from memory), an import of 5,000 rows, and what evidence adds to each arriving
-study; SQLite and PostgreSQL.
+curves of all facilities, an import of 5,000 rows, every page and the open data at the server's own
+door (each asked anew, so that none comes from memory); SQLite and PostgreSQL.
 """
 
 import itertools
 import random
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,10 +34,9 @@ from gateway.model.rollout.register import (
 )
 from gateway.records import snapshots
 from gateway.records.engine import Records, open_records
-from gateway.records.indexing import Cursor, IndexWriter
 from gateway.records.register import Change, add_revisions
 from gateway.records.schema import migrate
-from gateway.records.sightings import Witness, clock_day, sender, sender_day, study_day
+from gateway.records.sightings import clock_day, sender, sender_day, study_day
 from gateway.records.snapshots import Order
 from gateway.rollout.register import Author, File, apply_import, load_register, show_import
 from gateway.rollout.report import take
@@ -47,7 +44,6 @@ from gateway.rollout.writing import sheets_of_day, write_csv
 from gateway.settings import Settings
 from gateway.web import create_app
 from tests.postgres import run_postgres
-from tests.sightings import ZONE, a_study
 
 FACILITIES, UNITS, YEARS = 600, 5000, 10
 LAST = date(2026, 6, 30)
@@ -55,7 +51,6 @@ FIRST = LAST.replace(year=LAST.year - YEARS)
 NOW = datetime(2026, 7, 1, 1, tzinfo=UTC)
 ASKED = 20
 MONTHS_READ = 12
-STUDIES = 2000
 
 
 def fill(records: Records) -> None:
@@ -163,7 +158,6 @@ def measure_one(url: str, folder: Path) -> Iterator[tuple[str, str, str]]:
     (took,) = timed(lambda: snapshots.curves(records, ScopeKind.FACILITY))
     yield f"curves of all facilities, {len(ends)} months", "–", f"{1000 * took:.0f} ms"
     yield _import(records)
-    yield _evidence(records)
     records.close()
     yield from _doors(url, folder)
 
@@ -183,19 +177,6 @@ def _import(records: Records) -> tuple[str, str, str]:
 
     (took,) = timed(bring)
     return f"import of {UNITS} rows", "10 s", f"{took:.2f} s"
-
-
-def _evidence(records: Records) -> tuple[str, str, str]:
-    """What the evidence of studies adds to writing them into the index, for each."""
-    rows, cursor = [a_study(n) for n in range(STUDIES)], Cursor(1, "", "following", 0, 0, NOW)
-    witness = Witness("s0", False, ZONE)
-    seconds = []
-    for site_id, seeing in (("s1", None), ("s0", witness)):
-        writer = IndexWriter(records, site_id, None, threading.Lock(), seeing)
-        seconds += timed(lambda writer=writer: writer.save(cursor, rows, (), NOW))
-    without, with_evidence = seconds
-    each = 1000 * (with_evidence - without) / STUDIES
-    return f"evidence of an arriving study, mean of {STUDIES}", "1 ms", f"{each:.2f} ms"
 
 
 def _doors(url: str, folder: Path) -> Iterator[tuple[str, str, str]]:
