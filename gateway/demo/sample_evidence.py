@@ -1,8 +1,8 @@
 """What arrived in the sample region before today: studies by day of the units of hospitals that
 have joined, some of which fell silent, never sent, or send though the register knows only film.
 
-The sample studies themselves (catalogue.py) prove the units of the demo hospitals; what is made up
-here is of the others. No study stands behind it, only counts.
+No study stands behind it, only counts. The sample studies themselves (catalogue.py) come on top at
+the units of the demo hospitals.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,8 +75,10 @@ def sendings(
         joined = _joined(unit.facility_id, places)
         # One draw for each unit, whatever becomes of it: the others stay as they are.
         chance, weeks = random.random(), random.randrange(1, 9)
-        if not site_id or joined is None or unit_id in real or not unit.counts:
+        if not site_id or joined is None or not unit.counts:
             continue
+        if unit_id in real:  # its sample studies come on top, and are told from the next night on
+            chance = 1.0
         start = max(since.get(unit_id, joined), joined) + timedelta(weeks=weeks)
         last = today
         if not unit.is_digital:

@@ -203,9 +203,13 @@ def order_snapshots(records: Records, wanted: Iterable[Order], now: datetime) ->
 
 
 def load_orders(records: Records) -> dict[Order, datetime]:
-    """What is ordered and not taken yet, the oldest day first, with when it was ordered."""
+    """What is ordered and not taken yet, with when it was ordered; the last day, which is what
+    people look at, first.
+    """
     with records.read() as connection:
-        rows = connection.execute(sa.select(snapshot_order).order_by(snapshot_order.c.day)).all()
+        rows = connection.execute(
+            sa.select(snapshot_order).order_by(snapshot_order.c.day.desc())
+        ).all()
     return {Order(row.day, SnapshotKind(row.kind)): row.ordered_at for row in rows}
 
 
