@@ -20,6 +20,8 @@ from gateway.web.rollout.senders import DONE, read_senders
 from gateway.web.rollout.shown import Shown
 
 KINDS = (Evidence.SILENT, Evidence.UNDECLARED, Evidence.NEVER)
+MOST = 40
+"""Units of a kind that are shown at once, until all of it are asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,17 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         shown = desk.teller.now()
         municipality = text_of(request.args, "municipality")
         done = choice_of(request.args, "done", DONE)
+        facts = {"whole": choice_of(request.args, "all", dict.fromkeys(KINDS)), "most": MOST}
         senders = read_senders(desk, utc_now())
         return desk.form_page(
             "discrepancies",
             shown,
-            lambda _: {"senders": senders, "done": DONE.get(done), **_tell(shown, municipality)},
+            lambda _: {
+                "senders": senders,
+                "done": DONE.get(done),
+                **facts,
+                **_tell(shown, municipality),
+            },
         )
 
 

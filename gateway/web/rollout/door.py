@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from gateway.bootstrap import Gateway
 from gateway.rollout.register import Shelf
+from gateway.rollout.sender_shelf import SenderShelf
 from gateway.web.rollout import (
     discrepancies,
     facilities,
@@ -25,7 +26,10 @@ from gateway.web.rollout.teller import Teller
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the rollout and of the register."""
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
-    desk = Desk(gateway, Teller(gateway.records), Shelf(gateway.records), mark_of_code())
+    desk = Desk(
+        gateway, Teller(gateway.records), Shelf(gateway.records), SenderShelf(gateway.records),
+        mark_of_code(),
+    )  # fmt: skip
     guard(door, desk)
     for page in (
         glance, facilities, facility, discrepancies, programme, report, senders, register,

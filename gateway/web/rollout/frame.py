@@ -20,6 +20,7 @@ from gateway.model.access import Action
 from gateway.model.rollout.figures import REGION
 from gateway.model.wording import Words
 from gateway.rollout.register import Shelf
+from gateway.rollout.sender_shelf import SenderShelf
 from gateway.web.console.frame import PAGE_POLICY
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of, lead_to_sign_in
@@ -53,6 +54,7 @@ class Desk:
     gateway: Gateway
     teller: Teller
     shelf: Shelf
+    senders: SenderShelf
     code: str
     made: PackedBodies = field(default_factory=lambda: PackedBodies(MOST_BYTES))
 

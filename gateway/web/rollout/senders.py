@@ -22,11 +22,10 @@ from gateway.records.fingerprints import (
     Said,
     load_fingerprint,
     load_fingerprints,
-    load_ignored,
 )
 from gateway.records.register import load_facilities, load_units
 from gateway.rollout import saying
-from gateway.rollout.evidence import homes_of, look, suggest
+from gateway.rollout.evidence import suggest
 from gateway.web.console.frame import actor, own_form, reach, text_of
 from gateway.web.permissions import needs
 from gateway.web.rollout.frame import Desk
@@ -157,14 +156,12 @@ def read_senders(desk: Desk, now: datetime, site_id: str = "") -> Senders:
 
     site_id  only of this one; "": of all
     """
-    records, today = desk.gateway.records, now.astimezone(desk.zone).date()
     within = frozenset({site_id}) if site_id else reach()
-    revisions = load_units(records)
-    units, facilities = as_of(revisions, today), as_of(load_facilities(records), today)
-    looked = look(records, units, facilities, today, homes=homes_of(revisions, today))
+    standing = desk.senders.now(desk.shelf.now(), now.astimezone(desk.zone).date())
+    looked, units, facilities = standing.looked, standing.units, standing.facilities
     unknown = [one for one in looked.unknown if _within(one.sender.site_id, within)]
-    suggested = suggest(records, looked, units, facilities, unknown[:MOST])
-    ignored, why = looked.ignored.values(), load_ignored(records)
+    suggested = suggest(desk.gateway.records, looked, units, facilities, unknown[:MOST])
+    ignored, why = looked.ignored.values(), standing.ignored
     return Senders(
         [
             Unknown(

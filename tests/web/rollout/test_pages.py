@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from gateway.model.rollout.figures import Evidence
 from gateway.web import create_app
+from gateway.web.rollout.discrepancies import MOST
 from gateway.web.rollout.facilities import spark
 from gateway.web.rollout.language import LANGUAGES
 from gateway.web.rollout.shown import Shown
@@ -137,11 +138,26 @@ def test_a_facility_shows_its_units_and_what_holds_it_back(
 def test_discrepancies_name_every_unit_of_which_the_images_say_otherwise(
     browser: FlaskClient, shown: Shown
 ) -> None:
-    page = browser.get("/rollout/discrepancies").text
     for kind in (Evidence.NEVER, Evidence.SILENT, Evidence.UNDECLARED):
+        page = browser.get(f"/rollout/discrepancies?all={kind}").text
         part = page.partition(f'<h2 id="{kind}">')[2].partition("</section>")[0]
         listed = set(re.findall(r"<code>(u[\d-]+)</code>", part))
         assert listed == {unit.unit_id for unit, _ in shown.units_that(kind)}
+
+
+def test_of_many_units_the_first_are_shown_and_the_way_to_all(
+    browser: FlaskClient, shown: Shown
+) -> None:
+    few = []
+    for kind in (Evidence.NEVER, Evidence.SILENT, Evidence.UNDECLARED):
+        page = browser.get("/rollout/discrepancies").text
+        part = page.partition(f'<h2 id="{kind}">')[2].partition("</section>")[0]
+        count = len(shown.units_that(kind))
+        assert part.count("<code>") == min(count, MOST)
+        assert ("Показать все" in part) is (count > MOST)
+        few.append(count <= MOST)
+    assert not all(few)
+    assert browser.get("/rollout/discrepancies?all=proven").status_code == 400
 
 
 def test_no_page_has_a_uid_or_an_exact_small_count(browser: FlaskClient) -> None:
