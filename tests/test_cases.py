@@ -252,6 +252,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "web/test_sharing.py::test_a_link_that_is_over_says_so_to_its_patient_alone",
     ),
     "H50 links that are guessed": (
+        "routing/test_house.py::test_links_that_are_guessed_are_told_until_an_hour_of_silence",
         "web/test_sharing.py::test_a_wrong_link_and_a_wrong_date_are_told_in_the_same_words",
         "web/test_sharing.py::test_neither_the_secret_nor_the_date_is_kept",
         "web/test_limits.py::test_tries_to_sign_in_are_counted_for_each_address",

@@ -47,6 +47,7 @@ VERSION_HAS_HOLE = "version_has_hole"
 EMERGENCY_ACCESS = "emergency_access"
 SITE_UNGUARDED = "site_unguarded"
 SENDERS_WITHOUT_END = "senders_without_end"
+LINKS_GUESSED = "links_guessed"
 
 CLOSED_BY_WORD = frozenset(
     {REFUSED_CONTENT, REFUSED_PATIENT, ANSWERS_OTHER, COPIES_DIFFER, EXECUTABLE_PREAMBLE}
@@ -56,6 +57,10 @@ which of two contents is right nobody can see from here, so that a person must s
 settled. The next cause raises a new alarm. Subject: the study; of ANSWERS_OTHER the site."""
 
 MEANING: Mapping[str, tuple[str, str]] = {
+    LINKS_GUESSED: (
+        "кто-то подбирает ссылки пациентов: много попыток с секретами, которых нет",
+        "somebody guesses patients' links: many tries with secrets that do not exist",
+    ),
     SITE_UNGUARDED: (
         "площадка отвечает без шифрования или кому угодно, и оператор этого не подписал",
         "a site answers unencrypted or to anyone, and the operator has not signed for it",

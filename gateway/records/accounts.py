@@ -44,6 +44,8 @@ account_post = sa.Table(
     sa.Column("role", sa.String(32), primary_key=True),
     sa.Column("site_id", sa.String(32), primary_key=True),  # "*": the whole region
 )
+NO_LINK = "link ?"
+"""As whose tries those with a link that does not exist are counted, all together."""
 wrong_try = sa.Table(
     "wrong_try",
     metadata,
@@ -293,6 +295,15 @@ def end_try(records: Records, login: str, address: str) -> None:
             else:
                 less = sa.update(wrong_try).where(mine, wrong_try.c.failures > 0)
                 connection.execute(less.values(failures=wrong_try.c.failures - 1))
+
+
+def wrong_tries(records: Records, login: str, since: datetime) -> int:
+    """Of whatever address; 0 if the last one was before."""
+    with records.read() as connection:
+        mine = sa.select(wrong_try.c.failures).where(
+            wrong_try.c.subject == _subject("account", login), wrong_try.c.last_at >= since
+        )
+        return connection.execute(mine).scalar() or 0
 
 
 def forget_tries(records: Records, before: datetime) -> int:

@@ -1,4 +1,5 @@
-"""What the gateway itself stands on: room on its own disks, and a Redis that keeps its jobs.
+"""What the gateway itself stands on: room on its own disks, a Redis that keeps its jobs, a door
+that nobody tries to force.
 
 Each thing that is not so is one alarm, looked at with those of invariants.py, and gone with its
 cause. These are of the machine on which the keeper leads.
@@ -7,13 +8,14 @@ cause. These are of the machine on which the keeper leads.
 import shutil
 import socket
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import QueueUnavailable
 from gateway.model import alarms
 from gateway.queues import ask_policy
+from gateway.records.accounts import NO_LINK, wrong_tries
 from gateway.records.alarms import load_alarms, write_alarm, write_clearance
 from gateway.records.engine import Records
 from gateway.records.leases import Fence
@@ -22,7 +24,12 @@ from gateway.settings import Settings
 FULL_PERCENT = (80, 90, 95)
 SAFE_POLICY = "noeviction"
 CLOCK_OFF_S = 30.0
-KINDS = (alarms.DISK_FILLS, alarms.REDIS_AWAY, alarms.REDIS_EVICTS, alarms.GATEWAY_CLOCK_OFF)
+GUESSES, GUESSED = 20, timedelta(hours=1)
+"""Links that do not exist, tried with no more than so long between two of them (trust.md H50)."""
+KINDS = (
+    alarms.DISK_FILLS, alarms.REDIS_AWAY, alarms.REDIS_EVICTS, alarms.GATEWAY_CLOCK_OFF,
+    alarms.LINKS_GUESSED,
+)  # fmt: skip
 
 Found = dict[tuple[str, str], dict[str, Any]]
 """(kind, subject) -> facts."""
@@ -37,6 +44,7 @@ def check_house(records: Records, settings: Settings, now: datetime, fence: Fenc
         **_of_disks(_folders(settings)),
         **_of_redis(settings.redis_url),
         **_of_clock(records.check_clock()),
+        **_of_links(wrong_tries(records, NO_LINK, now - GUESSED)),
     }
     keep_alarms(records, KINDS, found, now, fence)
     return found
@@ -86,6 +94,10 @@ def _of_clock(ahead_s: float) -> Found:
     if abs(ahead_s) <= CLOCK_OFF_S:
         return {}
     return {(alarms.GATEWAY_CLOCK_OFF, socket.gethostname()): {"seconds": round(ahead_s)}}
+
+
+def _of_links(guesses: int) -> Found:
+    return {(alarms.LINKS_GUESSED, "open"): {"tries": guesses}} if guesses >= GUESSES else {}
 
 
 def _of_redis(url: str) -> Found:

@@ -178,7 +178,7 @@ class Sharing:
             return self._open_page(form, "form", 400)
         secret, birth = form.secret.data or "", read_birth(form.birth.data or "")
         found = sharing.find_link(self._records, secret) if SECRET.fullmatch(secret) else None
-        of = f"link {found[0].share_id if found else '?'}"
+        of = f"link {found[0].share_id}" if found else accounts.NO_LINK
         address, now = address_of_caller(), utc_now()
         try:
             accounts.begin_try(self._records, of, address, False, now)

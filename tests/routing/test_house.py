@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from gateway.demo.servers import free_port
+from gateway.records.accounts import NO_LINK, begin_try
 from gateway.records.alarms import load_alarms
 from gateway.routing.house import check_house
 from gateway.settings import Settings
@@ -59,3 +60,15 @@ def test_a_host_whose_clock_is_wrong_is_told_until_it_is_right(look, records, mo
     assert look(1) == {("gateway_clock_off", socket.gethostname())}
     monkeypatch.setattr(records, "check_clock", lambda: 29.0)
     assert look(2) == set()
+
+
+def test_links_that_are_guessed_are_told_until_an_hour_of_silence(look, records):
+    """H50: whoever tries, from wherever, they are counted together."""
+    at = NOW - timedelta(minutes=59, seconds=30)
+    for number in range(19):
+        begin_try(records, NO_LINK, f"10.0.0.{number}", False, at)
+    begin_try(records, "link 0123456789abcdef", "10.0.0.99", False, at)
+    assert look(1) == set()
+    begin_try(records, NO_LINK, "10.0.0.20", False, at)
+    assert look(2) == {("links_guessed", "open")}
+    assert look(31) == set()

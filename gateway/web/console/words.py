@@ -196,6 +196,13 @@ RISKS: Mapping[str, Words] = {
     ),
 }
 NEXT: Mapping[str, Words] = {
+    alarms.LINKS_GUESSED: Words(
+        "Подобрать секрет нельзя (256 бит), попытки замедлены. Найдите адрес в `/audit` "
+        "(open_link) и закройте его на границе сети; тревога уйдёт через час тишины.",
+        "A secret cannot be guessed (256 bits), and tries are slowed down. Find the address in "
+        "`/audit` (open_link) and shut it out at the network's edge; the alarm goes after an "
+        "hour of silence.",
+    ),
     alarms.SITE_UNGUARDED: Words(
         "Включите у Orthanc пароль и TLS, или впишите в region.toml `signed`, если эту сеть "
         "защищает другое; тревога уйдёт сама.",
