@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from gateway.model.rollout.matching import Match, Matcher
+from gateway.model.rollout.measures import Flow
 from gateway.model.rollout.minutes import Moment
 from gateway.model.rollout.register import Facility, Revision, Unit
 from gateway.model.rollout.suggestions import Suggester, Suggestion, facility_of_sites
@@ -62,18 +63,6 @@ class Looked:
     def unknown_30(self) -> int:
         """Unknown senders of the last 30 days."""
         return sum(1 for one in self.unknown if one.studies_30)
-
-
-@dataclass(frozen=True)
-class SiteFlow:
-    """What reached one facility's site; the spans are counts by seconds (minutes.py)."""
-
-    studies: int = 0
-    studies_30: int = 0
-    by_modality: Mapping[str, int] = field(default_factory=dict)
-    visible: Mapping[int, int] = field(default_factory=dict)
-    archived: Mapping[int, int] = field(default_factory=dict)
-    told: Mapping[int, int] = field(default_factory=dict)
 
 
 def homes_of(
@@ -148,7 +137,7 @@ def suggest(
     return {one.sender_id: suggester.suggest(one.sender, one.by_modality) for one in senders}
 
 
-def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> dict[str, SiteFlow]:
+def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> dict[str, Flow]:
     """What reached each facility that has a site, up to the end of a day, by facility id.
 
     A study counts at the hospital where it arrived first. What came before this was counted, or
@@ -162,7 +151,7 @@ def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> di
     for site_id, facility_id in facility_of_sites(facilities).items():
         days = studies.get(site_id, {})
         spans = (clock.get((site_id, moment), {}) for moment in Moment)
-        found[facility_id] = SiteFlow(
+        found[facility_id] = Flow(
             days.get(day, 0), sum(days.values()), modalities.get(site_id, {}), *spans
         )
     return found

@@ -12,7 +12,6 @@ from gateway.log import log
 from gateway.model.rollout.figures import Snapshot, SnapshotKind
 from gateway.model.rollout.forecast import declared_shares, forecast, month_ends
 from gateway.model.rollout.measures import (
-    Flow,
     Inventory,
     Savings,
     Seen,
@@ -73,7 +72,7 @@ def make_snapshot(
             unit_id: UnitImages(one.first_on, one.last_on, one.studies, one.studies_30)
             for unit_id, one in looked.units.items()
         },
-        {place: Flow(**vars(flow)) for place, flow in flows(records, facilities, day).items()},
+        flows(records, facilities, day),
         looked.unknown_30,
     )
     figures, units = measure(today, seen, day, savings)

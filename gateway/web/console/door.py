@@ -3,6 +3,8 @@
 One blueprint; each page brings its routes. Every act is recorded with who did it.
 """
 
+from functools import partial
+
 from flask import Blueprint
 
 from gateway.bootstrap import Gateway
@@ -27,7 +29,7 @@ from gateway.web.console import (
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the console."""
     door = Blueprint("console", __name__, url_prefix="/console")
-    frame.guard(door, gateway)
+    frame.guard(door, partial(frame.problem_page, gateway))
     for page in (
         overview,
         deliveries,

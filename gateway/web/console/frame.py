@@ -42,8 +42,11 @@ DOOR = "console"
 P = ParamSpec("P")
 
 
-def guard(door: Blueprint, gateway: Gateway) -> None:
-    """Tell mistakes as pages, and send the headers of a page."""
+def guard(door: Blueprint, problem: Callable[[GatewayError], Response]) -> None:
+    """Tell mistakes as pages, and send the headers of a page.
+
+    problem  the page that says what is wrong
+    """
 
     door.register_error_handler(NotSignedIn, lead_to_sign_in)
 
@@ -61,13 +64,13 @@ def guard(door: Blueprint, gateway: Gateway) -> None:
     @door.errorhandler(GatewayError)
     def on_gateway_error(error: GatewayError) -> Response:
         if not isinstance(error, BadRequest | NotFound | NotAllowed):
-            log.warning("console refused", error=type(error).__name__, why=str(error))
-        return _problem(gateway, error)
+            facts = {"error": type(error).__name__, "why": str(error)}
+            log.warning("page refused", door=door.name, **facts)
+        return problem(error)
 
     @door.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:
-        told = BadRequest("form", error.name.lower())
-        answer = _problem(gateway, told)
+        answer = problem(BadRequest("form", error.name.lower()))
         answer.status_code = error.code or answer.status_code
         return answer
 
@@ -133,7 +136,7 @@ def own_origins(base_url: str) -> frozenset[str]:
     return frozenset(f"{parts.scheme}://{name}{colon}{port}" for name in hosts)
 
 
-def _problem(gateway: Gateway, error: GatewayError) -> Response:
+def problem_page(gateway: Gateway, error: GatewayError) -> Response:
     """A page that says what is wrong and what to do; the status is that of web/errors.py."""
     plain = answer_of(error)
     g.setdefault("actor", NOBODY)  # refused before it was known who asks

@@ -7,6 +7,7 @@ from flask import Blueprint
 from gateway.bootstrap import Gateway
 from gateway.rollout.register import Shelf
 from gateway.rollout.sender_shelf import SenderShelf
+from gateway.web.console.frame import guard
 from gateway.web.rollout import (
     discrepancies,
     facilities,
@@ -19,7 +20,7 @@ from gateway.web.rollout import (
     report,
     senders,
 )
-from gateway.web.rollout.frame import Desk, guard, mark_of_code
+from gateway.web.rollout.frame import Desk, mark_of_code
 from gateway.web.rollout.teller import Teller
 
 
@@ -30,7 +31,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         gateway, Teller(gateway.records), Shelf(gateway.records), SenderShelf(gateway.records),
         mark_of_code(),
     )  # fmt: skip
-    guard(door, desk)
+    guard(door, desk.problem)
     for page in (
         glance, facilities, facility, discrepancies, programme, report, senders, register,
         register_edit, register_files,

@@ -10,20 +10,17 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, g, render_template, request, url_for
-from werkzeug.exceptions import HTTPException
+from flask import Response, g, render_template, request, url_for
 
 from gateway.bootstrap import Gateway
-from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn
-from gateway.log import log
+from gateway.errors import BadRequest, GatewayError, NotFound
 from gateway.model.access import Action
 from gateway.model.rollout.figures import REGION
 from gateway.model.wording import Words
 from gateway.rollout.register import Shelf
 from gateway.rollout.sender_shelf import SenderShelf
-from gateway.web.console.frame import PAGE_POLICY
 from gateway.web.console.words import PROBLEMS
-from gateway.web.errors import answer_of, lead_to_sign_in
+from gateway.web.errors import answer_of
 from gateway.web.packed import PackedBodies, packed_answer
 from gateway.web.permissions import may
 from gateway.web.rollout import words
@@ -32,7 +29,6 @@ from gateway.web.rollout.shown import Shown
 from gateway.web.rollout.teller import Teller
 
 PLACE = "0-0-0"
-FORM_LIMIT = 64 * 1024
 MOST_BYTES = 8 * 2**20  # of pages that were made, packed
 HTML = "text/html; charset=utf-8"
 NO_FIGURES = (
@@ -172,29 +168,3 @@ def mark_of_code() -> str:
         for path in sorted((WEB / folder).glob("*.*")):
             found.update(path.read_bytes())
     return found.hexdigest()
-
-
-def guard(door: Blueprint, desk: Desk) -> None:
-    """Tell mistakes as pages, and send the headers of a page."""
-    door.register_error_handler(NotSignedIn, lead_to_sign_in)
-
-    @door.before_request
-    def keep_small() -> None:
-        request.max_content_length = FORM_LIMIT
-
-    @door.after_request
-    def finish(answer: Response) -> Response:
-        answer.headers["Content-Security-Policy"] = PAGE_POLICY
-        answer.headers["Referrer-Policy"] = "same-origin"
-        return answer
-
-    @door.errorhandler(GatewayError)
-    def on_gateway_error(error: GatewayError) -> Response:
-        log.info("page of the rollout refused", error=type(error).__name__)
-        return desk.problem(error)
-
-    @door.errorhandler(HTTPException)
-    def on_http_error(error: HTTPException) -> Response:
-        answer = desk.problem(BadRequest("form", error.name.lower()))
-        answer.status_code = error.code or answer.status_code
-        return answer
