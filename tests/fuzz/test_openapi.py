@@ -48,7 +48,7 @@ def test_the_doors_answer_as_the_document_says(
     operations: st.SearchStrategy[schemathesis.Case], data: st.DataObject
 ) -> None:
     case = data.draw(operations)
-    answer = case.call()
+    answer = case.call(headers={"Accept-Encoding": "identity"})  # the checks unpack nothing
     if answer.status_code == 503:
         return  # the truth: no site of this region answers
     case.validate_response(answer, checks=CHECKS)
