@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # Half of the time of all tests: a process of their own runs them beside the others.
-BESIDE := tests/browser tests/demo tests/faults tests/worker
+BESIDE := tests/browser tests/demo tests/faults tests/journeys tests/worker
 
 help:
 	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=, FRONT=nginx)'
