@@ -16,9 +16,9 @@ from tests.web.rows import ROWS
 from tests.web.signing_in import login_gateway
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def however_often() -> Iterator[None]:
-    """A thousand searches a minute: what is told to wait is not looked at."""
+    """A thousand searches a minute: what is told to wait is not looked at here. Elsewhere it is."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Turns, "take", lambda *_: 0.0)
         yield
