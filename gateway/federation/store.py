@@ -8,26 +8,17 @@ when asked again by another request. What a site holds already is never sent aga
 setting of the site can overwrite it: its content is compared instead.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from typing import BinaryIO, NamedTuple, Protocol
 
-from gateway.clock import Deadline
 from gateway.dicom.fingerprint import Fingerprint, fingerprint
 from gateway.dicom.multipart import BLOCK, Part, closing, new_boundary, part_head
 from gateway.dicom.part10 import (
-    DEFLATED,
     Identity,
-    LengthCheck,
-    MoreBytesNeeded,
-    NotUnderstood,
     Whose,
-    begins_as_program,
-    identify,
     patient_of,
-    with_preamble,
 )
 from gateway.dicom.store_response import (
     CANNOT_UNDERSTAND,
@@ -36,18 +27,13 @@ from gateway.dicom.store_response import (
     OTHER_STUDY,
     OUT_OF_RESOURCES,
     PROCESSING_FAILURE,
-    TRANSFER_SYNTAX,
     InstanceResult,
 )
 from gateway.errors import NoRoom, NoSiteAnswered, PatientsDiffer, SiteError, SiteRefused
+from gateway.federation.arriving import Entry, File, grouped
 from gateway.model import persons
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
 
-PREFIX_STEPS = (64 * 1024, 1024 * 1024, 4 * 1024 * 1024)
-"""How much of a part is kept, at most, until its UIDs have come; most need the first step."""
-FIRST_BYTES, GROUP_BYTES, GROUP_PARTS, GROUP_S = 256 * 1024, 4 * 2**20, 64, 3.0
-"""Parts that are looked at together, so that a site is asked once for all of them; no more than a
-caller sends in that time, because the site waits meanwhile."""
 CHUNK_BYTES = 2**20
 """Of small instances, so many bytes go to a site together."""
 BATCH = 1000
@@ -89,48 +75,11 @@ class Storage(Protocol):
         """A nameless file on disk, gone with the process; it and its `write` raise NoRoom."""
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One instance of the request.
-
-    batch    number of the request in which it is sent
-    content  set where it was compared instead of sent
-    lengths  has seen the bytes that went by
-    program  it begins as a program does
-    """
-
-    identity: Identity
-    failure: int | None = None
-    program: bool = False
-    site_id: str = ""
-    batch: int = 0
-    content: Fingerprint | None = None
-    lengths: LengthCheck | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.site_id, self.identity.study_uid
-
-
-class _File(NamedTuple):
-    """The bytes of one instance: what is here already, and what still comes."""
-
-    here: list[bytes]
-    rest: Iterator[bytes]
-
-    @property
-    def blocks(self) -> Iterator[bytes]:
-        return chain(self.here, self.rest)
-
-
-_Read = tuple[_Entry, _File]
-
-
 class _Ready(NamedTuple):
     """An instance to be sent; `more` if the next of its group is here as well."""
 
-    entry: _Entry
-    file: _File
+    entry: Entry
+    file: File
     more: bool
 
 
@@ -156,7 +105,7 @@ class _Request:
 
     study_uid: str | None
     storage: Storage
-    entries: list[_Entry] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     places: dict[str, Place | int] = field(default_factory=dict)
     patients: dict[str, list[persons.Identity]] = field(default_factory=dict)
     whose: dict[tuple[Whose, str], persons.Identity] = field(default_factory=dict)
@@ -168,7 +117,7 @@ class _Request:
 
     def ready(self, parts: Iterable[Part | Refused]) -> Iterator[_Ready]:
         """Entries that are to be sent, with their bytes; the others are settled or compared."""
-        for group in _grouped(parts):
+        for group in grouped(parts):
             for entry, _ in group:
                 self.entries.append(entry)
                 if entry.failure is None:
@@ -182,7 +131,7 @@ class _Request:
                     self.sent[entry.identity.sop_instance_uid] = entry.key
                     yield _Ready(entry, to_send, more=bool(group))
 
-    def _assign(self, entry: _Entry) -> None:
+    def _assign(self, entry: Entry) -> None:
         """Where it goes, if it is of the right study and patient."""
         identity = entry.identity
         if self.study_uid not in (None, identity.study_uid):
@@ -213,7 +162,7 @@ class _Request:
             self.whose[known] = persons.identity_of(record)
         return self.whose[known]
 
-    def _refuse_held_otherwise(self, entries: Sequence[_Entry]) -> None:
+    def _refuse_held_otherwise(self, entries: Sequence[Entry]) -> None:
         """A SOP instance UID is of one instance in the world (PS3.5 9.1), so of one study."""
         for site_id in sorted({entry.site_id for entry in entries}):
             mine = [e for e in entries if e.site_id == site_id and not self._is_here(e)]
@@ -229,11 +178,11 @@ class _Request:
                 if (entry.identity.study_uid, entry.identity.sop_instance_uid) in held:
                     entry.failure = DUPLICATE
 
-    def _is_here(self, entry: _Entry) -> bool:
+    def _is_here(self, entry: Entry) -> bool:
         place = self.places[entry.identity.study_uid]
         return isinstance(place, Place) and entry.identity.sop_instance_uid in place.here
 
-    def _judge(self, entry: _Entry, file: _File) -> _File | None:
+    def _judge(self, entry: Entry, file: File) -> File | None:
         """The bytes if they are to be sent; else the entry tells why not."""
         uid = entry.identity.sop_instance_uid
         sent = self.sent.get(uid)
@@ -267,8 +216,8 @@ class _Request:
         return self.places[study_uid]
 
     def _compared(
-        self, entry: _Entry, copies: Sequence[Copy], blocks: Iterator[bytes]
-    ) -> _File | None:
+        self, entry: Entry, copies: Sequence[Copy], blocks: Iterator[bytes]
+    ) -> File | None:
         """The bytes, from disk, if another hospital's copy has the same content."""
         try:
             spool = self.storage.spool()
@@ -281,7 +230,7 @@ class _Request:
             spool.close()
             return None
         spool.seek(0)
-        return _File([], _read_back(spool))
+        return File([], _read_back(spool))
 
     def _difference(self, copies: Iterable[Copy], content: Fingerprint) -> int | None:
         try:
@@ -310,7 +259,7 @@ class _Request:
 
     def settle(self) -> tuple[InstanceResult, ...]:
         """Each instance by what its site says now that it holds."""
-        to_tell: dict[tuple[str, str], list[_Entry]] = {}
+        to_tell: dict[tuple[str, str], list[Entry]] = {}
         for entry in self.entries:
             if entry.failure is None:
                 to_tell.setdefault(entry.key, []).append(entry)
@@ -329,7 +278,7 @@ class _Request:
         return results
 
     def _result(
-        self, entry: _Entry, held: Mapping[tuple[str, str], Mapping[str, Sequence[str]]]
+        self, entry: Entry, held: Mapping[tuple[str, str], Mapping[str, Sequence[str]]]
     ) -> InstanceResult:
         identity = entry.identity
         uid = identity.sop_instance_uid
@@ -355,7 +304,7 @@ class _Request:
             entry.program,
         )
 
-    def _reason(self, entry: _Entry, said: SiteSaid) -> int:
+    def _reason(self, entry: Entry, said: SiteSaid) -> int:
         """Why the site does not hold what was sent to it, as far as anybody can tell."""
         if entry.lengths is not None and not entry.lengths.adds_up:
             return CANNOT_UNDERSTAND  # Orthanc refuses a file that was cut without a word
@@ -368,68 +317,14 @@ class _Request:
             return CANNOT_UNDERSTAND
         return OUT_OF_RESOURCES  # said yes and kept nothing: its disk is full (E13)
 
-    def _explained(self, entry: _Entry) -> bool:
+    def _explained(self, entry: Entry) -> bool:
         """Whether another file of its request is known to be one that no site can read: then that
         one may have been meant, and this one found no room."""
         beside = (e for e in self.entries if (e.key, e.batch) == (entry.key, entry.batch))
         return any(e.lengths is not None and not e.lengths.adds_up for e in beside)
 
 
-def _grouped(parts: Iterable[Part | Refused]) -> Iterator[deque[_Read]]:
-    """Parts as they come, some together; what of the last of them has not come is read later.
-
-    The first groups are small: the site has something to do while the next ones are gathered.
-    """
-    group: deque[_Read] = deque()
-    most, size, time = FIRST_BYTES, 0, Deadline(GROUP_S)
-    for part in parts:
-        whole = True
-        if isinstance(part, Refused):
-            group.append((_Entry(part.identity, part.failure), _File([], iter(()))))
-        else:
-            prefix, identity, failure = _read_identity(part)
-            begun, whole = [prefix], failure is not None
-            size += len(prefix)
-            while not whole and size < most and not time.passed:
-                block = next(part.chunks, b"")
-                begun.append(block)
-                size += len(block)
-                whole = not block
-            group.append(
-                _looked_through(_Entry(identity, failure, begins_as_program(prefix)), begun, part)
-            )
-        if not whole or time.passed or len(group) >= GROUP_PARTS:
-            yield group
-            most = min(2 * most, GROUP_BYTES)
-            group, size, time = deque(), 0, Deadline(GROUP_S)
-    yield group
-
-
-def _looked_through(entry: _Entry, begun: list[bytes], part: Part) -> _Read:
-    """The entry with its bytes, which end before a nesting that a site could die of (H75).
-
-    Most files have come whole by now, and are refused at once. A larger one ends there, and its
-    site refuses it as one that was cut.
-    """
-    if entry.failure is not None:
-        return entry, _File(begun, part.chunks)
-    lengths = entry.lengths = LengthCheck(entry.identity)
-    for block in begun:
-        lengths.feed(block)
-    if lengths.too_deep:
-        entry.failure = CANNOT_UNDERSTAND
-
-    def rest() -> Iterator[bytes]:
-        for block in part.chunks:
-            lengths.feed(block)
-            if lengths.too_deep:
-                return
-            yield block
-
-    return entry, _File(begun, rest())
-
-
-def _only_sent(entries: Sequence[_Entry]) -> list[Identity]:
+def _only_sent(entries: Sequence[Entry]) -> list[Identity]:
     """Those of a study; none if some were compared, which can be with each copy that is there."""
     if any(entry.content is not None for entry in entries):
         return []
@@ -463,30 +358,6 @@ def _body(boundary: str, ready: Iterator[_Ready]) -> Iterator[list[bytes]]:
             chunk = []
         end = b"\r\n"
     yield [*chunk, end + closing(boundary)]
-
-
-def _read_identity(part: Part) -> tuple[bytes, Identity, int | None]:
-    """Read just enough of a part; (what was read, who it is, FailureReason or None)."""
-    prefix = b""
-    whole = False
-    for step in PREFIX_STEPS:
-        blocks = [prefix]
-        size = len(prefix)
-        while size < step and not whole:
-            block = next(part.chunks, None)
-            whole = block is None
-            blocks.append(block or b"")
-            size += len(blocks[-1])
-        prefix = with_preamble(b"".join(blocks))
-        try:
-            return prefix, identify(prefix, whole=whole), None
-        except MoreBytesNeeded:
-            continue
-        except NotUnderstood as error:
-            identity = error.identity or Identity()
-            deflated = identity.transfer_syntax in DEFLATED
-            return b"", identity, TRANSFER_SYNTAX if deflated else CANNOT_UNDERSTAND
-    return b"", Identity(), CANNOT_UNDERSTAND
 
 
 def _written(blocks: Iterable[bytes], spool: BinaryIO) -> Iterator[bytes]:

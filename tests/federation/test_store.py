@@ -28,6 +28,7 @@ from gateway.errors import (
     SiteRefused,
     SiteTimeout,
 )
+from gateway.federation import arriving
 from gateway.federation import store as module
 from gateway.federation.store import store
 from gateway.model.answers import Copy, Place, Refused, SiteSaid
@@ -293,15 +294,15 @@ def test_a_site_is_asked_once_for_many_instances() -> None:
     region = FakeRegion()
     files = [file_of(SOPInstanceUID=f"1.2.3.{n}") for n in range(10, 90)]
     assert outcome(region, *files) == [None] * 80
-    assert region.asked == [module.GROUP_PARTS, 80 - module.GROUP_PARTS]
+    assert region.asked == [arriving.GROUP_PARTS, 80 - arriving.GROUP_PARTS]
 
 
 def test_a_site_gets_the_first_instance_at_once_and_later_ones_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_BYTES", 1)
-    monkeypatch.setattr(module, "GROUP_BYTES", 10 * len(GOOD))
-    monkeypatch.setattr(module, "PREFIX_STEPS", (1000,))
+    monkeypatch.setattr(arriving, "FIRST_BYTES", 1)
+    monkeypatch.setattr(arriving, "GROUP_BYTES", 10 * len(GOOD))
+    monkeypatch.setattr(arriving, "PREFIX_STEPS", (1000,))
     monkeypatch.setattr(module, "CHUNK_BYTES", 3 * len(GOOD))
     region = FakeRegion()
     files = [file_of(SOPInstanceUID=f"1.2.3.{n}") for n in range(10, 90)]
@@ -313,8 +314,8 @@ def test_a_site_gets_the_first_instance_at_once_and_later_ones_together(
 
 
 def test_a_large_instance_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_BYTES", 1000)
-    monkeypatch.setattr(module, "PREFIX_STEPS", (2000,))
+    monkeypatch.setattr(arriving, "FIRST_BYTES", 1000)
+    monkeypatch.setattr(arriving, "PREFIX_STEPS", (2000,))
     region = FakeRegion()
     large = file_of(SOPInstanceUID="1.2.3.5", TextValue="x" * 9000)
     assert outcome(region, large, GOOD) == [None, None]
