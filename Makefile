@@ -26,22 +26,25 @@ demo-reset:
 	@.ci/install run
 	@$(BIN)/gateway demo reset
 
-# Every check runs, whatever the one before found; the last line is that of pytest.
+# Every check runs, whatever the one before found; what failed is told by name at the very end.
+test: SHELL := /bin/bash
+test: .SHELLFLAGS := -o pipefail -c
 test:
 	@.ci/install test
-	@$(BIN)/ruff check . || failed=1; \
-	$(BIN)/ruff format --check . || failed=1; \
-	$(BIN)/mypy || failed=1; \
-	$(BIN)/lint-imports || failed=1; \
-	.ci/audit || failed=1; \
-	$(BIN)/python -m pytest -m alone || failed=1; \
-	mkdir -p build; \
+	@failed=; mkdir -p build; rm -f build/tests*.log; \
+	$(BIN)/ruff check . || failed+=' ruff-check'; \
+	$(BIN)/ruff format --check . || failed+=' ruff-format'; \
+	$(BIN)/mypy || failed+=' mypy'; \
+	$(BIN)/lint-imports || failed+=' lint-imports'; \
+	.ci/audit || failed+=' audit'; \
+	$(BIN)/python -m pytest -m alone 2>&1 | tee build/tests-alone.log || failed+=' tests-alone'; \
 	$(BIN)/python -m pytest -m 'not alone' $(BESIDE) > build/tests-beside.log 2>&1 & beside=$$!; \
 	trap 'kill $$beside; wait $$beside; exit 130' INT TERM; \
-	$(BIN)/python -m pytest -m 'not alone' $(BESIDE:%=--ignore=%) || failed=1; \
-	wait $$beside || failed=1; \
+	$(BIN)/python -m pytest -m 'not alone' $(BESIDE:%=--ignore=%) 2>&1 | tee build/tests.log || failed+=' tests'; \
+	wait $$beside || failed+=' tests-beside'; \
 	cat build/tests-beside.log; \
-	exit $${failed:-0}
+	test -z "$$failed" || { echo "не прошло / failed:$$failed"; \
+		grep -hE '^(FAILED|ERROR) ' build/tests*.log; exit 1; }
 
 lint:
 	@.ci/install run
