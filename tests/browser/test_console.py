@@ -25,6 +25,7 @@ from gateway.records.schema import migrate
 from tests.browser.conftest import DESKTOP, save
 from tests.chaosproxy import ChaosProxy, http, only, passes, says
 from tests.conftest import StartOrthanc
+from tests.hurry import hurry
 from tests.running import RunningGateway, load, start_gateway
 from tests.studies import ROOT, Instance, a_study
 from tests.waiting import wait_until
@@ -84,7 +85,13 @@ class Desk:
         """Load it at the hospital and wait until its delivery stands so."""
         uid = study[0].study_uid
         load(self.hospital, study)
-        wait_until(lambda: self.states(uid) == list(states), WAIT_S, f"{states}")
+
+        def stands() -> bool:
+            if State.RETRY_WAIT not in states:
+                hurry(self.records)
+            return self.states(uid) == list(states)
+
+        wait_until(stands, WAIT_S, f"{states}")
         return uid
 
     def states(self, study_uid: str) -> list[State]:
@@ -198,12 +205,13 @@ def held(desk: Desk) -> str:
     study = a_study(9102, (1,), Modality="MG")
     load(desk.hospital, study)
     uid = study[0].study_uid
-    wait_until(
-        lambda: [
-            1 for one in load_story(desk.records, uid).arrivals
-            if one.site_id == "gkb1" and one.state == "held"
-        ], WAIT_S, "the study to be held",
-    )  # fmt: skip
+
+    def is_held() -> bool:
+        hurry(desk.records)
+        arrivals = load_story(desk.records, uid).arrivals
+        return "held" in [one.state for one in arrivals if one.site_id == "gkb1"]
+
+    wait_until(is_held, WAIT_S, "the study to be held")
     return uid
 
 

@@ -6,19 +6,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from gateway.clock import utc_now
 from gateway.errors import RecordsUnavailable
 from gateway.model.deliveries import WAITING_FOR_A_PERSON
-from gateway.records.arrivals import arrival
-from gateway.records.deliveries import delivery
 from gateway.records.delivery_desk import Filter, retry
-from gateway.records.dispatch import destination_pace
 from tests.chaos.faults import Chaos
 from tests.chaos.feeder import Feeder
 from tests.chaos.oracle import Watch, judge, tally, unsettled
 from tests.chaos.region import Region
+from tests.hurry import hurry
 from tests.waiting import wait_until
 
 REST_S = 1.5  # between two faults, in the mean
@@ -93,9 +89,5 @@ def _settle(region: Region, feeder: Feeder, watch: Watch, patience_s: float) -> 
 
 def _hurry(region: Region) -> int:
     """As if the pauses before the next tries had passed, and a person let go on what waits."""
-    now = utc_now()
-    with region.records.write() as connection:
-        connection.execute(sa.update(destination_pace).values(rests_until=None))
-        for table, column in ((delivery, delivery.c.next_at), (arrival, arrival.c.due_at)):
-            connection.execute(sa.update(table).where(column > now).values({column.name: now}))
-    return retry(region.records, Filter(states=tuple(WAITING_FOR_A_PERSON)), "tests", now)
+    hurry(region.records)
+    return retry(region.records, Filter(states=tuple(WAITING_FOR_A_PERSON)), "tests", utc_now())

@@ -13,20 +13,19 @@ from pathlib import Path
 
 import pytest
 import requests
-import sqlalchemy as sa
 from redis import Redis
 
 from gateway.clock import utc_now
 from gateway.demo.servers import REPOSITORY, OrthancServer, Program, RedisServer, free_port
 from gateway.model.deliveries import State
 from gateway.model.routing.document import parse_rule_set
-from gateway.records.arrivals import Arrived, arrival
-from gateway.records.deliveries import delivery
+from gateway.records.arrivals import Arrived
 from gateway.records.delivery_desk import Story, load_story
 from gateway.records.engine import Records, open_records
 from gateway.records.rules import activate, save_version
 from gateway.records.schema import migrate
 from tests.chaosproxy import ChaosProxy, hangs, only
+from tests.hurry import end_leases, hurry
 from tests.postgres import run_postgres
 from tests.running import load, region_toml
 from tests.studies import a_study
@@ -87,14 +86,6 @@ class Region:
 
     def wait_for(self, study_uid: str, *states: State) -> None:
         wait_until(lambda: self.states(study_uid) == list(states), WAIT_S, f"{states}")
-
-    def hurry(self) -> None:
-        """As if the time had passed for which arrivals rest, and the leases of the dead."""
-        now = utc_now()
-        with self.records.write() as connection:
-            for column in (arrival.c.due_at, delivery.c.lease_until):
-                late = sa.update(column.table).where(column > now)
-                connection.execute(late.values({column.name: now}))
 
     def archived(self, study_uid: str) -> set[str]:
         """What the archive holds of a study, asked by itself."""
@@ -210,7 +201,7 @@ def test_what_no_rule_takes_is_held_with_the_reason(ruled):
     uid = study[0].study_uid
 
     def held() -> bool:
-        ruled.hurry()
+        hurry(ruled.records)
         arrivals = [a for a in ruled.story(uid).arrivals if a.site_id == "gkb1"]
         return bool(arrivals) and arrivals[0].state == Arrived.HELD
 
@@ -233,7 +224,7 @@ def test_a_killed_worker_takes_its_child_along_and_another_goes_on(ruled):
     assert os.getpgid(horse) != os.getpgid(worker.pid)
     os.kill(worker.pid, signal.SIGKILL)
     wait_until(lambda: _is_gone(horse), WAIT_S, "the child to die with its parent")
-    ruled.hurry()
+    end_leases(ruled.records)
     ruled.proxy.reset()
     ruled.start("worker --queue routine")
     ruled.wait_for(uid, State.DELIVERED)
