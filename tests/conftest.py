@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, RedisServer, free_port
 from gateway.log import REQUEST
+from tests.postgres import Postgres, postgres_server
 
 # No test measures time: a busy machine is no defect.
 settings.register_profile(
@@ -79,6 +80,18 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         tmp_path_factory.mktemp("redis"), free_port(), password="secret-of-redis"
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for the whole session."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url
 
 
 @pytest.fixture(scope="session")

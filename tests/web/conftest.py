@@ -5,26 +5,12 @@ from sites that ignore every key, so that all is judged here.
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from gateway.records.engine import open_records
 from gateway.web import create_app
-from tests.records.conftest import postgres_url
+from tests.databases import another
 from tests.web.indexed import indexed_gateway, stubborn_sites
 from tests.web.rows import ROWS
-
-__all__ = ["postgres_url"]
-
-
-def empty(url: str) -> str:
-    """The same database without a table."""
-    records = open_records(url)
-    with records.write() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    records.close()
-    return url
 
 
 @pytest.fixture(
@@ -41,7 +27,7 @@ def region(
             yield create_app(gateway).test_client()
         return
     on_postgres = request.param == "postgresql"
-    url = empty(request.getfixturevalue("postgres_url")) if on_postgres else ""
+    url = another(request.getfixturevalue("postgres_url"), "web") if on_postgres else ""
     with indexed_gateway(folder, ROWS, database_url=url) as gateway:
         yield create_app(gateway).test_client()
 

@@ -8,7 +8,7 @@ from redis import Redis
 
 from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
 from gateway.records.engine import Records, open_records
-from gateway.records.schema import migrate
+from tests.databases import open_without_rows
 from tests.waiting import wait_until
 
 REGION_HEAD = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
@@ -33,8 +33,7 @@ def wait_for_worker(redis, name="routine"):
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'gateway.db'}"
-    records = open_records(url)
-    migrate(records)
+    records = open_without_rows(url)
     records.close()
     return url
 
