@@ -1,6 +1,5 @@
 """The console in a browser, over a hospital, an archive that refuses at first, and real workers."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from gateway.records.schema import migrate
 from tests.browser.conftest import DESKTOP, save
 from tests.chaosproxy import ChaosProxy, http, only, passes, says
 from tests.conftest import StartOrthanc
+from tests.forked import ForkedProgram, run_gateway
 from tests.hurry import hurry
 from tests.running import RunningGateway, load, start_gateway
 from tests.studies import ROOT, Instance, a_study
@@ -132,7 +132,7 @@ def start(folder: Path, part: str, environ: dict[str, str]) -> Program:
     region = str(folder / "region.toml")
     command = [sys.executable, "-m", "gateway.cli", *part.split(), "--region", region]
     log = folder / f"{part.split()[-1]}.log"
-    return Program(part, command, log, folder=REPOSITORY, environ=environ).start()
+    return ForkedProgram(part, command, log, folder=REPOSITORY, environ=environ).start()
 
 
 def activate_rules(records: Records) -> None:
@@ -259,10 +259,8 @@ def test_a_study_is_found_by_its_number_which_no_address_holds(
 def gateway_command(desk: Desk, *words: str) -> str:
     """What a command of README says, in the region's folder."""
     folder = desk.gateway.folder
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words], cwd=folder, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "GATEWAY_STATE_DIR": str(folder / "state")}, timeout=WAIT_S,
-    )  # fmt: skip
+    environ = {"PATH": "/usr/bin:/bin", "GATEWAY_STATE_DIR": str(folder / "state")}
+    done = run_gateway(words, folder, environ, WAIT_S)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

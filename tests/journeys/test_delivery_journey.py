@@ -25,6 +25,7 @@ from gateway.records.engine import Records, open_records
 from gateway.records.rules import activate, save_version
 from gateway.records.schema import migrate
 from tests.chaosproxy import ChaosProxy, hangs, only
+from tests.forked import ForkedProgram
 from tests.hurry import end_leases, hurry
 from tests.postgres import run_postgres
 from tests.running import load, region_toml
@@ -74,7 +75,7 @@ class Region:
         region = str(self.folder / "region.toml")
         command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", region]
         log = self.folder / f"{name}.log"
-        program = Program(name, command, log, folder=REPOSITORY, environ=self.environ)
+        program = ForkedProgram(name, command, log, folder=REPOSITORY, environ=self.environ)
         self.programs.append(program)
         return program.start()
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
+from gateway.demo.servers import REPOSITORY, RedisServer, free_port
 from gateway.records.engine import Records, open_records
 from tests.databases import open_without_rows
+from tests.forked import ForkedProgram
 from tests.waiting import wait_until
 
 REGION_HEAD = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
@@ -74,7 +75,7 @@ def start(tmp_path, database, region, redis_server):
         log = tmp_path / f"{len(programs)}.log"
         command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
         environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url, **more}
-        program = Program(what, command, log, folder=REPOSITORY, environ=environ)
+        program = ForkedProgram(what, command, log, folder=REPOSITORY, environ=environ)
         programs.append(program)
         return program.start()
 
