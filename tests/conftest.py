@@ -5,7 +5,7 @@ server dies with the thread that started it, so tests start servers in the main 
 Everything here skips nothing: a missing server is a failure, `make test` installs them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,25 @@ def logs_as_at_the_start() -> None:
 
 
 StartOrthanc = Callable[..., OrthancServer]
+_begun: list[pytest.FixtureRequest] = []
+"""Of the test that runs, and of the fixtures that are being set up, the innermost last: for the
+last one `start_orthanc` starts a server."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
+    _begun.append(request)
+    try:
+        return (yield)
+    finally:
+        _begun.pop()
+
+
+@pytest.fixture(autouse=True)
+def the_test_itself(request: pytest.FixtureRequest) -> Iterator[None]:
+    _begun.insert(0, request)
+    yield
+    _begun.remove(request)
 
 
 @pytest.fixture(scope="session", params=GENERATIONS, ids=lambda version: f"Orthanc {version}")
@@ -44,13 +63,13 @@ def orthanc_generation(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOrthanc]:
+def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> StartOrthanc:
     """start_orthanc("gkb1", generation=..., settings={...}) -> a running, empty OrthancServer.
 
-    Each call starts another one; all of them end with the session. Tests that break their server
-    stop it themselves.
+    Each call starts another one, which ends with the fixture or the test that has called: of those
+    that only rest a hundred take half a processor. Tests that break their server stop it
+    themselves.
     """
-    running: list[OrthancServer] = []
 
     def start(
         site_id: str = "gkb1", *, folder: Path | None = None, **options: Any
@@ -64,13 +83,11 @@ def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOrt
             password=f"secret-of-{site_id}",
             **options,
         )
-        running.append(server)
+        # Their folders are thrown away: a polite end would only cost two seconds each.
+        _begun[-1].addfinalizer(server.kill)
         return server.start()
 
-    yield start
-    for server in running:
-        # Their folders are thrown away: a polite end would only cost two seconds each.
-        server.kill()
+    return start
 
 
 @pytest.fixture(scope="session")
