@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, RedisServer, free_port
 from gateway.log import REQUEST
+from gateway.records import engine
 from tests.postgres import Postgres, postgres_server
 
 # No test measures time: a busy machine is no defect.
@@ -32,6 +33,15 @@ def logs_as_at_the_start() -> None:
     """A command that ran in this process may have set a level, or a stream that is closed now."""
     structlog.reset_defaults()
     REQUEST.set("")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def transactions_of_a_busy_machine() -> Iterator[None]:
+    """PostgreSQL ends a transaction in which nothing was said for five seconds: for so long the
+    process of the tests may stand still. Processes that they start keep to the five."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "IDLE_IN_TRANSACTION_S", 60)
+        yield
 
 
 StartOrthanc = Callable[..., OrthancServer]
