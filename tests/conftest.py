@@ -50,13 +50,22 @@ _begun: list[pytest.FixtureRequest] = []
 last one `start_orthanc` starts a server."""
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
-    _begun.append(request)
-    try:
-        return (yield)
-    finally:
-        _begun.pop()
+class Begun:
+    """A plugin of its own: hooks of this file are not called for fixtures of the session."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        _begun.append(request)
+        try:
+            return (yield)
+        finally:
+            _begun.pop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Begun())
 
 
 @pytest.fixture(autouse=True)

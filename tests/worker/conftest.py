@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from gateway.demo.servers import REPOSITORY, RedisServer, free_port
+from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
 from gateway.records.engine import Records, open_records
 from tests.databases import open_without_rows
 from tests.forked import ForkedProgram
@@ -75,7 +75,9 @@ def start(tmp_path, database, region, redis_server):
         log = tmp_path / f"{len(programs)}.log"
         command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
         environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url, **more}
-        program = ForkedProgram(what, command, log, folder=REPOSITORY, environ=environ)
+        # On another path lie other packages than those that are imported already.
+        begun_by = Program if "PYTHONPATH" in more else ForkedProgram
+        program = begun_by(what, command, log, folder=REPOSITORY, environ=environ)
         programs.append(program)
         return program.start()
 
