@@ -199,6 +199,7 @@ class PassingParts:
         self._delimiter = b"\r\n--" + boundary
         self._seam = b"\r\n"  # the end of what was seen: a delimiter may lie across two blocks
         self._in_head = False
+        self._tells_length = True
         self.parts = 0
         self.closed = False
         self.foreign = False
@@ -210,6 +211,12 @@ class PassingParts:
     def must_see(self) -> bool:
         """Whether the next bytes are needed to tell what a part is of."""
         return self._begun is not None
+
+    @property
+    def is_at_head(self) -> bool:
+        """Whether the next bytes begin with a part's head, or with the rest of one: behind it there
+        may be bytes that need not be seen."""
+        return self._in_head or (self._tells_length and not self.ahead)
 
     def feed(self, block: bytes) -> None:
         """Look at the next bytes of the body."""
@@ -259,6 +266,7 @@ class PassingParts:
         end = text.find(b"\r\n\r\n")
         self._in_head = end < 0 and len(text) <= Limits.header_bytes
         said = PART_LENGTH.search(text, 0, end + 2) if end >= 0 else None
+        self._tells_length = said is not None
         if said is not None:
             self.ahead = max(0, int(said[1]) - (len(text) - end - 4))
 

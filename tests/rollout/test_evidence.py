@@ -18,12 +18,11 @@ from gateway.model.rollout.register import (
 )
 from gateway.model.rollout.senders import Fingerprint
 from gateway.model.rollout.suggestions import Reason
-from gateway.records.engine import open_records
 from gateway.records.evidence import load_senders
 from gateway.records.fingerprints import load_history
-from gateway.records.schema import migrate
 from gateway.rollout import saying
 from gateway.rollout.evidence import UnitFacts, flows, homes_of, look, suggest
+from tests.databases import open_without_rows
 from tests.sightings import NOW, TODAY, XRAY, Region, a_study
 
 BORN = NOW - timedelta(days=400)
@@ -49,8 +48,7 @@ UNITS = {one.unit_id: one for one in (XRAY_UNIT, a_unit("y"), a_unit("z", "f2"))
 
 @pytest.fixture
 def region(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield Region(records)
     records.close()
 
