@@ -25,6 +25,7 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
 LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+BINARY_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"})
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 HEADS = {
     order: tuple(struct.Struct(order + form) for form in ("HH", "HH2sH", "I")) for order in "<>"
@@ -39,7 +40,7 @@ SAMPLES, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280008, 0x00280010, 0x00280011
 REPRESENTATIVE = 0x00286010
 ABOUT_PIXELS = frozenset({SOP_CLASS, SAMPLES, FRAMES, ROWS, COLUMNS, REPRESENTATIVE})
 WANTED = (SOP_CLASS, INSTANCE, STUDY, SERIES)
-CHARSET = 0x00080005
+CHARSET, PATIENT_ID = 0x00080005, 0x00100020
 OF_PATIENT = {
     0x00100010: "PatientName",
     0x00100020: "PatientID",
@@ -159,6 +160,8 @@ def _identify(data: bytes) -> Identity:
             value = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
             found[tag] = value if is_uid(value) else ""
         elif tag in OF_PATIENT or tag == CHARSET:
+            if tag == PATIENT_ID and walk.is_binary(at):
+                raise NotUnderstood("the patient's identifier is no text")  # no Orthanc takes it
             end = start + min(length, LONGEST_OF_PATIENT)
             if end > len(data):
                 raise IndexError
@@ -335,6 +338,9 @@ class _Walk:
     def tag(self, at: int) -> int:
         group, number = self._tag.unpack_from(self._data, at)
         return int(group << 16 | number)
+
+    def is_binary(self, at: int) -> bool:
+        return self._explicit and self._data[at + 4 : at + 6] in BINARY_VRS
 
     def is_unknown(self, at: int) -> bool:
         """Whether its VR is UN: within it no VR is written (PS3.5 6.2.2)."""

@@ -290,6 +290,21 @@ def test_what_no_site_can_read_is_told_as_such_and_never_as_want_of_room(
 
 OTHERS_STUDY = b"\x20\x00\x0d\x00UI" + struct.pack("<H", len(an_instance(320).study_uid))
 FOREIGN = b"\x10\x00\x20\x00LO\x08\x00FOREIGN "
+NO_TEXT = b"\x10\x00\x20\x00OB\0\0\x04\0\0\0ABCD"
+
+
+def test_a_patients_identifier_that_is_no_text_is_not_taken_for_want_of_room(
+    empty_region: Region,
+) -> None:
+    """Measured: Orthanc says yes and keeps nothing, as it does when its disk is full."""
+    file = an_instance(330)
+    start = file.data.index(b"\x10\x00\x20\x00LO")
+    end = file.data.index(b"\x10\x00\x30\x00DA")
+    answer = store(empty_region, file.data[:start] + NO_TEXT + file.data[end:])
+    assert (answer.status_code, stored(answer)) == (400, [])
+    assert copies(empty_region, "archive", file) == []
+
+
 TWO_OWNERS = {
     "a study before its own": (0x0020000D, OTHERS_STUDY + an_instance(320).study_uid.encode()),
     "a patient before its own": (0x00100020, FOREIGN),
