@@ -136,9 +136,12 @@ class MultipartReader:
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        left = self._limits.header_bytes
+        left, name = self._limits.header_bytes, ""
         while line := self._line(limit=left):
             left -= len(line) + 2
+            if name and line.startswith((b" ", b"\t")):  # a folded one goes on (RFC 5322 2.2.3)
+                headers[name] += " " + line.strip().decode("latin-1")
+                continue
             raw_name, colon, value = line.partition(b":")
             name = raw_name.strip().decode("latin-1").lower()
             if not colon or not name or name in headers or len(headers) >= self._limits.headers:
