@@ -46,7 +46,7 @@ from gateway.web.opening import (
     frames_below,
     target_of,
 )
-from gateway.web.representation import passed_on
+from gateway.web.representation import located_below, passed_on
 from gateway.web.scope import Scope, accept_values, accepted
 from gateway.web.stored import FRAME_AS_STORED, open_instance
 from gateway.web.versions import Versions
@@ -55,6 +55,8 @@ from gateway.web.zipped import zipped
 BULK_PATH = re.compile(r"[0-9A-Za-z._~-]+(?:/[0-9A-Za-z._~-]+){0,40}", re.ASCII)
 MOST_TRIES = 4
 CHEAP = frozenset({Plan.AS_STORED})
+Asked = tuple[tuple[str, ...], tuple[str, ...]]
+"""scope.accept_values"""
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,16 @@ class Choices:
 
 
 def _choices(ranges: Sequence[MediaRange], ranked: Sequence[Choice]) -> Choices:
-    open_ended = not ranges or any("*" in f"{r.media_type}{r.part_type}" for r in ranges)
+    first = [r for r in ranges if not r.instead]
+    open_ended = not first or any("*" in f"{r.media_type}{r.part_type}" for r in first)
     return Choices(ranked if open_ended else ranked[:MOST_TRIES], open_ended)
 
 
 # A viewer sends the same Accept with each of a thousand frames.
 @lru_cache(maxsize=256)
-def _instance_choices(values: tuple[str, ...], one_instance: bool) -> Choices | None:
+def _instance_choices(asked: Asked, one_instance: bool) -> Choices | None:
     """None: a ZIP file is wanted most."""
-    ranges = parse_accept(values)
+    ranges = parse_accept(*asked)
     ranked = rank(ranges, dicom_offers(one_instance=one_instance))
     if ranked[0].media_type == ZIP:
         return None
@@ -103,8 +106,8 @@ def _instance_choices(values: tuple[str, ...], one_instance: bool) -> Choices | 
 
 
 @lru_cache(maxsize=256)
-def _frame_choices(values: tuple[str, ...], one_frame: bool) -> Choices:
-    ranges = parse_accept(values)
+def _frame_choices(asked: Asked, one_frame: bool) -> Choices:
+    ranges = parse_accept(*asked)
     return _choices(ranges, rank(ranges, frame_offers(one_frame=one_frame)))
 
 
@@ -157,9 +160,9 @@ class Images:
         target = target_of(uids, f"/{word}/{bulk}")
         location = self._opener.locate(scope, target.study)
         form = f"bulk {choice}"
-        unchanged = self._versions.not_modified(location, form)
+        unchanged = self._versions.not_modified(location, form, weak=not choice.single_part)
         if unchanged is not None:
-            return unchanged
+            return located_below(unchanged, scope.service_url)
         accept = upstream_accept(replace(choice, transfer_syntax=None))
 
         def open_at(site: Site) -> SiteAnswer:
@@ -212,9 +215,10 @@ class Images:
             return self._merged(scope, location, wish, coverage)
         form = _form(wish.choice)
         sure = location.only(*coverage.complete) if coverage.complete else location
-        unchanged = None if coverage.lacking else self._versions.not_modified(sure.alike, form)
-        if unchanged is not None:
-            return unchanged
+        weak = not wish.choice.single_part
+        unchanged = self._versions.not_modified(sure.alike, form, weak=weak)
+        if unchanged is not None and not coverage.lacking:
+            return located_below(unchanged, scope.service_url)
         opened, plan = self._open_or_decode(scope, location, wish)
         tag = self._versions.tag(wish.target.study, opened.site.site_id, form)
         if coverage.is_partial(opened.site.site_id):

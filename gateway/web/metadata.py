@@ -51,9 +51,11 @@ class Metadata:
             sure = location.only(*coverage.complete) if coverage.complete else location
             sure = sure.alike
             whole = not (coverage.lacking or coverage.shares)
-            unchanged = self._versions.not_modified(sure, form) if whole else None
+            unchanged = self._versions.not_modified(sure, form, weak=True) if whole else None
             if unchanged is not None:
-                return unchanged
+                if choice.media_type == DICOM_JSON:
+                    unchanged.vary.add("Accept-Encoding")
+                return located_below(unchanged, scope.service_url)
             if whole and choice.media_type == DICOM_JSON:
                 kept = self._kept(scope, sure, form)
                 if kept is not None:

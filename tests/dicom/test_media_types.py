@@ -205,6 +205,23 @@ def test_choice_goes_by_q_then_exactness_then_our_order(accepts, expected):
     assert choose_rendered(parse_accept(accepts)).media_type == expected
 
 
+@pytest.mark.parametrize(
+    ("asked", "header", "expected"),
+    [
+        ("image/png", "image/jpeg", "image/png"),
+        ("image/png;q=0.1", "image/jpeg", "image/png"),
+        ("image/webp", "image/gif, image/png;q=0.9", "image/gif"),
+        ("image/webp", "text/html, */*;q=0.1", "text/html"),
+        ("image/webp", "video/mp4", None),
+        ("image/webp, image/png;q=0", "*/*", "image/jpeg"),
+    ],
+)
+def test_what_a_parameter_names_in_vain_the_header_may_name(asked, header, expected):
+    """8.7.8.1: each of the two is ranked by itself."""
+    with pytest.raises(NotAcceptable) if expected is None else contextlib.nullcontext():
+        assert choose_rendered(parse_accept([asked], [header])).media_type == expected
+
+
 def test_what_is_acceptable_is_ranked_so_that_the_next_can_be_tried():
     accept = f'{MULTI}; type="image/jls", {MULTI}; type="{OCTETS}"; q=0.5, image/jp2; q=0.7'
     found = rank(parse_accept([accept]), frame_offers(one_frame=True))

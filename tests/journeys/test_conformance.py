@@ -64,6 +64,8 @@ ACCEPTS = (
     "image/png",
     "image/gif",
     "text/html",
+    "text/plain",
+    "text/xml",
     "application/pdf",
 )
 
@@ -89,6 +91,8 @@ BEGINNINGS = {
     "image/png": b"\x89PNG",
     "image/gif": b"GIF8",
     "text/html": b"<!doctype html>",
+    "text/plain": "Протокол".encode(),
+    "text/xml": b"<?xml",
 }
 
 
