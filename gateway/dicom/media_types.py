@@ -364,9 +364,9 @@ REPORTS = (HTML, TEXT, XML)
 def dicom_offers(*, one_instance: bool = False) -> tuple[Offer, ...]:
     """Study, series, instance (10.4): multipart by default; alone only where there is one item.
 
-    A zip holds the instances as they are stored.
+    A zip holds the instances as they are stored; bytes in parts are their bulk data (10.4.4).
     """
-    return (_DICOM_PARTS, *((_DICOM_SINGLE,) if one_instance else ()), _ZIP)
+    return (_DICOM_PARTS, *((_DICOM_SINGLE,) if one_instance else ()), _ZIP, _BULK[0])
 
 
 def frame_offers(*, one_frame: bool = False) -> tuple[Offer, ...]:
@@ -377,6 +377,11 @@ def frame_offers(*, one_frame: bool = False) -> tuple[Offer, ...]:
 def choose_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
     """Bulk data (10.4.1.1.5): the stored bytes, in one part or alone."""
     return negotiate(ranges, _BULK)
+
+
+def choose_all_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
+    """Bulk data of many elements: in parts only."""
+    return negotiate(ranges, _BULK[:1])
 
 
 def choose_metadata(ranges: Sequence[MediaRange]) -> Choice:

@@ -15,7 +15,9 @@ ANSWER_LIMIT = 256
 
 
 class StoredSyntaxes:
-    """Remembers the transfer syntax of each series by its first instance; safe for threads."""
+    """Remembers the transfer syntax of each series by its first instance, and what was seen of
+    others since; safe for threads.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -39,12 +41,31 @@ class StoredSyntaxes:
             return found
         first_ids = find_series(self._wire, site, study_uid, series_uid, deadline)
         found = frozenset(self._ask(site, orthanc_id, deadline) for orthanc_id in first_ids)
+        self._keep(key, found)
+        return found
+
+    def known(self, site: Site, study_uid: str, name: str) -> frozenset[str]:
+        """What `learn` was told of this part of the study lately; empty for nothing."""
+        found_at, found = self._kept.get((site.site_id, study_uid, name), (0.0, frozenset()))
+        return found if monotonic_s() - found_at < KEEP_S else frozenset()
+
+    def learn(self, site: Site, study_uid: str, name: str | None, syntax: str) -> frozenset[str]:
+        """Something of a series, an instance (SERIES/INSTANCE) or the study (None) is stored in
+        this one as well; returns all that is known of it now.
+        """
+        for level in {name, None}:
+            key = (site.site_id, study_uid, level)
+            _, found = self._kept.get(key, (0.0, frozenset()))
+            if found or level == name:
+                self._keep(key, found | {syntax})
+        return self.known(site, study_uid, name or "")
+
+    def _keep(self, key: tuple[str, str, str | None], found: frozenset[str]) -> None:
         with self._lock:
             self._kept[key] = (monotonic_s(), found)
             self._kept.move_to_end(key)
             while len(self._kept) > KEEP_MOST:
                 self._kept.popitem(last=False)
-        return found
 
     def _ask(self, site: Site, orthanc_id: str, deadline: Deadline) -> str:
         target = f"/instances/{orthanc_id}/metadata/TransferSyntax"

@@ -38,11 +38,13 @@ ALLOWED_HEADERS = "Accept, Content-Type, Authorization, Range, If-Range, If-None
 ROWS = (DICOM_JSON, f'{MULTIPART}; type="{DICOM_XML}"')
 TAKES = (DICOM, DICOM_JSON, DICOM_XML)
 GIVES = {
-    "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM, ZIP),
+    "dicom": (f'{MULTIPART}; type="{DICOM}"', DICOM, ZIP, f'{MULTIPART}; type="{OCTETS}"'),
     "metadata": ROWS,
     "frames": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "bulkdata": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
     "bulk": (f'{MULTIPART}; type="{OCTETS}"', OCTETS),
+    "allbulkdata": (f'{MULTIPART}; type="{OCTETS}"',),
+    "pixeldata": (f'{MULTIPART}; type="{OCTETS}"',),
     "rendered": (*PICTURES, *REPORTS, PDF, *(f'{MULTIPART}; type="{kind}"' for kind in PICTURES)),
     "thumbnail": PICTURES,
     "studies": ROWS,

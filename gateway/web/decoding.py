@@ -84,16 +84,22 @@ def answer_of_items(
     return in_parts(streamed(body(), media_type, None, opened), opened, tag)
 
 
+def pixel_data(opener: Opener, target: Target, opened: Opened) -> Items:
+    """All frames of the opened instance, little endian, one after the other; as decoded_frames."""
+    return _frames(opener, target, opened, ())
+
+
 def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[int]) -> Items:
+    """none: all of them"""
     pixels = opener.gateway.pixels
     try:
         with (
             pixels.holding() as held,
             closing_at_end(StoredInstance(opener, target, opened, held)) as stored,
         ):
-            if max(numbers) > stored.about.frames:  # later it could only cut the answer off
+            if max(numbers, default=1) > stored.about.frames:  # later it could only cut it off
                 raise NotFound("frame")
-            for number in numbers:
+            for number in numbers or range(1, stored.about.frames + 1):
                 before = held.size
                 yield [pixels.run("frame", {"number": number}, *stored.frame(number))]
                 held.keep_only(before)

@@ -75,6 +75,19 @@ class Metadata:
         # Weak, also for JSON: it comes compressed or not.
         return located(stamp(answer, tag, weak=True), opened)
 
+    def datasets(self, scope: Scope, target: Target) -> tuple[Opened, list[Dataset]]:
+        """What the view gives, and of whom; raises what that does."""
+        location = self._opener.locate(scope, target.study)
+        while True:
+            coverage = self._opener.coverage(scope, location, target)
+            location = coverage.applied(location)
+            try:
+                opened, _, found = self._read(scope, target, location, coverage, "")
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
+            else:
+                return opened, found
+
     def _kept(self, scope: Scope, location: Location, form: str) -> Response | None:
         """The answer that one of these holders has given before and would give again."""
         for holder in location.holders:

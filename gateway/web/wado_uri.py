@@ -31,7 +31,9 @@ from gateway.dicom.view_query import (
 )
 from gateway.errors import BadRequest, NotFound
 from gateway.model.access import Action, at
+from gateway.web.bulk import BulkData
 from gateway.web.images import Images
+from gateway.web.metadata import Metadata
 from gateway.web.opening import Opener, target_of
 from gateway.web.permissions import decide, needs
 from gateway.web.rendered import Renderer, Wish
@@ -50,7 +52,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("wado-uri", __name__)
     versions = Versions(gateway)
     opener = Opener(gateway, versions)
-    images, renderer = Images(opener, versions), Renderer(opener, versions)
+    images = Images(opener, versions, BulkData(opener, Metadata(opener, versions)))
+    renderer = Renderer(opener, versions)
 
     @door.get("/wado")
     @door.get("/sites/<site_id>/wado")

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 import requests
 from PIL import Image
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from gateway.dicom.media_types import parse_content_type
 from gateway.dicom.multipart import MultipartReader, check_boundary
@@ -79,6 +79,12 @@ ACTIVE = [
     ),
     a_document(9, "application/pdf", b"<html>" + SCRIPT + b"</html> "),
 ]
+MIXED = [
+    an_instance(11, 1, 1),
+    an_instance(11, 1, 2, syntax=JPEG2000Lossless),
+    an_instance(11, 1, 3, syntax=RLELossless),
+    an_instance(11, 1, 4),
+]
 BIG_ENDIAN, SLOW, MONSTER = a_big_endian_one(), a_slow_one(), a_monster()
 
 
@@ -88,7 +94,7 @@ def region(
     start_orthanc: StartOrthanc,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Region]:
-    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW, MONSTER, *ACTIVE]}
+    content = {"gkb1": [*IMAGES, J2K, REPORT, PDF, BIG_ENDIAN, SLOW, MONSTER, *ACTIVE, *MIXED]}
     yield from start_region(
         orthanc_generation,
         start_orthanc,
@@ -227,6 +233,94 @@ def test_an_image_that_claims_to_be_huge_is_drawn_by_nobody(region: Region, belo
     """H78: the site, which may die of it, is not asked either."""
     answer = region.gateway.get(path_of(MONSTER) + below)
     assert (answer.status_code, "too large" in answer.json()["detail"]) == (406, True)
+
+
+# ---- a series whose instances are stored in several transfer syntaxes
+
+
+@pytest.mark.parametrize("one", MIXED, ids=["plain", "J2K", "RLE", "plain again"])
+def test_an_image_is_judged_by_its_own_transfer_syntax(region: Region, one: Instance) -> None:
+    for _ in range(2):
+        frame = region.gateway.get(path_of(one) + "/frames/1")
+        assert [body for _, body in parts_of(frame)] == [one.pixels]
+        whole = region.gateway.get(path_of(one), headers={"Accept": "application/dicom"})
+        ds = pydicom.dcmread(io.BytesIO(whole.content))
+        syntax = ds.file_meta.TransferSyntaxUID
+        assert (syntax, ds.PixelData) == (ExplicitVRLittleEndian, one.pixels)
+    stored = pydicom.dcmread(io.BytesIO(one.data)).file_meta.TransferSyntaxUID
+    own = {"Accept": f"application/dicom; transfer-syntax={stored}"}
+    assert region.gateway.get(path_of(one), headers=own).content == one.data
+
+
+def test_a_mixed_series_comes_whole_in_one_transfer_syntax_or_is_cut(region: Region) -> None:
+    path = f"/studies/{MIXED[0].study_uid}/series/{MIXED[0].series_uid}"
+
+    def whole() -> list[tuple[str, bytes]] | None:
+        try:
+            parts = parts_of(region.gateway.get(path))
+        except requests.exceptions.ChunkedEncodingError:  # it was only seen on the way
+            return None
+        files = [pydicom.dcmread(io.BytesIO(body)) for _, body in parts]
+        return [(str(ds.file_meta.TransferSyntaxUID), ds.PixelData) for ds in files]
+
+    found = whole() or whole()
+    assert found is not None
+    assert sorted(found) == sorted((ExplicitVRLittleEndian, one.pixels) for one in MIXED)
+
+
+# ---- all bulk data of a resource (PS3.18 10.4.1.1.5, .6)
+
+
+def located_parts(region: Region, path: str, accept: str = "*/*") -> dict[str, bytes]:
+    """Bytes of each part by the place that it names."""
+    answer = region.gateway.get(path, headers={"Accept": accept})
+    assert answer.status_code == 200, answer.text
+    kind, parameters = parse_content_type(answer.headers["Content-Type"])
+    assert (kind, parameters["type"]) == ("multipart/related", "application/octet-stream")
+    boundary = check_boundary(parameters["boundary"])
+    reader = MultipartReader(io.BytesIO(answer.content).read, boundary)
+    return {part.headers["content-location"]: part.read(2**24) for part in reader}
+
+
+def uris_of(region: Region, path: str, tag: str) -> list[str]:
+    rows = region.gateway.get(path + "/metadata").json()
+    return [row[tag]["BulkDataURI"] for row in rows if "BulkDataURI" in row.get(tag, {})]
+
+
+@pytest.mark.parametrize(
+    "images", [IMAGES, [J2K], [BIG_ENDIAN]], ids=["plain", "J2K", "big-endian"]
+)
+def test_pixel_data_of_a_study_comes_uncompressed_under_the_names_of_its_metadata(
+    region: Region, images: list[Instance]
+) -> None:
+    study = f"/studies/{images[0].study_uid}"
+    found = located_parts(region, study + "/pixeldata")
+    assert list(found) == uris_of(region, study, "7FE00010")
+    assert sorted(found.values()) == sorted(one.pixels for one in images)
+    in_series = located_parts(region, f"{study}/series/{images[-1].series_uid}/pixeldata")
+    assert in_series.items() <= found.items()
+    assert located_parts(region, path_of(images[-1]) + "/pixeldata").items() <= in_series.items()
+
+
+def test_bulk_data_of_a_study_are_all_that_its_metadata_name(region: Region) -> None:
+    found = located_parts(region, STUDY + "/bulkdata")
+    pdf = pydicom.dcmread(io.BytesIO(PDF.data)).EncapsulatedDocument
+    uris = uris_of(region, STUDY, "7FE00010") + uris_of(region, STUDY, "00420011")
+    assert sorted(found) == sorted(uris)
+    assert sorted(found.values()) == sorted([*(one.pixels for one in IMAGES), pdf])
+    old = located_parts(region, STUDY, 'multipart/related; type="application/octet-stream"')
+    assert old == found
+
+
+def test_what_has_no_bulk_data_is_not_found_and_many_are_never_one_part(region: Region) -> None:
+    get = region.gateway.get
+    octets = {"Accept": "application/octet-stream"}
+    answers = [
+        get(path_of(PDF) + "/pixeldata"),
+        get(f"{STUDY}/series/{ROOT}.1.77/bulkdata"),
+        get(STUDY + "/bulkdata", headers=octets),
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404, 406]
 
 
 # ---- versions
