@@ -1,6 +1,8 @@
 """How the images of a study are stored at an Orthanc, asked before a site is asked to transcode."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
 
 from gateway.clock import Deadline, monotonic_s
@@ -12,10 +14,12 @@ from gateway.orthanc.wire import Wire
 KEEP_S = 600.0
 KEEP_MOST = 20_000
 ANSWER_LIMIT = 256
+MOST_ASKED = 12  # instances beside the first one of each series
+MORE_S = 0.1
 
 
 class StoredSyntaxes:
-    """Remembers the transfer syntax of each series by its first instance, and what was seen of
+    """Remembers the transfer syntaxes of each series by some of its instances, and what was seen of
     others since; safe for threads.
     """
 
@@ -39,8 +43,14 @@ class StoredSyntaxes:
         found_at, found = self._kept.get(key, (0.0, frozenset()))
         if found and monotonic_s() - found_at < KEEP_S:
             return found
-        first_ids = find_series(self._wire, site, study_uid, series_uid, deadline)
-        found = frozenset(self._ask(site, orthanc_id, deadline) for orthanc_id in first_ids)
+        series = find_series(self._wire, site, study_uid, series_uid, deadline)
+        found = frozenset(self._ask(site, ids[0], deadline) for ids in series)
+        begun_s = monotonic_s()
+        for orthanc_id in _some_more(series):
+            if monotonic_s() - begun_s > MORE_S:
+                break  # a far site: what it holds besides is seen when it comes
+            with suppress(SiteRefused):  # it has just gone
+                found |= {self._ask(site, orthanc_id, deadline)}
         self._keep(key, found)
         return found
 
@@ -74,3 +84,9 @@ class StoredSyntaxes:
         if answer.status != 200:
             raise SiteRefused(site.site_id, answer.status, "transfer syntax")
         return raw.decode("ascii", "replace").strip()
+
+
+def _some_more(series: Sequence[Sequence[str]]) -> list[str]:
+    """Instances spread over those that are not the first of their series."""
+    others = [one for ids in series for one in ids[1:]]
+    return others[:: -(-len(others) // MOST_ASKED) or 1]

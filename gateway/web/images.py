@@ -348,12 +348,12 @@ class Images:
         return found
 
     def _check_frames(self, site_id: str | None, target: Target, last: int) -> None:
-        """raises NotFound if the instance has fewer frames"""
+        """raises NotFound if the instance has fewer frames, or none at all"""
         with self._pixels.holding() as held:
             try:
                 stored = open_instance(self._opener, self._opener.scope(site_id), target, held)
             except CannotDecode:
                 return
             stored.close()
-            if 0 < stored.about.frames < last:
+            if stored.about.frames < last:
                 raise NotFound("frame")

@@ -185,10 +185,10 @@ class Renderer:
             self._pixels.holding() as held,
             closing(StoredInstance(self._opener, wish.target, opened, held)) as stored,
         ):
+            if max(wish.frames, default=0) > stored.about.frames:
+                raise NotFound("frame")
             if not stored.about.frames:
                 raise CannotDecode("this instance has no pixels")
-            if max(wish.frames, default=1) > stored.about.frames:
-                raise NotFound("frame")
             for number in wish.frames or (_frame_for_all(stored),):
                 before = held.size
                 try:
@@ -229,7 +229,9 @@ class Renderer:
     def _document(
         self, scope: Scope, wish: Wish, stored: StoredInstance, tag: str | None
     ) -> Response:
-        if wish.thumbnail or wish.frames:
+        if wish.frame is not None:
+            raise NotFound("frame")
+        if wish.thumbnail:
             raise NotAcceptable("Accept", "this instance has no pixels")
         found = self._pixels.run("document", {}, stored.document())
         if found.startswith(IS_PDF):

@@ -412,6 +412,12 @@ def test_a_report_comes_as_text_and_as_xml_too(
     assert wado(region, REPORT, contentType=kind).content == answer.content
 
 
+@pytest.mark.parametrize("below", ["/frames/1", "/frames/1/rendered", "/frames/1/thumbnail"])
+@pytest.mark.parametrize("document", [REPORT, PDF], ids=["SR", "PDF"])
+def test_a_document_has_no_frames(region: Region, document: Instance, below: str) -> None:
+    assert region.gateway.get(path_of(document) + below).status_code == 404
+
+
 def test_a_pdf_comes_as_it_was_stored(region: Region) -> None:
     answer = region.gateway.get(path_of(PDF) + "/rendered")
     ds = pydicom.dcmread(io.BytesIO(PDF.data))
