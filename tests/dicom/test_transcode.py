@@ -88,6 +88,22 @@ def test_a_frame_is_the_same_out_of_the_file_and_beside_its_header(syntax: str) 
     assert found == (wanted, wanted)
 
 
+@pytest.mark.parametrize("planes", [0, 1])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_of_a_frame_are_in_the_order_that_the_header_names(planes: int, bits: int) -> None:
+    image = read_file(an_instance(1).data)
+    image.Rows, image.Columns, image.SamplesPerPixel = 2, 3, 3
+    image.PhotometricInterpretation, image.PlanarConfiguration = "RGB", planes
+    image.BitsAllocated = image.BitsStored = bits
+    image.HighBit = bits - 1
+    pixels = bytes(range(18 * bits // 8))
+    image.PixelData = pixels
+    image["PixelData"].VR = "OB" if bits == 8 else "OW"
+    image.compress(RLELossless, generate_instance_uid=False)
+    image.PlanarConfiguration = planes
+    assert native_frame(image, 1) == pixels
+
+
 @pytest.mark.parametrize("number", [0, 5])
 def test_a_frame_that_is_not_there_is_a_lookup_error(number: int) -> None:
     with pytest.raises(LookupError):
