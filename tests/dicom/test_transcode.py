@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pydicom
 import pytest
 from hypothesis import example, given
@@ -96,12 +97,12 @@ def test_colours_of_a_frame_are_in_the_order_that_the_header_names(planes: int, 
     image.PhotometricInterpretation, image.PlanarConfiguration = "RGB", planes
     image.BitsAllocated = image.BitsStored = bits
     image.HighBit = bits - 1
-    pixels = bytes(range(18 * bits // 8))
-    image.PixelData = pixels
-    image["PixelData"].VR = "OB" if bits == 8 else "OW"
-    image.compress(RLELossless, generate_instance_uid=False)
+    image.PixelRepresentation = 0
+    colours = np.arange(18, dtype=f"u{bits // 8}").reshape(2, 3, 3)  # rows, columns, colours
+    image.compress(RLELossless, colours, generate_instance_uid=False)
     image.PlanarConfiguration = planes
-    assert native_frame(image, 1) == pixels
+    wanted = colours.transpose(2, 0, 1) if planes else colours
+    assert native_frame(image, 1) == wanted.tobytes()
 
 
 @pytest.mark.parametrize("number", [0, 5])
