@@ -42,14 +42,19 @@ NOBODYS = Match()
 class _Rule:
     """A fingerprint where it holds.
 
-    sites        at which; None: at its own, which it names
     bare_serial  only of a sender that does not tell its serial number
     """
 
     fingerprint: Fingerprint
     unit_id: str
-    sites: frozenset[str] | None
     bare_serial: bool = False
+
+
+_Key = tuple[str, str, str]
+"""A site, and the strongest of what a fingerprint says with the name of its field: a region has
+hundreds of machines of one model, a site a few.
+"""
+_Rules = Mapping[_Key, list[_Rule]]
 
 
 class Matcher:
@@ -67,8 +72,8 @@ class Matcher:
         self._units = units
         self._ends = {unit_id: _end(unit_id, units) for unit_id in units}
         self.sites = sites_of_units(units, facilities, homes or {})
-        self._rules: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
-        self._denials: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
+        self._rules: dict[_Key, list[_Rule]] = defaultdict(list)
+        self._denials: dict[_Key, list[_Rule]] = defaultdict(list)
         for one in fingerprints:
             if one.unit_id in self._ends:
                 self._add(one, self._denials if one.is_not else self._rules)
@@ -76,12 +81,14 @@ class Matcher:
             self._add_register(unit)
 
     def _add(
-        self, one: Fingerprint, rules: dict[tuple[str, str], list[_Rule]], *, bare: bool = False
+        self, one: Fingerprint, rules: dict[_Key, list[_Rule]], *, bare: bool = False
     ) -> None:
-        sites = None if one.site_id else self.sites[one.unit_id]
-        key = _strongest(one)
-        if key is not None:
-            rules[key].append(_Rule(one, self._ends[one.unit_id], sites, bare))
+        strongest = _strongest(one)
+        if strongest is None:
+            return
+        rule = _Rule(one, self._ends[one.unit_id], bare)
+        for site_id in (one.site_id,) if one.site_id else self.sites[one.unit_id]:
+            rules[(site_id, *strongest)].append(rule)
 
     def _add_register(self, unit: Unit) -> None:
         serial = unit.serial if normal("serial", unit.serial) else ""
@@ -115,14 +122,10 @@ class Matcher:
             return Match(is_exact=highest[0], rivals=tuple(first))
         return Match(first[0], best[first[0]][2], highest[0])
 
-    def _fitting(
-        self, sender: Sender, rules: Mapping[tuple[str, str], list[_Rule]]
-    ) -> Iterable[tuple[_Rule, bool]]:
+    def _fitting(self, sender: Sender, rules: _Rules) -> Iterable[tuple[_Rule, bool]]:
         """Rules that fit, and whether they do to the letter."""
         for key in _keys(sender):
             for rule in rules.get(key, ()):
-                if rule.sites is not None and sender.site_id not in rule.sites:
-                    continue
                 if rule.bare_serial and normal("serial", sender.serial):
                     continue
                 is_exact = fits(rule.fingerprint, sender)
@@ -136,8 +139,8 @@ def _strongest(one: Fingerprint) -> tuple[str, str] | None:
     return None if found is None else (found, _key(found, getattr(one, found)))
 
 
-def _keys(sender: Sender) -> list[tuple[str, str]]:
-    return [(field, _key(field, getattr(sender, field))) for field in WEIGHT]
+def _keys(sender: Sender) -> list[_Key]:
+    return [(sender.site_id, field, _key(field, getattr(sender, field))) for field in WEIGHT]
 
 
 def _key(field: str, said: str) -> str:
