@@ -6,7 +6,7 @@ what was told in the past can be told again.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -64,6 +64,11 @@ class Looked:
         """Unknown senders of the last 30 days."""
         return sum(1 for one in self.unknown if one.studies_30)
 
+    @property
+    def alive(self) -> frozenset[str]:
+        """Units with images in the last 30 days."""
+        return frozenset(unit_id for unit_id, facts in self.units.items() if facts.studies_30)
+
 
 def homes_of(
     revisions: Iterable[Revision[Unit]], day: date, known_at: datetime | None = None
@@ -108,9 +113,14 @@ def gather(
             unknown.append(one)
         else:
             of_unit[found.unit_id].append(one)
-    unknown.sort(key=lambda one: (-one.studies_30, -one.last_on.toordinal(), one.sender_id))
+    unknown.sort(key=by_studies)
     units = {unit_id: _facts(found) for unit_id, found in of_unit.items()}
     return Looked(day, units, tuple(unknown), matched, put_aside)
+
+
+def by_studies(one: SenderFacts) -> tuple[int, int, int]:
+    """Those with most studies first, then those that were seen last."""
+    return -one.studies_30, -one.last_on.toordinal(), one.sender_id
 
 
 def _facts(senders: Sequence[SenderFacts]) -> UnitFacts:
@@ -127,14 +137,19 @@ def _facts(senders: Sequence[SenderFacts]) -> UnitFacts:
 
 
 def suggest(
-    records: Records, looked: Looked, units: Mapping[str, Unit],
-    facilities: Mapping[str, Facility], senders: Sequence[SenderFacts],
+    suggester: Suggester, senders: Iterable[SenderFacts], matched: Mapping[int, Match],
+    alive: Container[str],
 ) -> dict[int, Suggestion]:  # fmt: skip
-    """What each of these unknown senders may be, by its number."""
-    matcher = Matcher(load_fingerprints(records), units, facilities)
-    recent = (unit_id for unit_id, facts in looked.units.items() if facts.studies_30)
-    suggester = Suggester(matcher, units, facilities, recent)
-    return {one.sender_id: suggester.suggest(one.sender, one.by_modality) for one in senders}
+    """What each of these senders may be, by its number. Pure.
+
+    alive  units whose images arrive
+    """
+    return {
+        one.sender_id: suggester.suggest(
+            one.sender, one.by_modality, rivals=matched[one.sender_id].rivals, with_images=alive
+        )
+        for one in senders
+    }
 
 
 def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> dict[str, Flow]:

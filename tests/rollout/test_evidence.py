@@ -17,7 +17,7 @@ from gateway.model.rollout.register import (
     as_of,
 )
 from gateway.model.rollout.senders import Fingerprint
-from gateway.model.rollout.suggestions import Reason
+from gateway.model.rollout.suggestions import Reason, Suggester
 from gateway.records.engine import open_records
 from gateway.records.evidence import load_senders
 from gateway.records.fingerprints import load_history
@@ -68,6 +68,12 @@ def told(looked):
     return units, [one.sender.station for one in looked.unknown]
 
 
+def suggested(looked, units=UNITS):
+    """What each unknown sender may be."""
+    suggester = Suggester(units, FACILITIES)
+    return suggest(suggester, looked.unknown, looked.matched, looked.alive)
+
+
 def number_of(region, station):
     found = (one for one in load_senders(region.records, TODAY) if one.sender.station == station)
     return next(found).sender_id
@@ -95,7 +101,7 @@ def test_an_accepted_suggestion_changes_the_past_and_taking_it_back_does_too(reg
     assert (told(seen(region)), told(seen(region, past))) == (unknown, unknown)
     found = seen(region)
     sender_id = number_of(region, "ROOM1")
-    suggestion = suggest(region.records, found, UNITS, FACILITIES, found.unknown)[sender_id]
+    suggestion = suggested(found)[sender_id]
     assert [(one.unit_id, one.reasons) for one in suggestion.near] == []
     assert (suggestion.new.facility_id, suggestion.new.kind) == ("f1", UnitKind.RADIOGRAPHY)
 
@@ -194,14 +200,13 @@ def test_unknown_senders_come_by_their_studies(region):
     found = seen(region)
     assert told(found) == ({}, ["ROOM1", "ROOM2", "OLD"])
     assert found.unknown_30 == 2
-    near = suggest(region.records, found, UNITS, FACILITIES, found.unknown)
+    near = suggested(found)
     assert {one.unit_id for told in near.values() for one in told.near} == set()
     typo = {**UNITS, "x": a_unit("x", model="Прграф", serial="0010044", manufacturer="АМИКО")}
     region.show(a_study(5, {**XRAY, "DeviceSerialNumber": "10043"}))
     found = seen(region, units=typo)
-    facts = [one for one in found.unknown if one.sender.serial == "10043"]
-    ((likely,),) = [one.near for one in suggest(
-        region.records, found, typo, FACILITIES, facts).values()]  # fmt: skip
+    (sender_id,) = (one.sender_id for one in found.unknown if one.sender.serial == "10043")
+    (likely,) = suggested(found, typo)[sender_id].near
     assert likely.unit_id == "x"
     assert Reason.SIMILAR_MODEL in likely.reasons
 

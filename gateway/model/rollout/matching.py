@@ -7,8 +7,9 @@ a wrong one is undone by taking back the word that made it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.model.rollout.likeness import normal
 from gateway.model.rollout.register import Facility, Unit
@@ -50,11 +51,10 @@ class _Rule:
     bare_serial: bool = False
 
 
-_Key = tuple[str, str, str]
-"""A site, and the strongest of what a fingerprint says with the name of its field: a region has
-hundreds of machines of one model, a site a few.
-"""
-_Rules = Mapping[_Key, list[_Rule]]
+_Key = tuple[str, str]
+"""The strongest of what a fingerprint says, with the name of its field."""
+_Rules = defaultdict[str, dict[_Key, list[_Rule]]]
+"""By site: a region has hundreds of machines of one model, a site a few."""
 
 
 class Matcher:
@@ -72,45 +72,36 @@ class Matcher:
         self._units = units
         self._ends = {unit_id: _end(unit_id, units) for unit_id in units}
         self.sites = sites_of_units(units, facilities, homes or {})
-        self._rules: dict[_Key, list[_Rule]] = defaultdict(list)
-        self._denials: dict[_Key, list[_Rule]] = defaultdict(list)
+        self._rules: _Rules = defaultdict(dict)
+        self._denials: _Rules = defaultdict(dict)
         for one in fingerprints:
             if one.unit_id in self._ends:
                 self._add(one, self._denials if one.is_not else self._rules)
         for unit in units.values():
-            self._add_register(unit)
+            for made, is_bare in _of_register(unit):
+                self._add(made, self._rules, bare=is_bare)
 
-    def _add(
-        self, one: Fingerprint, rules: dict[_Key, list[_Rule]], *, bare: bool = False
-    ) -> None:
-        strongest = _strongest(one)
-        if strongest is None:
+    def _add(self, one: Fingerprint, rules: _Rules, *, bare: bool = False) -> None:
+        key = _strongest(one)
+        if key is None:
             return
         rule = _Rule(one, self._ends[one.unit_id], bare)
         for site_id in (one.site_id,) if one.site_id else self.sites[one.unit_id]:
-            rules[(site_id, *strongest)].append(rule)
+            rules[site_id].setdefault(key, []).append(rule)
 
-    def _add_register(self, unit: Unit) -> None:
-        serial = unit.serial if normal("serial", unit.serial) else ""
-        made = Fingerprint(
-            REGISTER,
-            unit.unit_id,
-            "",
-            unit.manufacturer.strip(),
-            unit.model.strip(),
-            serial.strip(),
+    def differs(self, other: "Matcher", site_id: str) -> bool:
+        """Whether it may know a sender of that site as another unit's than the other does."""
+        mine, theirs = (
+            [rules.get(site_id) for rules in (one._rules, one._denials)] for one in (self, other)
         )
-        if serial:
-            self._add(made, self._rules)
-        if made.model:  # many images do not tell their serial number
-            plain = Fingerprint(REGISTER, unit.unit_id, "", made.manufacturer, made.model)
-            self._add(plain, self._rules, bare=bool(serial))
+        return mine != theirs
 
     def match(self, sender: Sender) -> Match:
         """The unit that made a sender's images."""
-        denied = {rule.unit_id for rule, _ in self._fitting(sender, self._denials)}
+        keys = _keys(sender)
+        denied = {rule.unit_id for rule, _ in _fitting(sender, keys, self._denials)}
         best: dict[str, tuple[bool, int, str]] = {}
-        for rule, is_exact in self._fitting(sender, self._rules):
+        for rule, is_exact in _fitting(sender, keys, self._rules):
             if rule.unit_id not in denied:
                 found = (is_exact, _weight(rule.fingerprint), rule.fingerprint.fingerprint_id)
                 best[rule.unit_id] = max(found, best.get(rule.unit_id, found))
@@ -122,25 +113,44 @@ class Matcher:
             return Match(is_exact=highest[0], rivals=tuple(first))
         return Match(first[0], best[first[0]][2], highest[0])
 
-    def _fitting(self, sender: Sender, rules: _Rules) -> Iterable[tuple[_Rule, bool]]:
-        """Rules that fit, and whether they do to the letter."""
-        for key in _keys(sender):
-            for rule in rules.get(key, ()):
-                if rule.bare_serial and normal("serial", sender.serial):
-                    continue
-                is_exact = fits(rule.fingerprint, sender)
-                if is_exact is not None:
-                    yield rule, is_exact
+
+def _fitting(
+    sender: Sender, keys: Iterable[_Key], rules: _Rules
+) -> Iterator[tuple[_Rule, bool]]:
+    """Rules that fit, and whether they do to the letter."""
+    here = rules.get(sender.site_id)
+    if not here:
+        return
+    for key in keys:
+        for rule in here.get(key, ()):
+            if rule.bare_serial and normal("serial", sender.serial):
+                continue
+            is_exact = fits(rule.fingerprint, sender)
+            if is_exact is not None:
+                yield rule, is_exact
 
 
-def _strongest(one: Fingerprint) -> tuple[str, str] | None:
+@lru_cache(maxsize=16_384)
+def _of_register(unit: Unit) -> tuple[tuple[Fingerprint, bool], ...]:
+    """What the register says of its images; True: only of those that tell no serial number."""
+    serial = unit.serial.strip() if normal("serial", unit.serial) else ""
+    maker, model = unit.manufacturer.strip(), unit.model.strip()
+    whole = Fingerprint(REGISTER, unit.unit_id, "", maker, model, serial)
+    plain = Fingerprint(REGISTER, unit.unit_id, "", maker, model)
+    # Many images do not tell their serial number.
+    found = ((whole, False),) if serial else ()
+    return (*found, (plain, bool(serial))) if model else found
+
+
+@lru_cache(maxsize=32_768)
+def _strongest(one: Fingerprint) -> _Key | None:
     """Under which of its texts a fingerprint is kept; None: it says nothing."""
     found = next((field for field in WEIGHT if getattr(one, field)), None)
     return None if found is None else (found, _key(found, getattr(one, found)))
 
 
 def _keys(sender: Sender) -> list[_Key]:
-    return [(sender.site_id, field, _key(field, getattr(sender, field))) for field in WEIGHT]
+    return [(field, _key(field, getattr(sender, field))) for field in WEIGHT]
 
 
 def _key(field: str, said: str) -> str:
