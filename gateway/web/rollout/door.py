@@ -28,8 +28,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the rollout and of the register."""
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
     shelf = Shelf(gateway.records)
-    teller, senders = Teller(gateway.records, shelf), SenderShelf(gateway.records)
-    desk = Desk(gateway, teller, shelf, senders, mark_of_code())
+    teller, looks = Teller(gateway.records, shelf), SenderShelf(gateway.records)
+    desk = Desk(gateway, teller, shelf, looks, mark_of_code())
     guard(door, desk.problem)
     for page in (
         glance, facilities, facility, discrepancies, programme, report, senders, register,
