@@ -166,6 +166,7 @@ def _words_column(name: str, heading: Words, kinds: type[E], words: Mapping[str,
 
 
 ID = Words("строчные латинские буквы, цифры и дефис", "lower-case letters, digits and hyphens")
+SAME = Words("достаточно в одной строке", "in one row is enough")
 VALID_FROM: Column = Column(
     "valid_from", Words("Действует с", "Valid from"), _date, hint=Words("день", "day")
 )
@@ -177,6 +178,12 @@ FACILITY_COLUMNS: tuple[Column, ...] = (
         "kind", Words("Вид организации", "Kind of facility"), FacilityKind, FACILITY_KINDS
     ),
     Column("municipality", Words("Муниципалитет", "Municipality"), as_text, True),
+    Column(
+        "municipality_en",
+        Words("Муниципалитет по-английски", "Municipality in English"),
+        as_text,
+        hint=SAME,
+    ),
     Column("latitude", Words("Широта", "Latitude"), _number),
     Column("longitude", Words("Долгота", "Longitude"), _number),
     Column("oid", Words("OID", "OID"), as_text),
@@ -197,6 +204,12 @@ UNIT_COLUMNS: tuple[Column, ...] = (
     _words_column("capture", Words("Получение снимка", "Capture"), Capture, CAPTURES),
     _words_column("state", Words("Состояние", "State"), UnitState, STATES),
     Column("funding", Words("Источник денег", "Funding"), as_text),
+    Column(
+        "funding_en",
+        Words("Источник денег по-английски", "Funding in English"),
+        as_text,
+        hint=SAME,
+    ),
     Column("cost", Words("Стоимость, руб.", "Cost, roubles"), _whole),
     Column("renewed", Words("Обновлён по программе", "Renewed by the programme"), _flag),
     Column("renewal_on", Words("Замена по плану", "Planned renewal"), _date),

@@ -114,9 +114,7 @@ class Matcher:
         return Match(first[0], best[first[0]][2], highest[0])
 
 
-def _fitting(
-    sender: Sender, keys: Iterable[_Key], rules: _Rules
-) -> Iterator[tuple[_Rule, bool]]:
+def _fitting(sender: Sender, keys: Iterable[_Key], rules: _Rules) -> Iterator[tuple[_Rule, bool]]:
     """Rules that fit, and whether they do to the letter."""
     here = rules.get(sender.site_id)
     if not here:

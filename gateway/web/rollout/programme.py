@@ -121,7 +121,7 @@ def tell_programme(shown: Shown, language: Language) -> Mapping[str, Any]:
     by_month, joined = deliveries(shown), joining(shown)
     money = shown.snapshot.region.money
     funding = {
-        name or language.say("не указано", "not named"): spent
+        language.called(name, shown.english) or language.say("не указано", "not named"): spent
         for name, spent in sorted(money.by_funding.items(), key=lambda one: -one[1])
     }
     return {

@@ -56,9 +56,7 @@ class Teller:
         """Something was written by this process: the next page reads."""
         self._taken.forget()
 
-    def _shown(
-        self, one: Taken, taken: Sequence[Taken], known_at: datetime | None = None
-    ) -> Shown:
+    def _shown(self, one: Taken, taken: Sequence[Taken], known_at: datetime | None = None) -> Shown:
         register = self._shelf.now()
         said = f"{one.day}-{one.kind}-{one.version}-{len(taken)}-{known_at}"
         mark = f"{said}-{register.state}"
