@@ -42,6 +42,13 @@ A_NUMBER = Words("не число", "is no number")
 A_WHOLE = Words("не целое число", "is no whole number")
 A_FLAG = Words("пишите «да» или «нет»", "write yes or no")
 A_TEXT = Words("здесь нужен текст", "must be a text")
+ROUNDED = Words(
+    "длинное число, которое программа таблиц округлила; введите его снова как текст",
+    "a long number that the spreadsheet program has rounded; enter it again as a text",
+)
+TOO_LONG = 10**15
+"""A cell that is a number has no more digits than fifteen."""
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 
 NO_HINT = Words("", "")
 
@@ -84,9 +91,17 @@ def as_text(cell: Cell) -> str | Words:
         return cell
     if isinstance(cell, bool | date | time):
         return A_TEXT
+    if abs(cell) >= TOO_LONG:
+        return ROUNDED
     if isinstance(cell, float):
         return str(int(cell)) if isfinite(cell) and cell.is_integer() else A_TEXT
     return str(cell)
+
+
+def _serial(cell: Cell) -> str | Words:
+    """A long number that a spreadsheet program has written as 1,23457E+11 is no longer that one."""
+    text = as_text(cell)
+    return ROUNDED if isinstance(text, str) and _SCIENTIFIC.fullmatch(text) else text
 
 
 def _date(cell: Cell) -> date | Words | None:
@@ -199,7 +214,7 @@ UNIT_COLUMNS: tuple[Column, ...] = (
     _words_column("kind", Words("Вид аппарата", "Kind of unit"), UnitKind, UNIT_KINDS),
     Column("manufacturer", Words("Производитель", "Manufacturer"), as_text),
     Column("model", Words("Модель", "Model"), as_text),
-    Column("serial", Words("Серийный номер", "Serial number"), as_text),
+    Column("serial", Words("Серийный номер", "Serial number"), _serial),
     Column("year", Words("Год выпуска", "Year of make"), _whole),
     _words_column("capture", Words("Получение снимка", "Capture"), Capture, CAPTURES),
     _words_column("state", Words("Состояние", "State"), UnitState, STATES),
