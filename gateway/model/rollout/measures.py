@@ -144,6 +144,12 @@ def standing_facilities(facilities: Mapping[str, Facility]) -> Iterator[Facility
     return (one for one in facilities.values() if not one.merged_into)
 
 
+def is_late(facility: Facility, day: date) -> bool:
+    """Whether its day to join has passed, and it has not joined yet."""
+    joined, planned = facility.joined_on, facility.planned_on
+    return planned is not None and planned < day and (joined is None or joined > day)
+
+
 def whole_units(inventory: Inventory) -> list[Unit]:
     """Units that were not found to be another one, each at the facility that has it now: of one
     that was merged, that into which it was.
@@ -262,7 +268,7 @@ class _Tally:
             self.joined += 1
         elif facility.planned_on is not None:
             self.planned += facility.planned_on >= day
-            self.late += facility.planned_on < day
+            self.late += is_late(facility, day)
 
     def add_unit(
         self, unit: Unit, told: UnitEvidence | None, images: UnitImages, *, shared: bool
