@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from gateway.model.rollout.matching import Match, Matcher
-from gateway.model.rollout.measures import Flow
+from gateway.model.rollout.measures import Flow, add_flows
 from gateway.model.rollout.minutes import Moment
 from gateway.model.rollout.register import Facility, Revision, Unit
 from gateway.model.rollout.suggestions import Suggester, Suggestion, facility_of_sites
@@ -162,11 +162,11 @@ def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> di
     studies = load_studies(records, first, last)
     modalities = load_modalities(records, first, last)
     clock = load_clock(records, first, last)
-    found = {}
+    found: dict[str, Flow] = {}
     for site_id, facility_id in facility_of_sites(facilities).items():
         days = studies.get(site_id, {})
         spans = (clock.get((site_id, moment), {}) for moment in Moment)
-        found[facility_id] = Flow(
-            days.get(day, 0), sum(days.values()), modalities.get(site_id, {}), *spans
-        )
+        flow = Flow(days.get(day, 0), sum(days.values()), modalities.get(site_id, {}), *spans)
+        other = found.get(facility_id)
+        found[facility_id] = flow if other is None else add_flows((other, flow))
     return found

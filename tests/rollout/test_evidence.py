@@ -1,10 +1,12 @@
 """What the images say of each unit: computed anew whenever somebody puts a word right."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from gateway.errors import BadRequest, NotFound
+from gateway.model.rollout.measures import Inventory, Seen, whole_flows
 from gateway.model.rollout.minutes import Moment
 from gateway.model.rollout.register import (
     Capture,
@@ -68,9 +70,9 @@ def told(looked):
     return units, [one.sender.station for one in looked.unknown]
 
 
-def suggested(looked, units=UNITS):
+def suggested(looked, units=UNITS, facilities=FACILITIES):
     """What each unknown sender may be."""
-    suggester = Suggester(units, FACILITIES)
+    suggester = Suggester(units, facilities)
     return suggest(suggester, looked.unknown, looked.matched, looked.alive)
 
 
@@ -222,3 +224,17 @@ def test_a_facility_has_the_flow_of_its_site(region):
     assert found["f1"].by_modality == {"DX": 3, "CT": 1}, "two machines of a study count at both"
     assert (found["f1"].visible, found["f1"].archived) == ({60: 2}, {})
     assert region.clock() == {("gkb1", Moment.VISIBLE): {60: 2}}
+
+
+def test_what_reaches_the_site_of_a_merged_facility_counts_where_it_went(region):
+    """A merge moves no server: f1's Orthanc goes on, and its studies are f2's."""
+    region.show(a_study(1), a_study(2))
+    region.show(a_study(3), site_id="gkb2")
+    merged = {**FACILITIES, "f1": replace(FACILITIES["f1"], merged_into="f2")}
+    found = flows(region.records, merged, TODAY)
+    assert {name: flow.studies_30 for name, flow in found.items()} == {"f2": 3}
+    assert found["f2"].by_modality == {"DX": 3}
+    assert whole_flows(Inventory(merged, {}), Seen({}, found))["f2"].studies == 3
+    region.show(a_study(4, BARE))
+    looked = look(region.records, {}, merged, TODAY)
+    assert {one.new.facility_id for one in suggested(looked, {}, merged).values()} == {"f2"}

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from gateway.model.rollout.likeness import is_similar, normal
 from gateway.model.rollout.matching import sites_of_units
+from gateway.model.rollout.measures import ends_of
 from gateway.model.rollout.register import Capture, Facility, Unit, UnitKind, UnitState
 from gateway.model.rollout.senders import Sender
 
@@ -180,11 +181,17 @@ def _alike(field: str, said: str, registered: str) -> list[Reason]:
 
 
 def facility_of_sites(facilities: Mapping[str, Facility]) -> dict[str, str]:
-    """Whose a site is; of several that share one, the one that the others belong to."""
+    """Whose a site is; of several that share one, the one that the others belong to. The site of one
+    that was merged is that of the one it has become a part of, unless another standing one has it.
+    """
     found: dict[str, str] = {}
     standing = [one for one in facilities.values() if one.site_id and not one.merged_into]
     for one in sorted(standing, key=lambda one: (_depth(one, facilities), one.facility_id)):
         found.setdefault(one.site_id, one.facility_id)
+    ends = ends_of(facilities, lambda one: one.merged_into)
+    for one in sorted(facilities.values(), key=lambda one: one.facility_id):
+        if one.site_id and not facilities[ends[one.facility_id]].merged_into:
+            found.setdefault(one.site_id, ends[one.facility_id])
     return found
 
 
