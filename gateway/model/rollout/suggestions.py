@@ -181,8 +181,10 @@ def _alike(field: str, said: str, registered: str) -> list[Reason]:
 
 
 def facility_of_sites(facilities: Mapping[str, Facility]) -> dict[str, str]:
-    """Whose a site is; of several that share one, the one that the others belong to. The site of one
-    that was merged is that of the one it has become a part of, unless another standing one has it.
+    """Whose a site is; of several that share one, the one that the others belong to.
+
+    The site of one that was merged is that of the one it has become a part of, unless a standing
+    one has it.
     """
     found: dict[str, str] = {}
     standing = [one for one in facilities.values() if one.site_id and not one.merged_into]
