@@ -8,13 +8,15 @@ the register, has the senders of that site judged anew, and not a region's thous
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from threading import Lock
 
 from gateway.clock import Deadline
 from gateway.model.rollout.matching import Match, Matcher
-from gateway.model.rollout.register import Facility, Unit, as_of
+from gateway.model.rollout.register import Facility, Revision, T, Unit, as_of
 from gateway.model.rollout.senders import Fingerprint, Sender
 from gateway.model.rollout.suggestions import Suggester
+from gateway.model.rollout.timeline import id_of
 from gateway.records.engine import Records
 from gateway.records.evidence import (
     MOST_NAMED,
@@ -140,9 +142,38 @@ def _known_now(
         units, facilities, homes = last.units, last.facilities, last.homes
         suggester = last.suggester
     else:
-        units, facilities = as_of(register.units, today), as_of(register.facilities, today)
-        homes, suggester = homes_of(register.units, today), Suggester(units, facilities)
+        base = _BEGIN
+        if last is not None and last.day == today and _goes_on(last.state, register.state):
+            base = last
+        facilities = _updated(base.facilities, register.facilities, base.state.facilities, today)
+        units = _updated(base.units, register.units, base.state.units, today)
+        of_changed = _of_changed(register.units, base.state.units)
+        homes = {**base.homes, **homes_of(of_changed, today)}
+        suggester = Suggester(units, facilities)
     matcher = Matcher(prints, units, facilities, homes)
-    return _Known(
-        today, register.state, prints, units, facilities, homes, matcher, suggester
-    )  # fmt: skip
+    return _Known(today, register.state, prints, units, facilities, homes, matcher, suggester)
+
+
+def _goes_on(before: State, now: State) -> bool:
+    """Not if the register was emptied under our feet."""
+    return before.facilities <= now.facilities and before.units <= now.units
+
+
+def _updated(
+    known: Mapping[str, T], revisions: Sequence[Revision[T]], last: int, day: date
+) -> Mapping[str, T]:
+    """Things as they stand at a day, those looked at again of which something was written.
+
+    last  number of the last revision that is in `known`
+    """
+    return {**known, **as_of(_of_changed(revisions, last), day)}
+
+
+def _of_changed(revisions: Sequence[Revision[T]], last: int) -> list[Revision[T]]:
+    """All revisions of the things that have one behind that number."""
+    newer = takewhile(lambda one: one.number > last, reversed(revisions))
+    changed = {id_of(one.thing) for one in newer}
+    return [one for one in revisions if id_of(one.thing) in changed]
+
+
+_BEGIN = _Known(date.min, State(0, 0), (), {}, {}, {}, Matcher((), {}, {}), Suggester({}, {}))

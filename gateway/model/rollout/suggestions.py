@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from gateway.model.rollout.likeness import is_similar, normal
 from gateway.model.rollout.matching import sites_of_units
@@ -100,17 +101,24 @@ class Suggester:
     """What is known of all units at one moment, ready to be asked."""
 
     def __init__(self, units: Mapping[str, Unit], facilities: Mapping[str, Facility]) -> None:
-        self._units = units
+        self._units, self._places = units, facilities
         self._facilities = facility_of_sites(facilities)
-        self._here = sites_of_units(units, facilities, {})
-        self._by_site: dict[str, list[Unit]] = defaultdict(list)
-        self._by_serial: dict[str, list[Unit]] = defaultdict(list)
-        for unit in units.values():
+
+    @cached_property
+    def _here(self) -> Mapping[str, frozenset[str]]:
+        return sites_of_units(self._units, self._places, {})
+
+    @cached_property
+    def _near(self) -> tuple[Mapping[str, list[Unit]], Mapping[str, list[Unit]]]:
+        """Units that still stand, by site and by serial number; made when first asked for."""
+        by_site, by_serial = defaultdict(list), defaultdict(list)
+        for unit in self._units.values():
             if unit.merged_into or unit.state is UnitState.DECOMMISSIONED:
                 continue
             for site_id in self._here[unit.unit_id]:
-                self._by_site[site_id].append(unit)
-            self._by_serial[normal("serial", unit.serial)].append(unit)
+                by_site[site_id].append(unit)
+            by_serial[normal("serial", unit.serial)].append(unit)
+        return by_site, by_serial
 
     def suggest(
         self, sender: Sender, by_modality: Mapping[str, int], *,
@@ -124,8 +132,9 @@ class Suggester:
         """
         modality = max(by_modality, key=lambda one: (by_modality[one], one), default="")
         serial = normal("serial", sender.serial)
-        elsewhere = self._by_serial.get(serial, ()) if serial else ()
-        near = {one.unit_id: one for one in (*self._by_site.get(sender.site_id, ()), *elsewhere)}
+        by_site, by_serial = self._near
+        elsewhere = by_serial.get(serial, ()) if serial else ()
+        near = {one.unit_id: one for one in (*by_site.get(sender.site_id, ()), *elsewhere)}
         near |= {unit_id: self._units[unit_id] for unit_id in rivals}
         found = [self._judge(sender, unit, modality, rivals, with_images) for unit in near.values()]
         found = [one for one in found if one.points >= LEAST]
