@@ -145,10 +145,11 @@ def _known_now(
         base = _BEGIN
         if last is not None and last.day == today and _goes_on(last.state, register.state):
             base = last
-        facilities = _updated(base.facilities, register.facilities, base.state.facilities, today)
-        units = _updated(base.units, register.units, base.state.units, today)
-        of_changed = _of_changed(register.units, base.state.units)
-        homes = {**base.homes, **homes_of(of_changed, today)}
+        places = _of_changed(register.facilities, base.state.facilities)
+        machines = _of_changed(register.units, base.state.units)
+        facilities = {**base.facilities, **as_of(places, today)}
+        units = {**base.units, **as_of(machines, today)}
+        homes = {**base.homes, **homes_of(machines, today)}
         suggester = Suggester(units, facilities)
     matcher = Matcher(prints, units, facilities, homes)
     return _Known(today, register.state, prints, units, facilities, homes, matcher, suggester)
@@ -159,21 +160,11 @@ def _goes_on(before: State, now: State) -> bool:
     return before.facilities <= now.facilities and before.units <= now.units
 
 
-def _updated(
-    known: Mapping[str, T], revisions: Sequence[Revision[T]], last: int, day: date
-) -> Mapping[str, T]:
-    """Things as they stand at a day, those looked at again of which something was written.
-
-    last  number of the last revision that is in `known`
-    """
-    return {**known, **as_of(_of_changed(revisions, last), day)}
-
-
 def _of_changed(revisions: Sequence[Revision[T]], last: int) -> list[Revision[T]]:
     """All revisions of the things that have one behind that number."""
     newer = takewhile(lambda one: one.number > last, reversed(revisions))
     changed = {id_of(one.thing) for one in newer}
-    return [one for one in revisions if id_of(one.thing) in changed]
+    return [one for one in revisions if id_of(one.thing) in changed] if changed else []
 
 
 _BEGIN = _Known(date.min, State(0, 0), (), {}, {}, {}, Matcher((), {}, {}), Suggester({}, {}))
