@@ -256,7 +256,7 @@ def page_of(plain: Response, error: Exception, address: str = "") -> Response:
         "problem.html", words=FOREIGN_HOST if is_foreign else words, wrong=wrong,
         address=address if is_foreign else "", wait=wait, sites=_named(error),
         again=request.full_path.rstrip("?") if request.method == "GET" and wait else "",
-        way=_way_out(error), number=g.get("request_id", ""),
+        way=way_out(error), number=g.get("request_id", ""),
     )  # fmt: skip
     answer = Response(page, plain.status_code)
     for name in ("Retry-After", "Allow", "WWW-Authenticate", "Content-Range"):
@@ -276,7 +276,7 @@ def _named(error: Exception) -> list[str]:
     return [error.site_id] if isinstance(error, SiteError) else []
 
 
-def _way_out(error: Exception) -> tuple[str, str, str]:
+def way_out(error: Exception | None = None) -> tuple[str, str, str]:
     """(address, in Russian, in English) of a page that is open to whoever asks."""
     views = current_app.view_functions
     if "account.account" not in views:

@@ -24,6 +24,7 @@ from gateway.model.sites import Site
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
+from gateway.web.problem_page import way_out
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance
@@ -134,7 +135,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         page = _rendered(
             "study_reports.html", reports=reports, root=scope.service_url, study=study,
             problem=problem, lacking=[names.get(one, (one, one)) for one in lacking],
-            may_share=_may_share(study),
+            may_share=_may_share(study), way=way_out(),
         )  # fmt: skip
         answer = Response(page, status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY

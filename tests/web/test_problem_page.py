@@ -59,7 +59,8 @@ def assert_is_page(answer: TestResponse, status: int) -> None:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Open to everybody on this machine; below /fault/ each error of ours."""
     folder = tmp_path_factory.mktemp("open")
-    with stubborn_sites(ROWS) as urls, indexed_gateway(folder, ROWS, live=urls) as gateway:
+    away = {"viewer_dir": folder / "no viewer"}
+    with stubborn_sites(ROWS) as urls, indexed_gateway(folder, ROWS, live=urls, **away) as gateway:
         app = create_app(gateway)
 
         def fail(name: str) -> None:
@@ -157,3 +158,10 @@ def test_every_error_that_a_person_may_meet_has_words() -> None:
     assert {type(error) for error in FAULTS.values()} - told <= {
         errors.SiteTimeout, RuntimeError
     }  # fmt: skip
+
+
+def test_a_viewer_that_is_not_installed_says_how_to_install_it(app: Flask) -> None:
+    answer = opened(app.test_client(), "/viewer/")
+    assert answer.status_code == 503
+    assert ".ci/viewer" in words(answer)
+    assert "style-src 'self'" in answer.headers["Content-Security-Policy"]
