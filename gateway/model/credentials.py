@@ -130,3 +130,6 @@ class Patience:
 OF_ACCOUNT_AT_ADDRESS = Patience(free=5, first_s=2.0, longest_s=900.0)
 OF_ADDRESS = Patience(free=50, first_s=2.0, longest_s=900.0)
 OF_ACCOUNT = Patience(free=100, first_s=1.0, longest_s=60.0)
+# Six digits are guessed from many addresses in days. Only who knows the password comes so far, so
+# this, too, shuts nobody out who has not lost it; addresses that are known are not counted.
+OF_CODE = Patience(free=10, first_s=2.0, longest_s=900.0)
