@@ -84,9 +84,12 @@ class Auditor:
         """said: what more is known: size_bytes, instances, reason, target, address."""
         self._write(action, outcome, thing, status=status, **said)
 
-    def told(self, action: str, outcome: str, actor: str, reason: str = "") -> None:
-        """A sign-in, a sign-out, a token."""
-        self._write(action, outcome, Thing(), actor=actor, reason=reason, synced=bool(actor))
+    def told(
+        self, action: str, outcome: str, actor: str, reason: str = "", study_uid: str = ""
+    ) -> None:
+        """A sign-in, a sign-out, a token; a study that is shown to somebody."""
+        thing = Thing(study_uid=study_uid)
+        self._write(action, outcome, thing, actor=actor, reason=reason, synced=bool(actor))
 
     def _is_new_look(self, thing: Thing) -> bool:
         if thing.study_uid is None:
@@ -136,7 +139,7 @@ class Auditor:
             kind=who.kind,
             purpose=str(who.purpose or ""),
             action=str(action),
-            site_id=",".join(sorted(thing.sites or ()))[:64],
+            site_id=_plain(",".join(sorted(thing.sites or ())))[:64],
             study_uid=(thing.study_uid or "")[:64],
             outcome=outcome,
             reason=reason[:64],
@@ -153,7 +156,12 @@ class Auditor:
 
 def _target() -> str:
     """What a form changes: the page that takes it. Paths of ours hold ids and UIDs alone."""
-    return "" if request.method in SAFE else request.path[:128]
+    return "" if request.method in SAFE else _plain(request.path)[:128]
+
+
+def _plain(text: str) -> str:
+    """What PostgreSQL, XML and a line all take: a path that is none of ours may hold anything."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _named(thing: Thing) -> Thing:

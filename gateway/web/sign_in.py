@@ -292,6 +292,7 @@ class SignIn:
             if step is None:
                 return False
             accounts.save_totp(self._records, ticket.account_id, ticket.totp, step)
+            self._auditor.told("authenticator", "done", ticket.account_id)
         elif not take_code(self._records, self._keyring, proof, code, now):
             return False
         accounts.end_try(self._records, ticket.login, address)
