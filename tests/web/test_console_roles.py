@@ -11,7 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from gateway.clock import utc_now
+from gateway.model.alarms import COPIES_DIFFER, REFUSED_CONTENT
 from gateway.model.routing.document import parse_rule_set
+from gateway.records.alarms import close_alarms, load_alarms, write_alarm
 from gateway.records.rules import active_version, load_activations, load_version, save_version
 from gateway.web import create_app
 from tests.arrived import NOW, plan, touch
@@ -150,6 +152,28 @@ def test_rules_are_written_by_those_whose_they_are(desk: Desk, path: str, owner:
     assert {who for who, status in found.items() if status not in REFUSED} == allowed
     assert {found[who] for who in ("doctor", "auditor", "ministry")} == {403}
     assert {found[who] for who in RUNNING_IT if who not in allowed} <= {404}
+
+
+def test_an_alarm_of_another_hospital_and_the_archive_is_not_seen_nor_closed(desk: Desk) -> None:
+    """The archive's name is a destination's, too, and those everybody sees."""
+    records, both = desk.gateway.records, {"sites": ["archive", "zlat"]}
+    with records.write() as connection:
+        write_alarm(connection, COPIES_DIFFER, DOE, both, utc_now())
+        write_alarm(connection, COPIES_DIFFER, CHEST, both, utc_now())
+        write_alarm(connection, REFUSED_CONTENT, CHEST, {"sites": ["gkb1"]}, utc_now())
+    assert DOE in desk.browsers["other-it"].get("/console/alarms").text
+    own = desk.browsers["it"]
+    assert DOE not in own.get("/console/alarms").text
+    told = [
+        own.post("/console/alarms/close", data={"subject": one, "reason": "ясно"}).status_code
+        for one in (DOE, CHEST)
+    ]
+    assert told == [404, 303]
+    still = {(one.kind, one.subject) for one in load_alarms(records)}
+    assert {(COPIES_DIFFER, DOE), (COPIES_DIFFER, CHEST)} <= still
+    assert (REFUSED_CONTENT, CHEST) not in still
+    assert close_alarms(records, DOE, "tests", utc_now())
+    assert close_alarms(records, CHEST, "tests", utc_now())
 
 
 def test_who_has_not_signed_in_is_led_to_the_sign_in(desk: Desk) -> None:
