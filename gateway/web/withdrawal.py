@@ -8,7 +8,7 @@ reset, as if the site had failed: nobody may take the beginning for the whole.
 import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
@@ -90,6 +90,8 @@ def register(app: Flask, identity: Identity) -> Running:
             return answer
         credential, ask_again = identity.ask_again()
         action, thing = begun
+        # Where it lies counts, too: another duty of the asker's does not reach there.
+        thing = replace(thing, sites=g.get("holders", thing.sites))
         end = running.add(Download(credential, ask_again, action, thing, _cut_of(request.environ)))
         answer.response = _Watched(answer.response, end)
         return answer
