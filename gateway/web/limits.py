@@ -37,12 +37,15 @@ class Rate:
 
 ENTRANCES = ("sign_in.", "sharing.")
 """Where a person proves something."""
+TO_ISSUER = ("outside.leave", "outside.come_back")
+"""Each may cost the issuer a question; its own word that somebody left is never held up."""
 SIGN_IN = Rate("sign_in", 300, True, "входов с адреса", "sign-ins from an address")
 TOKEN = Rate("token", 600, True, "обращений за токеном с адреса", "token requests from an address")
 SEARCH = Rate("search", 600, False, "поисков", "searches")
 DOWNLOAD = Rate("download", 120, False, "исследований и серий целиком", "whole studies and series")
 EXPORT = Rate("export", 120, False, "чтений аудита и показателей", "readings of audit and figures")
-RATES = (SIGN_IN, TOKEN, SEARCH, DOWNLOAD, EXPORT)
+EMERGENCY = Rate("emergency", 20, False, "экстренных доступов", "emergency accesses")
+RATES = (SIGN_IN, TOKEN, SEARCH, DOWNLOAD, EXPORT, EMERGENCY)
 OF_ACTION = {
     Action.SEARCH: SEARCH,
     Action.READ_AUDIT: EXPORT,
@@ -100,6 +103,10 @@ def register(app: Flask, settings: Settings) -> None:
         action = action_of(app, rule)
         if "POST" in methods and action is Action.OPEN and rule.endpoint.startswith(ENTRANCES):
             limits.rate_of[rule.endpoint] = SIGN_IN
+        elif rule.endpoint in TO_ISSUER:
+            limits.rate_of[rule.endpoint] = SIGN_IN
+        elif action is Action.BREAK_GLASS and "POST" in methods:
+            limits.rate_of[rule.endpoint] = EMERGENCY
         elif rule.endpoint.startswith("oauth.") and "POST" in methods and action is Action.OPEN:
             limits.rate_of[rule.endpoint] = TOKEN
         elif name in WHOLE and action is Action.RETRIEVE:

@@ -96,8 +96,8 @@ def test_what_is_refused_leaves_its_line(watched: Watched) -> None:
     assert (line.action, line.outcome, line.reason, line.site_id) == (
         "search", "refused", "outside", "zlat",
     )  # fmt: skip
-    (line,) = watched.of("/sites/%00%01/dicom-web/studies")
-    assert (line.outcome, line.site_id) == ("refused", "??")  # no database and no XML takes those
+    (line,) = watched.of("/sites/%01%02/dicom-web/studies")
+    assert (line.outcome, line.site_id) == ("refused", "??")  # no XML takes those
     (line,) = watched.of("/status/sites")
     assert (line.outcome, line.reason) == ("refused", "role")
     before = len(watched.lines())

@@ -39,7 +39,8 @@ class Door:
 def door(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     few = tuple(replace(rate, most=MOST) for rate in limits.RATES)
     monkeypatch.setattr(limits, "RATES", few)
-    for name, rate in zip(("SIGN_IN", "TOKEN", "SEARCH", "DOWNLOAD", "EXPORT"), few, strict=True):
+    names = ("SIGN_IN", "TOKEN", "SEARCH", "DOWNLOAD", "EXPORT", "EMERGENCY")
+    for name, rate in zip(names, few, strict=True):
         monkeypatch.setattr(limits, name, rate)
     of_action = {action: few[limits.RATES.index(few[2])] for action in (limits.Action.SEARCH,)}
     monkeypatch.setattr(limits, "OF_ACTION", of_action)
@@ -75,6 +76,13 @@ def test_tries_to_sign_in_are_counted_for_each_address(door: Door, path: str) ->
     assert tried("203.0.113.1", MOST + 1)[-1] == 429
     assert 429 not in tried("203.0.113.2", 1)
     assert door.statuses(NOBODY, "/login", 2 * MOST) == [200] * 2 * MOST
+
+
+def test_numbers_are_not_tried_out_by_emergencies(door: Door) -> None:
+    """A number of several studies shows where and of which day they are, without an alarm."""
+    assert door.statuses(ONE, "/emergency", MOST + 1, "POST")[-1] == 429
+    assert 429 not in door.statuses(ONE, "/emergency", MOST + 1)
+    assert 429 not in door.statuses(OTHER, "/emergency", 1, "POST")
 
 
 def test_whole_studies_are_counted(door: Door) -> None:
