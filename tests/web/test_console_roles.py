@@ -243,6 +243,19 @@ def test_a_rule_that_drops_studies_counts_only_by_the_word_of_who_may_drop(desk:
     assert "Версия действует" in activate(desk, "other-it", dropping), "it drops no more than now"
 
 
+def test_a_rule_that_may_drop_is_not_moved_up_to_drop_more(desk: Desk) -> None:
+    """Word for word as it was approved, but no longer behind what is sent first."""
+    approved = next_version(desk, "zlat", DROP)
+    assert "Версия действует" in activate(desk, "admin", approved)
+    kept = load_version(desk.gateway.records, "zlat", approved)
+    assert kept is not None
+    first_dropped = replace(kept.rule_set, rules=kept.rule_set.rules[::-1])
+    moved = save_version(desk.gateway.records, first_dropped, "x", "вверх", approved, utc_now())
+    assert "ждёт второго человека" in activate(desk, "other-it", moved)
+    assert counts(desk) == approved
+    assert approve(desk, "admin").status_code == 303
+
+
 def test_a_second_person_may_be_made_mandatory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     number = next_version(desk, "zlat", DROP.replace("drop", "hold"))
     before = counts(desk)
