@@ -58,9 +58,8 @@ class Auditor:
 
     def began(self, action: Action, thing: Thing) -> bool:
         """Whether the access is one that is written down; then its end is to be told, too."""
-        if action in UNWRITTEN or (
-            action in LOOKS and request.method in SAFE and not self._is_new_look(thing)
-        ):
+        is_look = action in LOOKS and request.method in SAFE and not g.get("is_export")
+        if action in UNWRITTEN or (is_look and not self._is_new_look(thing)):
             return False
         query = self._words(action)
         self._write(
@@ -155,8 +154,9 @@ class Auditor:
 
 
 def _target() -> str:
-    """What a form changes: the page that takes it. Paths of ours hold ids and UIDs alone."""
-    return "" if request.method in SAFE else _plain(request.path)[:128]
+    """What a form changes, or a file is of: its page. Paths of ours hold ids and UIDs alone."""
+    is_look = request.method in SAFE and not g.get("is_export")
+    return "" if is_look else _plain(request.path)[:128]
 
 
 def _plain(text: str) -> str:

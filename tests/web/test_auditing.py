@@ -249,6 +249,15 @@ def test_pages_that_show_themselves_again_leave_few_lines(console: Watched) -> N
     ]
 
 
+def test_what_is_carried_away_as_a_file_leaves_its_lines_each_time(console: Watched) -> None:
+    files = ("/rollout/register/export", "/rollout/report.csv", "/console/rules/gkb1/1.yaml")
+    before = len(console.lines())
+    for path in (*files, files[0]):
+        console.client.get(path).close()
+    began = [one for one in console.lines()[before:] if one.outcome == "began"]
+    assert [one.target for one in began] == [*files, files[0]]
+
+
 def test_what_no_uid_is_does_not_come_into_the_audit(console: Watched) -> None:
     console.client.get(f"/console/studies/{CANARY}").close()
     assert CANARY not in str(console.lines())
