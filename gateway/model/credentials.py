@@ -5,6 +5,7 @@ many are judged at once (trust.md E33).
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,6 +106,21 @@ def totp_step(secret: str, code: str, now: datetime, last_step: int) -> int | No
         if right and candidate > last_step:
             return candidate
     return None
+
+
+def network_of(address: str) -> str:
+    """By what tries of one address are counted: an IPv6 caller has 64 bits to choose from, so its
+    network; what is no address stays as it is.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found.packed, 64), strict=False))
 
 
 @dataclass(frozen=True)

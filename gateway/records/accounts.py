@@ -19,6 +19,7 @@ from gateway.model.credentials import (
     OF_ADDRESS,
     OF_CODE,
     Patience,
+    network_of,
     new_id,
 )
 from gateway.records.engine import Records, UtcDateTime, metadata
@@ -302,7 +303,7 @@ def end_try(records: Records, login: str, address: str, *, is_in: bool = True) -
     with records.write() as connection:
         for subject in sorted(subjects):
             mine = wrong_try.c.subject == subject
-            if is_in and subject == _subject("both", login, address):
+            if is_in and subject == _subject("both", login, network_of(address)):
                 connection.execute(sa.delete(wrong_try).where(mine))
             else:
                 less = sa.update(wrong_try).where(mine, wrong_try.c.failures > 0)
@@ -327,6 +328,7 @@ def forget_tries(records: Records, before: datetime) -> int:
 
 
 def _subjects(login: str, address: str) -> dict[str, Patience]:
+    address = network_of(address)
     return {
         _subject("both", login, address): OF_ACCOUNT_AT_ADDRESS,
         _subject("address", address): OF_ADDRESS,

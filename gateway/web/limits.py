@@ -14,6 +14,7 @@ from flask import Flask, Response, g, request
 
 from gateway.errors import TooManyTries
 from gateway.model.access import Action
+from gateway.model.credentials import network_of
 from gateway.settings import Settings
 from gateway.turns import Turns
 from gateway.web.identity import address_of_caller
@@ -67,7 +68,8 @@ class Limits:
         rate = self.rate_of.get(request.endpoint or "")
         if rate is None or request.method in ("OPTIONS", "HEAD"):
             return
-        wait_s = self._turns[rate].take(address_of_caller() if rate.by_address else g.actor.subject)
+        who = network_of(address_of_caller()) if rate.by_address else g.actor.subject
+        wait_s = self._turns[rate].take(who)
         if wait_s > 0:
             raise TooManyTries(wait_s)
         if rate is DOWNLOAD:

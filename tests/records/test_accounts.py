@@ -119,6 +119,14 @@ def test_codes_are_guessed_from_many_addresses_no_faster_than_from_one(records):
     accounts.begin_try(records, "ivanova", ELSEWHERE, False, NOW)  # at the password nobody waits
 
 
+def test_who_has_a_network_of_addresses_is_one_caller(records):
+    now = NOW
+    for n in range(OF_ACCOUNT_AT_ADDRESS.free):
+        now = fail(records, "ivanova", f"2001:db8:1:2::{n:x}", 1, begin=now)
+    assert wait_of(records, "ivanova", "2001:db8:1:2:ffff::9", now) > 0
+    assert wait_of(records, "ivanova", "2001:db8:1:3::1", now) == 0
+
+
 def test_an_address_that_guesses_many_logins_waits(records):
     for n in range(OF_ADDRESS.free):
         accounts.begin_try(records, f"someone{n}", HOME, False, NOW)
