@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.turns import Turns
 from gateway.web.identity import address_of_caller
 from gateway.web.permissions import action_of
+from gateway.web.withdrawal import Watched
 
 DOWNLOADS_AT_ONCE = 8
 AGAIN_S = 5.0
@@ -85,7 +86,11 @@ class Limits:
     def watch(self, answer: Response) -> Response:
         """A download is over when its body has ended, however it ended."""
         who = g.pop("downloads", None)
-        if who is not None:
+        if who is None:
+            return answer
+        if answer.is_streamed:
+            answer.response = Watched(answer.response, lambda: self._end(who))
+        else:
             answer.call_on_close(lambda: self._end(who))
         return answer
 
