@@ -23,6 +23,7 @@ from gateway.log import log
 from gateway.model.answers import SitePage, SiteSaid
 from gateway.model.persons import with_issuer
 from gateway.model.sites import Site
+from gateway.orthanc.answer import SiteAnswer
 from gateway.orthanc.entries import (
     FIND_LEVEL,
     KEY,
@@ -36,7 +37,8 @@ from gateway.orthanc.entries import (
     read_object,
     row_of,
 )
-from gateway.orthanc.wire import Chunk, SiteAnswer, Wire, size_of
+from gateway.orthanc.request import Chunk, size_of
+from gateway.orthanc.wire import Wire
 
 METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
 NEVER_ASKED = frozenset({tag_of("SpecificCharacterSet")})

@@ -34,7 +34,7 @@ from gateway.federation.retrieve import Opened
 from gateway.federation.shares import UNKNOWN, Coverage
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.web.decoding import decoded_frames, decoded_instances
 from gateway.web.grants import check_files, may_be_by_grant
 from gateway.web.merged import Merger

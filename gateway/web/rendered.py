@@ -28,7 +28,7 @@ from gateway.errors import BadRequest, NoSiteAnswered, NotAcceptable, NotFound, 
 from gateway.federation.retrieve import Opened
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.web.grants import is_by_grant, mark_of
 from gateway.web.opening import Opener, Target, frame_list, target_of
 from gateway.web.reports import IS_PDF, html_answer, pdf_answer
