@@ -88,9 +88,7 @@ def append(records: Records, entries: Sequence[Entry]) -> int:
     return len(fresh)
 
 
-def _add(
-    connection: sa.Connection, records: Records, head: Head, entries: Sequence[Entry]
-) -> None:
+def _add(connection: sa.Connection, records: Records, head: Head, entries: Sequence[Entry]) -> None:
     if entries:
         connection.execute(sa.insert(audit_entry), chained(head, entries))
         write_cursor(connection, records, GIVEN, head.number + len(entries))

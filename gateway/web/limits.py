@@ -108,9 +108,8 @@ def register(app: Flask, settings: Settings) -> None:
         methods = rule.methods or set()
         name = rule.endpoint.rpartition(".")[2]
         action = action_of(app, rule)
-        if "POST" in methods and action is Action.OPEN and rule.endpoint.startswith(ENTRANCES):
-            limits.rate_of[rule.endpoint] = SIGN_IN
-        elif rule.endpoint in TO_ISSUER:
+        proves = "POST" in methods and action is Action.OPEN
+        if (proves and rule.endpoint.startswith(ENTRANCES)) or rule.endpoint in TO_ISSUER:
             limits.rate_of[rule.endpoint] = SIGN_IN
         elif action is Action.BREAK_GLASS and "POST" in methods:
             limits.rate_of[rule.endpoint] = EMERGENCY

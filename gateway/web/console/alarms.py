@@ -80,9 +80,7 @@ def visible(gateway: Gateway, *, cleared: bool = False) -> list[Alarm]:
     if within is None:
         return found
     known = within.union(one.destination_id for one in gateway.region.destinations)
-    return [
-        one for one in found if one.subject in known or within & {*one.facts.get("sites", ())}
-    ]
+    return [one for one in found if one.subject in known or within & {*one.facts.get("sites", ())}]
 
 
 def tell(alarm: Alarm) -> Told:
