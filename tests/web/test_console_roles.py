@@ -14,6 +14,7 @@ from gateway.clock import utc_now
 from gateway.model.alarms import COPIES_DIFFER, REFUSED_CONTENT
 from gateway.model.routing.document import parse_rule_set
 from gateway.records.alarms import close_alarms, load_alarms, write_alarm
+from gateway.records.replays import order_replay
 from gateway.records.rules import active_version, load_activations, load_version, save_version
 from gateway.web import create_app
 from tests.arrived import NOW, plan, touch
@@ -174,6 +175,19 @@ def test_an_alarm_of_another_hospital_and_the_archive_is_not_seen_nor_closed(des
     assert (REFUSED_CONTENT, CHEST) not in still
     assert close_alarms(records, DOE, "tests", utc_now())
     assert close_alarms(records, CHEST, "tests", utc_now())
+
+
+def test_a_replay_of_the_ministrys_rules_is_not_a_hospitals_to_read(desk: Desk) -> None:
+    records, today = desk.gateway.records, utc_now().date()
+    found = {}
+    for owner in ("ministry", "gkb1"):
+        version = load_version(records, owner)
+        assert version is not None
+        made = order_replay(records, version.rule_set, today, 1, "tests", utc_now())
+        path = f"/console/rules/{owner}/replays/{made}"
+        asking = ("it", "other-it", "admin")
+        found[owner] = [desk.browsers[who].get(path).status_code for who in asking]
+    assert found == {"ministry": [404, 404, 200], "gkb1": [200, 404, 200]}
 
 
 def test_who_has_not_signed_in_is_led_to_the_sign_in(desk: Desk) -> None:
