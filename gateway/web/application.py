@@ -33,7 +33,7 @@ class Asked(Request):
     """
 
     @cached_property
-    def form(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]
+    def form(self) -> ImmutableMultiDict[str, str]:
         """raises BadRequest that names the field"""
         found = super().form
         for name, value in found.items(multi=True):
