@@ -216,7 +216,7 @@ class _Pass(Generic[T]):
             self._tell(table, row, faults)
             return
         faults += self.kind.check(thing, day, self.terms.today)
-        faults += self._not_own(base, thing)
+        faults += self._not_own(base, thing, day)
         if number in self._revisions:
             faults += _rewrites(self._revisions[number], thing, day)
             told = RowPlan(table.name, row, thing_id, day, What.SAME)
@@ -265,12 +265,15 @@ class _Pass(Generic[T]):
         empty = {f.name: _EMPTY_VALUES[f.name] for f in fields(self.kind.make)}
         return self.kind.make(**{**empty, **values}), None
 
-    def _not_own(self, base: T | None, thing: T) -> list[Fault]:
+    def _not_own(self, base: T | None, thing: T, day: date) -> list[Fault]:
         own = self.terms.own
         if own is None:
             return []
         if base is None and isinstance(thing, Facility):
             return [("facility_id", _NOT_YOURS)]
+        later = self.lines.next_after(id_of(thing), day)
+        if base is None and later is not None:  # what came later is whose past this would become
+            base = self.lines.at(id_of(thing), later)
         held = {one.facility_id for one in (base, thing) if one is not None}
         faults = [] if held <= own else [("facility_id", _NOT_YOURS)]
         if isinstance(thing, Facility) and isinstance(base, Facility):

@@ -45,7 +45,7 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
     own_with_files = own_form(desk.gateway, MOST_FILES * MOST_BYTES)
 
     @door.get("/register/export")
-    @needs(Action.READ_REGISTER)
+    @needs(Action.READ_REGISTER, export=True)
     def register_export() -> Response:
         return _export(desk)
 

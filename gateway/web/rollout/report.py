@@ -39,14 +39,14 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         return desk.page("report", shown, lambda language: _tell(shown, language))
 
     @door.get("/report.xlsx")
-    @needs(Action.READ_FIGURES)
+    @needs(Action.READ_FIGURES, export=True)
     def workbook() -> Response:
         return _file(desk, "xlsx", XLSX, lambda shown, language: write_xlsx(
             tables_of(shown, language, region=_region(desk, language)), language
         ))  # fmt: skip
 
     @door.get("/report.csv")
-    @needs(Action.READ_FIGURES)
+    @needs(Action.READ_FIGURES, export=True)
     def lines() -> Response:
         return _file(desk, "csv", CSV, lambda shown, lang: write_csv(flat_table(shown, lang), lang))
 
