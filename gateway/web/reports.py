@@ -24,8 +24,8 @@ from gateway.model.sites import Site
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
-from gateway.web.report_forms import as_plain_text, as_xml
 from gateway.web.problem_page import way_out
+from gateway.web.report_forms import as_plain_text, as_xml
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance

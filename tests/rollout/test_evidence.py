@@ -20,7 +20,6 @@ from gateway.model.rollout.register import (
 )
 from gateway.model.rollout.senders import Fingerprint
 from gateway.model.rollout.suggestions import Reason, Suggester
-from gateway.records.engine import open_records
 from gateway.records.evidence import load_senders
 from gateway.records.fingerprints import load_history
 from gateway.rollout import saying
