@@ -279,6 +279,14 @@ def test_nginx_takes_what_is_written_for_it(tmp_path: Path) -> None:
     assert (judged.returncode, judged.stderr) == (0, "")
 
 
+def test_each_link_within_leads_to_a_chapter() -> None:
+    heads = re.findall(r"^#{1,6} (.+)$", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.M)
+    places = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    linked = re.findall(r"\]\(#([^)]+)\)", README)
+    assert len(linked) > 20
+    assert [one for one in linked if one not in places] == []
+
+
 def test_the_picture_is_there() -> None:
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
     assert [name for name in pictures if not (ROOT / name).is_file()] == []

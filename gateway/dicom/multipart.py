@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.dicom.asked import HEADER_LIMIT, Asked
+from gateway.dicom.asked import HEADER_LIMIT, Asked, coding_of
 from gateway.errors import BadRequest, PayloadTooLarge
 
 BLOCK = 256 * 1024
@@ -136,9 +136,12 @@ class MultipartReader:
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        left = self._limits.header_bytes
+        left, name = self._limits.header_bytes, ""
         while line := self._line(limit=left):
             left -= len(line) + 2
+            if name and line.startswith((b" ", b"\t")):  # a folded one goes on (RFC 5322 2.2.3)
+                headers[name] += " " + line.strip().decode("latin-1")
+                continue
             raw_name, colon, value = line.partition(b":")
             name = raw_name.strip().decode("latin-1").lower()
             if not colon or not name or name in headers or len(headers) >= self._limits.headers:
@@ -192,7 +195,8 @@ class PassingParts:
     it is, `ahead` bytes need not be shown: they may pass by splice(2), unseen, and are skipped.
     A part that says more than it has hides the closing delimiter and so counts as broken.
 
-    asked  what every part must be a file of; `foreign` once one is not
+    asked  what every part must be a file of; `foreign` once one is not, and `recoded` the transfer
+           syntax of one that is of it but in another
     """
 
     def __init__(self, boundary: bytes, asked: Asked | None = None) -> None:
@@ -203,6 +207,7 @@ class PassingParts:
         self.parts = 0
         self.closed = False
         self.foreign = False
+        self.recoded: str | None = None
         self.ahead = 0
         self._asked = asked
         self._begun: bytes | None = None  # of a part of which it cannot be told yet
@@ -254,6 +259,8 @@ class PassingParts:
         head, blank, begun = part.partition(b"\r\n\r\n")
         verdict = asked.is_answered_by(begun, whole=whole) if blank else None
         self.foreign |= verdict is False
+        if verdict and asked.transfer_syntax not in (None, coding := coding_of(begun)):
+            self.recoded = coding or self.recoded
         unclear = verdict is None and not whole and len(head) <= Limits.header_bytes
         self._begun = part if unclear else None
 

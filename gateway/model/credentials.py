@@ -5,6 +5,7 @@ many are judged at once (trust.md E33).
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from base64 import b64encode
 from dataclasses import dataclass
@@ -121,6 +122,21 @@ def totp_step(secret: str, code: str, now: datetime, last_step: int) -> int | No
     return None
 
 
+def network_of(address: str) -> str:
+    """By what tries of one address are counted: an IPv6 caller has 64 bits to choose from, so its
+    network; what is no address stays as it is.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found.packed, 64), strict=False))
+
+
 @dataclass(frozen=True)
 class Patience:
     """How many wrong tries are free, and what each further one costs.
@@ -144,3 +160,6 @@ class Patience:
 OF_ACCOUNT_AT_ADDRESS = Patience(free=5, first_s=2.0, longest_s=900.0)
 OF_ADDRESS = Patience(free=50, first_s=2.0, longest_s=900.0)
 OF_ACCOUNT = Patience(free=100, first_s=1.0, longest_s=60.0)
+# Six digits are guessed from many addresses in days. Only who knows the password comes so far, so
+# this, too, shuts nobody out who has not lost it; addresses that are known are not counted.
+OF_CODE = Patience(free=10, first_s=2.0, longest_s=900.0)

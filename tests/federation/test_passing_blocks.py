@@ -6,7 +6,7 @@ import pytest
 
 from gateway.dicom.multipart import closing, part_head
 from gateway.federation.retrieve import FIRST_BLOCK, Opened, checked_blocks
-from gateway.orthanc.wire import BLOCK
+from gateway.orthanc.answer import BLOCK
 
 BOUNDARY = "b"
 SIZE = 512 * 1024

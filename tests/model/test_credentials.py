@@ -84,3 +84,17 @@ def test_secrets_are_kept_as_digests():
     assert len(secret) == 43
     assert c.is_secret(c.digest(secret), secret)
     assert not c.is_secret(c.digest(secret), secret + "x")
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_an_ipv6_caller_is_its_network_and_an_ipv4_caller_its_address(address, counted_as):
+    assert c.network_of(address) == counted_as

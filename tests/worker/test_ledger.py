@@ -96,6 +96,16 @@ def test_a_change_of_long_ago_is_found_at_night_and_told_until_it_is_mended(
     assert alarms(records) == []
 
 
+def test_an_audit_that_was_emptied_is_an_alarm(records, settings) -> None:
+    ledger = Ledger(records, settings)
+    append(records, [entry(n) for n in range(3)])
+    ledger.look(NOW)
+    with records.write() as connection:
+        connection.execute(audit_entry.delete())
+    ledger.look(NOW + timedelta(minutes=1))
+    assert [kind for kind, _ in alarms(records)] == [AUDIT_BROKEN]
+
+
 @pytest.mark.parametrize(
     ("last", "now", "expected"),
     [
