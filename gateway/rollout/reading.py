@@ -5,6 +5,7 @@ and what would take too much memory is refused before it is read (trust.md H37).
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, cast
 from xml.parsers import expat
@@ -22,8 +23,12 @@ MOST_PARTS = 200
 MOST_SHEETS = 10
 MOST_ROWS = 100_000
 MOST_COLUMNS = 60
-LAST_ROW = 1_048_576
+LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """Of a sheet, by ECMA-376."""
+IN_A_ROW = 4 * LAST_COLUMN
+"""Elements at most: a cell has its value inside."""
+FIRST_LINE = 64 * 1024
+"""Letters of it in which headings are looked for."""
 BLOCK = 256 * 1024
 
 _NO_COLUMN = Words("", "")
@@ -129,13 +134,13 @@ def _decoded(content: bytes) -> str:
 
 def _delimiter(text: str) -> str:
     """The one by which most of the first line's words are headings that we know."""
-    first = text.split("\n", 1)[0].strip()
+    first = text[:FIRST_LINE].split("\n", 1)[0].strip()
     if first.casefold().startswith("sep=") and len(first) == 5:
         return first[4]
     columns = (*FACILITY_COLUMNS, *UNIT_COLUMNS)
 
     def known(delimiter: str) -> int:
-        cells = next(csv.reader([first], delimiter=delimiter), [])
+        cells = next(csv.reader([first], delimiter=delimiter), [])[:MOST_COLUMNS]
         return sum(name_of_heading(cell, columns) is not None for cell in cells)
 
     return max((";", ",", "\t"), key=lambda mark: (known(mark), first.count(mark)))
@@ -158,7 +163,7 @@ def _read_workbook(name: str, content: bytes) -> Iterator[Table]:
     # openpyxl has no error of its own for what it does not understand.
     except (
         InvalidFileException, zipfile.BadZipFile, expat.ExpatError, SyntaxError, KeyError,
-        ValueError, TypeError, AttributeError, IndexError, EOFError, OverflowError,
+        ValueError, TypeError, AttributeError, IndexError, EOFError, OverflowError, OSError,
     ) as error:  # fmt: skip
         raise _Unusable(_BROKEN) from error
 
@@ -177,9 +182,10 @@ def _check_parts(content: bytes) -> None:
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as stream:
                         _check_xml(cast(BinaryIO, stream))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise _Unusable(_BROKEN) from error
-    except expat.ExpatError as error:
+    except (
+        zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
+        expat.ExpatError,
+    ) as error:  # fmt: skip
         raise _Unusable(_BROKEN) from error
 
 
@@ -187,8 +193,18 @@ def _check_xml(stream: BinaryIO) -> None:
     def refuse(*_: Any) -> None:
         raise _Unusable(_DTD)
 
+    cells = 0
+
+    def count(name: str, _: Any) -> None:
+        """openpyxl keeps a whole row in memory, however long it is."""
+        nonlocal cells
+        cells = 0 if name.endswith("row") else cells + 1
+        if cells > IN_A_ROW and (name == "c" or name.endswith(":c")):
+            raise _Unusable(_COLUMNS)
+
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = count
     while block := stream.read(BLOCK):
         parser.Parse(block, False)
     parser.Parse(b"", True)
