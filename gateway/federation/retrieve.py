@@ -26,7 +26,7 @@ from gateway.errors import (
 )
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 
 OpenAt = Callable[[Site], SiteAnswer]
 Pour = Callable[[bytes, SiteAnswer, int], int]

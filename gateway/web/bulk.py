@@ -20,7 +20,7 @@ from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import NotFound, SiteSpeaksGarbage
 from gateway.federation.retrieve import unwrapped
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.web.decoding import pixel_data
 from gateway.web.metadata import PIXELS, Metadata
 from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, target_of, upstream_type

@@ -35,7 +35,7 @@ from gateway.federation.retrieve import Opened
 from gateway.federation.shares import UNKNOWN, Coverage
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.web.bulk import BulkData
 from gateway.web.decoding import answer_of_items, decoded_frames, decoded_instances, pixel_data
 from gateway.web.grants import check_files, may_be_by_grant

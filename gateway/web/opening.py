@@ -53,7 +53,7 @@ from gateway.model.alarms import ANSWERS_OTHER
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb, holdings
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
 from gateway.web.kept import KeptAnswer, KeptImages

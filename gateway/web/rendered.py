@@ -38,7 +38,7 @@ from gateway.errors import BadRequest, NoSiteAnswered, NotAcceptable, NotFound, 
 from gateway.federation.retrieve import Opened
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.web.decoding import Items, answer_of_items
 from gateway.web.grants import is_by_grant, mark_of
 from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, frame_list, target_of

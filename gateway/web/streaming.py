@@ -17,7 +17,7 @@ from werkzeug.datastructures import Headers
 from gateway.errors import GatewayError
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.log import log
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

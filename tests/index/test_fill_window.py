@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gateway import clock
 from gateway.index import follow as following
 from gateway.index.follow import Pace
-from gateway.orthanc.feed import UIDS_PER_REQUEST
+from gateway.orthanc.study_records import UIDS_PER_REQUEST
 from gateway.records.engine import open_records
 from gateway.records.indexing import load_cursor
 from gateway.records.schema import migrate

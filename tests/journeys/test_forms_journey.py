@@ -420,7 +420,10 @@ VERSIONED = {
 }
 
 
-CACHED_BY = ("ETag", "Cache-Control", "Content-Location", "Vary")  # RFC 9110 15.4.5
+def said_of_cache(answer: requests.Response) -> list[object]:
+    """What a 304 repeats of the 200 (RFC 9110 15.4.5)."""
+    told = [answer.headers[name] for name in ("ETag", "Cache-Control", "Content-Location")]
+    return [*told, set(answer.headers["Vary"].split(", "))]
 
 
 def test_an_answer_is_304_until_the_study_changes(region: Region) -> None:
@@ -443,8 +446,9 @@ def test_an_answer_is_304_until_the_study_changes(region: Region) -> None:
         tags = {name: answer.headers["ETag"] for name, answer in first.items()}
         again = {name: ask(name) for name in VERSIONED}
         assert {a.status_code for a in again.values()} == {304}
-        told = {n: [a.headers.get(h) for h in CACHED_BY] for n, a in again.items()}
-        assert told == {n: [a.headers[h] for h in CACHED_BY] for n, a in first.items()}
+        assert {n: said_of_cache(a) for n, a in again.items()} == {
+            n: said_of_cache(a) for n, a in first.items()
+        }
     assert tags["instance"].startswith('"')
     assert tags["frames"].startswith('W/"')  # its boundary is new each time
 
