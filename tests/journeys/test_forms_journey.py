@@ -115,6 +115,11 @@ MIXED = [
     an_instance(11, 1, 3, syntax=RLELossless),
     an_instance(11, 1, 4),
 ]
+MANY = [
+    an_instance(14, 1, number, syntax=JPEG2000Lossless if number == 17 else ExplicitVRLittleEndian)
+    for number in range(1, 31)
+]
+"""Too many to ask of each how it is stored."""
 BIG_ENDIAN, SLOW, MONSTER = a_big_endian_one(), a_slow_one(), a_monster()
 DEFLATED, BITS = a_deflated_one(), some_bits()
 
@@ -283,7 +288,10 @@ def test_an_image_that_claims_to_be_huge_is_drawn_by_nobody(region: Region, belo
 # ---- a series whose instances are stored in several transfer syntaxes
 
 
-@pytest.mark.parametrize("one", MIXED, ids=["plain", "J2K", "RLE", "plain again"])
+@pytest.mark.parametrize(
+    "one", [*MIXED, MANY[16], MANY[0]],
+    ids=["plain", "J2K", "RLE", "plain again", "J2K among many", "plain among many"],
+)  # fmt: skip
 def test_an_image_is_judged_by_its_own_transfer_syntax(region: Region, one: Instance) -> None:
     for _ in range(2):
         frame = region.gateway.get(path_of(one) + "/frames/1")
@@ -297,8 +305,11 @@ def test_an_image_is_judged_by_its_own_transfer_syntax(region: Region, one: Inst
     assert region.gateway.get(path_of(one), headers=own).content == one.data
 
 
-def test_a_mixed_series_comes_whole_in_one_transfer_syntax_or_is_cut(region: Region) -> None:
-    path = f"/studies/{MIXED[0].study_uid}/series/{MIXED[0].series_uid}"
+@pytest.mark.parametrize("images", [MIXED, MANY], ids=["few", "many"])
+def test_a_mixed_series_comes_whole_in_one_transfer_syntax_or_is_cut(
+    region: Region, images: list[Instance]
+) -> None:
+    path = f"/studies/{images[0].study_uid}/series/{images[0].series_uid}"
 
     def whole() -> list[tuple[str, bytes]] | None:
         try:
@@ -310,7 +321,7 @@ def test_a_mixed_series_comes_whole_in_one_transfer_syntax_or_is_cut(region: Reg
 
     found = whole() or whole()
     assert found is not None
-    assert sorted(found) == sorted((ExplicitVRLittleEndian, one.pixels) for one in MIXED)
+    assert sorted(found) == sorted((ExplicitVRLittleEndian, one.pixels) for one in images)
 
 
 # ---- what sites have no frames or no pixels of
