@@ -136,9 +136,12 @@ class MultipartReader:
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        left = self._limits.header_bytes
+        left, name = self._limits.header_bytes, ""
         while line := self._line(limit=left):
             left -= len(line) + 2
+            if name and line.startswith((b" ", b"\t")):  # a folded one goes on (RFC 5322 2.2.3)
+                headers[name] += " " + line.strip().decode("latin-1")
+                continue
             raw_name, colon, value = line.partition(b":")
             name = raw_name.strip().decode("latin-1").lower()
             if not colon or not name or name in headers or len(headers) >= self._limits.headers:
@@ -200,6 +203,7 @@ class PassingParts:
         self._delimiter = b"\r\n--" + boundary
         self._seam = b"\r\n"  # the end of what was seen: a delimiter may lie across two blocks
         self._in_head = False
+        self._tells_length = True
         self.parts = 0
         self.closed = False
         self.foreign = False
@@ -212,6 +216,12 @@ class PassingParts:
     def must_see(self) -> bool:
         """Whether the next bytes are needed to tell what a part is of."""
         return self._begun is not None
+
+    @property
+    def is_at_head(self) -> bool:
+        """Whether the next bytes begin with a part's head, or with the rest of one: behind it there
+        may be bytes that need not be seen."""
+        return self._in_head or (self._tells_length and not self.ahead)
 
     def feed(self, block: bytes) -> None:
         """Look at the next bytes of the body."""
@@ -263,6 +273,7 @@ class PassingParts:
         end = text.find(b"\r\n\r\n")
         self._in_head = end < 0 and len(text) <= Limits.header_bytes
         said = PART_LENGTH.search(text, 0, end + 2) if end >= 0 else None
+        self._tells_length = said is not None
         if said is not None:
             self.ahead = max(0, int(said[1]) - (len(text) - end - 4))
 

@@ -22,6 +22,7 @@ _CLOSE = "</NativeDicomModel>"
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 # XML 1.0 (2.2) has no way to write these, not even as a reference: they become U+FFFD, visibly.
 _FORBIDDEN = [*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
@@ -125,7 +126,8 @@ def from_xml(document: bytes) -> Dataset:
     """
     try:
         root = fromstring(document, forbid_dtd=True)
-    except (ParseError, ValueError) as error:  # what defusedxml forbids is a ValueError
+    except (ParseError, ValueError, LookupError) as error:
+        # What defusedxml forbids is a ValueError, an encoding that nobody knows a LookupError.
         raise BadRequest("body", "the metadata is no XML, or has a document type") from error
     if root.tag.rpartition("}")[2] != "NativeDicomModel":
         raise BadRequest("body", "the metadata is no Native DICOM Model (PS3.19 A.1)")
@@ -140,6 +142,8 @@ def _dataset(parent: Element, depth: int) -> Dataset:
         tag, vr = attribute.get("tag", "").upper(), attribute.get("vr", "")
         if attribute.tag.rpartition("}")[2] != "DicomAttribute" or not _TAG.match(tag):
             raise BadRequest("body", "the metadata has an element that is no DicomAttribute")
+        if tag in found:  # two patients in one (trust.md H40)
+            raise BadRequest("body", "an attribute stands twice in the metadata")
         found[tag] = _element(attribute, vr or vr_of(tag), depth)
     return found
 
@@ -150,7 +154,7 @@ def _element(attribute: Element, vr: str, depth: int) -> dict[str, Any]:
     for child in attribute:
         kind, content = child.tag.rpartition("}")[2], child.text or ""
         number = child.get("number", "")
-        place = int(number) if number.isascii() and number.isdigit() else len(values) + 1
+        place = int(number) if _NUMBER.fullmatch(number) else len(values) + 1
         if kind == "BulkData":
             element["BulkDataURI"] = child.get("uri", "")
         elif kind == "InlineBinary":

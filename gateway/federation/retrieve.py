@@ -214,8 +214,9 @@ def _checked(
                 yield block
             elif watch is not None:
                 watch.skip(poured)
-            # Behind a part stands the head of the next one, and then its bytes may be poured.
-            block = answer.read(HEAD_BLOCK) if poured else answer.read()
+            # Behind a head there may be bytes to be poured: what comes with it is held meanwhile.
+            at_head = watch is not None and counts and (watch.is_at_head or watch.must_see)
+            block = answer.read(HEAD_BLOCK) if pour and (poured or at_head) else answer.read()
         if watch is not None and counts and not watch.closed:
             raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
         if watch is None and answer.ends_by_closing and boundary is None:

@@ -24,6 +24,7 @@ from gateway.model.sites import Site
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
+from gateway.web.problem_page import way_out
 from gateway.web.report_forms import as_plain_text, as_xml
 from gateway.web.representation import single
 from gateway.web.scope import Scope
@@ -144,6 +145,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         reports: list[Report] = []
         problem, status = "", 200
         lacking: tuple[str, ...] = ()
+        names = {site.site_id: (site.name_ru, site.name_en) for site in gateway.region.sites}
         try:
             found, lacking = _listed(opener, scope, target)
             reports = [_read(opener, scope, one) for one in found[:MOST_REPORTS]]
@@ -152,7 +154,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             status, problem = answer.status_code, "silent" if answer.status_code == 503 else "none"
         page = _rendered(
             "study_reports.html", reports=reports, root=scope.service_url, study=study,
-            problem=problem, lacking=lacking, may_share=_may_share(study),
+            problem=problem, lacking=[names.get(one, (one, one)) for one in lacking],
+            may_share=_may_share(study), way=way_out(),
         )  # fmt: skip
         answer = Response(page, status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY

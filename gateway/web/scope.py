@@ -10,7 +10,7 @@ from flask import g, request
 from gateway.bootstrap import Gateway
 from gateway.dicom.media_types import MediaRange, parse_accept
 from gateway.dicom.uids import check_uid
-from gateway.errors import NotFound
+from gateway.errors import BadRequest, NotFound
 from gateway.model.access import Role
 from gateway.model.access import Scope as Reaches
 from gateway.model.sites import Region, Site
@@ -75,12 +75,15 @@ def check_path() -> None:
 
     Before routing: a UID like `..%2fsystem` is decoded into other segments and would end as an
     unknown resource, without a word about the field (trust.md H1).
-    raises  BadRequest that names the level
+    raises  BadRequest that names the level, or what else holds a NUL
     """
     raw = str(request.environ.get("RAW_URI") or request.path).partition("?")[0]
     _, mark, below = raw.partition("/dicom-web/")
-    if not mark:
-        return
-    for word, value in pairwise(below.split("/")):
+    for word, value in pairwise(below.split("/")) if mark else ():
         if word in UID_FOLLOWS and value:
             check_uid(unquote(value, errors="replace"), UID_FOLLOWS[word])
+    # PostgreSQL has no place for it; the query of a search is judged key by key.
+    if "%00" in raw or "\0" in raw:
+        raise BadRequest("path", "holds a NUL")
+    if not mark and "%00" in request.environ.get("QUERY_STRING", ""):
+        raise BadRequest("query", "holds a NUL")

@@ -78,6 +78,17 @@ def test_headers_are_read_without_regard_to_case() -> None:
     assert parts == [({"content-type": "application/dicom", "x-a": "b"}, b"DATA")]
 
 
+def test_a_folded_header_is_one() -> None:
+    """It may hold a colon, and must not pass for a header of its own."""
+    head = b"Content-Type: application/dicom;\r\n\ttransfer-syntax=1.2;\r\n x:y=z\r\nX-A: b"
+    body = b"--b0undary\r\n" + head + b"\r\n\r\nDATA\r\n--b0undary--"
+    (headers,) = [part.headers for part in reader_of(body)]
+    assert headers == {
+        "content-type": "application/dicom; transfer-syntax=1.2; x:y=z",
+        "x-a": "b",
+    }
+
+
 def test_a_block_without_a_boundary_is_given_out_as_it_came() -> None:
     pixels = b"\r\n--b0undarX" * 10
     blocks = iter([b"--b0undary\r\n\r\n", pixels, b"end\r\n--b0undary--"])
