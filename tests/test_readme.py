@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from gateway.orthanc import dicomweb, heads
 from gateway.settings import Settings, load_settings, meanings
 from gateway.web import limits, opening, sign_in, stow
 from gateway.web.console import frame
+from tests import forked
 from tests.authority import Authority
 
 ROOT = Path(__file__).parents[1]
@@ -192,14 +192,7 @@ def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
 def run_gateway(
     words: list[str], folder: Path, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words],
-        cwd=folder,
-        env=os.environ | dict(environ or {}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return forked.run_gateway(words, folder, os.environ | dict(environ or {}), 60)
 
 
 def commands_of_the_text() -> list[str]:

@@ -140,7 +140,7 @@ class Account:
         accounts.begin_try(self._records, login, address, True, utc_now())
         if not self._passwords.run(is_password, proof.password_hash, password):
             return False
-        accounts.end_try(self._records, login, address)
+        accounts.end_try(self._records, login, address, is_in=False)
         return True
 
     def logout(self) -> Response:

@@ -12,7 +12,7 @@ from wtforms import StringField
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.log import log
-from gateway.model.access import Action
+from gateway.model.access import Action, at
 from gateway.model.sharing import EMERGENCY_LASTS, REASON_MOST
 from gateway.records import sharing
 from gateway.records.accounts import load_accounts
@@ -93,6 +93,7 @@ class Emergency:
             return self._form(form, choices=found)
         study_uid, account_id = found[0].study_uid, g.actor.subject
         share_id = sharing.add_emergency(self._records, study_uid, account_id, reason, utc_now())
+        g.begun = (Action.BREAK_GLASS, at(None, study_uid))  # the audit's last line names it
         log.warning("emergency access", account=account_id, study=study_uid, share=share_id)
         answer = redirect(f"/viewer/viewer?StudyInstanceUIDs={study_uid}", 303)
         assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider

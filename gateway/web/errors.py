@@ -25,6 +25,7 @@ from gateway.errors import (
     NotAcceptable,
     NotAllowed,
     NotFound,
+    NotRecordable,
     NotSignedIn,
     OAuthRefused,
     OnlyToView,
@@ -54,6 +55,7 @@ STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (RangeNotSatisfiable, 416, "Range not satisfiable"),
     (TooBroad, 413, "Too broad"),
     (BadRequest, 400, "Bad request"),
+    (NotRecordable, 400, "Bad request"),
     (Gone, 410, "Gone"),
     (NotFound, 404, "Not found"),
     (BadSignature, 401, "Not signed"),
@@ -113,6 +115,9 @@ def answer_of(error: GatewayError) -> Response:
         if isinstance(error, RangeNotSatisfiable):
             answer.headers["Content-Range"] = f"bytes */{error.size}"
         return answer
+    if isinstance(error, NotRecordable):
+        detail = "holds a NUL, or a number or a date beyond every range"
+        return problem(status, title, field="request", detail=detail)
     if isinstance(error, OnlyToView):
         return problem(
             status,

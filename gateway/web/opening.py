@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from flask import g, has_request_context
+
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline, utc_now
 from gateway.dicom.asked import Asked
@@ -115,11 +117,14 @@ class Opener:
         """Who holds the study; raises NotFound, Gone if the index knows it, NoSiteAnswered."""
         deadline_s = self.gateway.settings.search_deadline_s
         try:
-            return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
+            found = self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
         except NotFound as error:
             if self._was_there(scope, study_uid):
                 raise Gone("study") from error
             raise
+        if has_request_context():  # what the right to it is judged by while it is sent
+            g.holders = frozenset(holder.site_id for holder in found.holders)
+        return found
 
     def _was_there(self, scope: Scope, study_uid: str) -> bool:
         try:

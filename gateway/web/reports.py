@@ -15,7 +15,7 @@ from flask import Blueprint, Response, current_app, g, render_template
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
 from gateway.dicom.attributes import text
-from gateway.dicom.media_types import HTML, PDF
+from gateway.dicom.media_types import HTML, PDF, TEXT
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NoSiteAnswered, NotFound, SiteError
 from gateway.federation.retrieve import Opened
@@ -25,6 +25,7 @@ from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
 from gateway.web.problem_page import way_out
+from gateway.web.report_forms import as_plain_text, as_xml
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance
@@ -54,6 +55,8 @@ LABELS = {
     "ContentDate": ("Дата протокола", "Report date"),
     "CompletionFlag": ("Готовность", "Completion"),
     "VerificationFlag": ("Подписание", "Verification"),
+    "VerifyingObserverName": ("Подписал", "Verified by"),
+    "ReferencedSOPSequence": ("Снимок", "Image"),
 }
 WORDS = {
     "COMPLETE": "завершён · complete",
@@ -103,6 +106,23 @@ def html_answer(document: bytes, root: str, opened: Opened, tag: str | None) -> 
     del answer.headers["Content-Disposition"]
     answer.headers["Content-Security-Policy"] = PAGE_POLICY
     return answer
+
+
+def text_answer(document: bytes, kind: str, opened: Opened, tag: str | None) -> Response:
+    """The same report as plain text or XML."""
+    found = orjson.loads(document)
+    body = as_plain_text(found, _said) if kind == TEXT else as_xml(found)
+    return single(iter([body]), f"{kind}; charset=utf-8", len(body), opened, tag)
+
+
+def _said(kind: str, word: str) -> str:
+    """In Russian with the English beside it, where we know both."""
+    if kind == "label":
+        return " · ".join(LABELS[word])
+    if kind == "concept":
+        known = CONCEPTS.get(word.lower())
+        return f"{known} · {word}" if known else word
+    return WORDS.get(word, day(word))
 
 
 def pdf_answer(document: bytes, opened: Opened, tag: str | None) -> Response:

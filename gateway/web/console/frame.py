@@ -232,7 +232,7 @@ def choice_of(given: Mapping[str, str], name: str, choices: Mapping[str, object]
 def count_of(given: Mapping[str, str], name: str) -> int:
     """A whole number, 0 if it is absent; raises BadRequest that names it."""
     text = given.get(name, "0")
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(10**9))):
+    if not (text.isascii() and text.isdecimal() and len(text) < len(str(10**9))):
         raise BadRequest(name, "is no number")
     return int(text)
 

@@ -18,6 +18,7 @@ from gateway.model.access import Action
 from gateway.model.rollout.figures import REGION
 from gateway.model.wording import Words
 from gateway.rollout.register import Shelf
+from gateway.rollout.report import zone_of
 from gateway.rollout.sender_shelf import SenderShelf
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of
@@ -59,9 +60,7 @@ class Desk:
 
     @property
     def zone(self) -> ZoneInfo:
-        region = self.gateway.region
-        home = region.site(region.home_site)
-        return ZoneInfo(home.time_zone if home else "UTC")
+        return zone_of(self.gateway.region)
 
     def page(
         self,
