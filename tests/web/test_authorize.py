@@ -151,7 +151,7 @@ def test_a_viewers_name_that_no_database_takes_is_nobodys(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(authorize, "load_client", lambda _, client_id: asked.append(client_id))
-    assert region.client.get("/oauth/authorize?client_id=%00").status_code == 400
+    assert region.nobody.get("/oauth/authorize?client_id=%00").status_code == 400
     assert asked == []
 
 
