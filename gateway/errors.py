@@ -34,6 +34,7 @@ GatewayError
 ├── GatewayBusy              this process already does as much at once as it may
 ├── QueueUnavailable         Redis does not answer; work waits in the database
 ├── RecordsRefused           the database refused a statement: a mistake of ours
+│   └── NotRecordable        what a caller said fits into no column: NUL, a number beyond its range
 ├── CollectorUnavailable     who collects the audit does not take it; its lines wait
 └── SiteError                one site failed; `transient` tells whether a later try may work
     ├── SiteUnreachable      refused, reset, DNS, TLS
@@ -243,6 +244,11 @@ class RecordsUnavailable(GatewayError):
 
 class RecordsRefused(GatewayError):
     """The database refused a statement (a constraint, a missing table): trying again is no use."""
+
+
+class NotRecordable(RecordsRefused):
+    """A value is none that the database can hold or compare: a NUL, a number or a moment beyond
+    its range. What is asked for cannot be there."""
 
 
 class LeaseLost(GatewayError):

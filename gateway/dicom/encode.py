@@ -7,6 +7,7 @@ Our own writer, because pydicom wants every value in memory and only warns of wr
 import base64
 import binascii
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ ONE_VALUE = frozenset({"LT", "ST", "UR", "UT"})
 INTEGERS = {"US": "<H", "SS": "<h", "UL": "<I", "SL": "<i", "UV": "<Q", "SV": "<q"}
 FLOATS = {"FL": "<f", "FD": "<d"}
 VRS = BINARY_VRS | TEXT_VRS | INTEGERS.keys() | FLOATS.keys() | {"AT", "DS", "IS", "PN", "SQ"}
+_VALUES = frozenset({"Value", "InlineBinary", "BulkDataURI"})
+_TAG = re.compile(r"[0-9A-F]{8}", re.ASCII)
+_NUMBER = re.compile(
+    r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE
+)
 DS_LIMIT = 16  # characters (PS3.5 Table 6.2-1)
 SHORT_LIMIT = 0xFFFE
 
@@ -99,15 +105,18 @@ def _elements(dataset: Dataset, find: FindBulk, depth: int) -> Iterator[Piece]:
         number = _tag_number(tag)
         if number >> 16 <= 2 or number & 0xFFFF == 0:
             continue  # command and file meta groups, group lengths: ours to write or nobody's
-        if not isinstance(element, dict):
+        if not isinstance(element, dict) or number >> 16 == ITEM >> 16:
             raise CannotEncode(f"{tag} is no attribute")
+        if len(element.keys() & _VALUES) > 1:
+            raise CannotEncode(f"{tag} has a value in two forms (PS3.18 F.2.2)")
         vr = element.get("vr") or vr_of(tag)
         if not isinstance(vr, str) or vr not in VRS:
             raise CannotEncode(f"{tag} has no value representation")
-        if isinstance(element.get("BulkDataURI"), str):
-            yield from _bulk(tag, vr, find(element["BulkDataURI"]), depth)
+        if "BulkDataURI" in element:
+            uri = element["BulkDataURI"]
+            yield from _bulk(tag, vr, find(uri) if isinstance(uri, str) else None, depth)
         elif vr == "SQ":
-            yield from _sequence(tag, element.get("Value") or [], find, depth)
+            yield from _sequence(tag, _given(element), find, depth)
         else:
             yield _short(tag, vr, _value(tag, vr, element))
 
@@ -150,7 +159,7 @@ def _value(tag: str, vr: str, element: dict[str, Any]) -> bytes:
     try:
         if "InlineBinary" in element:
             return base64.b64decode(element["InlineBinary"], validate=True)
-        values = element.get("Value") or []
+        values = _given(element)
         if not isinstance(values, list):
             raise TypeError
         return _packed(vr, values)
@@ -158,12 +167,18 @@ def _value(tag: str, vr: str, element: dict[str, Any]) -> bytes:
         raise CannotEncode(f"{tag} has a value that is no {vr[:2]}") from error
 
 
+def _given(element: dict[str, Any]) -> Any:
+    """What stands as values; no value at all is an empty list."""
+    found = element.get("Value")
+    return [] if found is None else found
+
+
 def _packed(vr: str, values: Sequence[Any]) -> bytes:
     """All values of one element; ValueError, TypeError or struct.error if one is none."""
     if vr in INTEGERS:
         return b"".join(struct.pack(INTEGERS[vr], _whole(v)) for v in values)
     if vr in FLOATS:
-        return b"".join(struct.pack(FLOATS[vr], float(v)) for v in values)
+        return b"".join(struct.pack(FLOATS[vr], _number(v)) for v in values)
     if vr == "AT":
         numbers = [int(v, 16) for v in values]
         return b"".join(struct.pack("<HH", n >> 16, n & 0xFFFF) for n in numbers)
@@ -188,11 +203,19 @@ def _name(value: Any) -> str:
         return value
     if not isinstance(value, dict):
         raise TypeError
-    groups = [_text(value.get(name) or "") for name in ("Alphabetic", "Ideographic", "Phonetic")]
-    return "=".join(groups).rstrip("=")
+    groups = [value.get(name) for name in ("Alphabetic", "Ideographic", "Phonetic")]
+    return "=".join("" if group is None else _text(group) for group in groups).rstrip("=")
+
+
+def _number(value: Any) -> float:
+    """What is said as a number; Python's own reading of a text knows `1_0` and other digits."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
+        raise TypeError
+    return float(value)
 
 
 def _whole(value: Any) -> int:
+    _number(value)
     number = int(value)
     if isinstance(value, float) and number != value:
         raise ValueError
@@ -208,7 +231,7 @@ def _integer(value: Any) -> str:
 
 def _decimal(value: Any) -> str:
     """The shortest text that fits; a number that a client wrote as text stays as it is."""
-    number = float(value)
+    number = _number(value)
     if not math.isfinite(number):
         raise ValueError
     texts = [value.strip() if isinstance(value, str) else repr(value)]
@@ -239,9 +262,6 @@ def _delimiter(tag: int, length: int) -> bytes:
 
 
 def _tag_number(tag: str) -> int:
-    try:
-        if len(tag) != 8 or not tag.isalnum():
-            raise ValueError
-        return int(tag, 16)
-    except ValueError:
-        raise CannotEncode("a tag is not eight hexadecimal digits") from None
+    if _TAG.fullmatch(tag) is None:
+        raise CannotEncode("a tag is not eight hexadecimal digits")
+    return int(tag, 16)

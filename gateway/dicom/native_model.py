@@ -22,6 +22,7 @@ _CLOSE = "</NativeDicomModel>"
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 # XML 1.0 (2.2) has no way to write these, not even as a reference: they become U+FFFD, visibly.
 _FORBIDDEN = [*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
@@ -58,12 +59,12 @@ def _attributes(dataset: Dataset) -> Iterator[str | Dataset]:
             continue
         tag = name.upper()
         vr = str(element.get("vr") or vr_of(tag))
-        yield f'<DicomAttribute tag="{tag}" vr="{_escaped(vr)}"{_identity(dataset, tag)}>'
+        yield f'<DicomAttribute tag="{tag}" vr="{escaped_xml(vr)}"{_identity(dataset, tag)}>'
         values = element.get("Value")
         if isinstance(element.get("BulkDataURI"), str):
-            yield f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>'
+            yield f'<BulkData uri="{escaped_xml(element["BulkDataURI"])}"/>'
         elif isinstance(element.get("InlineBinary"), str):
-            yield f"<InlineBinary>{_escaped(element['InlineBinary'])}</InlineBinary>"
+            yield f"<InlineBinary>{escaped_xml(element['InlineBinary'])}</InlineBinary>"
         elif isinstance(values, list):
             for number, value in enumerate(values, 1):
                 yield from _value(vr, number, value)
@@ -75,7 +76,7 @@ def _identity(dataset: Dataset, tag: str) -> str:
     if int(tag[3], 16) % 2 and tag[4:6] != "00":
         # Block xx of group gggg is reserved by the element (gggg,00xx): PS3.5 7.8.1.
         creator = text(dataset, f"{tag[:4]}00{tag[4:6]}")
-        return f' privateCreator="{_escaped(creator)}"' if creator else ""
+        return f' privateCreator="{escaped_xml(creator)}"' if creator else ""
     keyword = keyword_of(tag)
     return "" if keyword == tag else f' keyword="{keyword}"'
 
@@ -90,7 +91,7 @@ def _value(vr: str, number: int, value: Any) -> Iterator[str | Dataset]:
         yield f'<PersonName number="{number}">{_person_name(value)}</PersonName>'
     else:
         content = "" if value is None or isinstance(value, dict | list) else str(value)
-        yield f'<Value number="{number}">{_escaped(content)}</Value>'
+        yield f'<Value number="{number}">{escaped_xml(content)}</Value>'
 
 
 def _person_name(value: Any) -> str:
@@ -102,12 +103,15 @@ def _person_name(value: Any) -> str:
     for group in _GROUPS:
         if isinstance(value.get(group), str):
             parts = zip(_COMPONENTS, value[group].split("^", 4), strict=False)
-            inside = "".join(f"<{name}>{_escaped(part)}</{name}>" for name, part in parts if part)
+            inside = "".join(
+                f"<{name}>{escaped_xml(part)}</{name}>" for name, part in parts if part
+            )
             found += f"<{group}>{inside}</{group}>"
     return found
 
 
-def _escaped(content: str) -> str:
+def escaped_xml(content: str) -> str:
+    """Text as it may stand in an element or an attribute of XML 1.0."""
     return content.translate(_ESCAPES)
 
 
@@ -122,7 +126,8 @@ def from_xml(document: bytes) -> Dataset:
     """
     try:
         root = fromstring(document, forbid_dtd=True)
-    except (ParseError, ValueError) as error:  # what defusedxml forbids is a ValueError
+    except (ParseError, ValueError, LookupError) as error:
+        # What defusedxml forbids is a ValueError, an encoding that nobody knows a LookupError.
         raise BadRequest("body", "the metadata is no XML, or has a document type") from error
     if root.tag.rpartition("}")[2] != "NativeDicomModel":
         raise BadRequest("body", "the metadata is no Native DICOM Model (PS3.19 A.1)")
@@ -137,6 +142,8 @@ def _dataset(parent: Element, depth: int) -> Dataset:
         tag, vr = attribute.get("tag", "").upper(), attribute.get("vr", "")
         if attribute.tag.rpartition("}")[2] != "DicomAttribute" or not _TAG.match(tag):
             raise BadRequest("body", "the metadata has an element that is no DicomAttribute")
+        if tag in found:  # two patients in one (trust.md H40)
+            raise BadRequest("body", "an attribute stands twice in the metadata")
         found[tag] = _element(attribute, vr or vr_of(tag), depth)
     return found
 
@@ -147,7 +154,7 @@ def _element(attribute: Element, vr: str, depth: int) -> dict[str, Any]:
     for child in attribute:
         kind, content = child.tag.rpartition("}")[2], child.text or ""
         number = child.get("number", "")
-        place = int(number) if number.isascii() and number.isdigit() else len(values) + 1
+        place = int(number) if _NUMBER.fullmatch(number) else len(values) + 1
         if kind == "BulkData":
             element["BulkDataURI"] = child.get("uri", "")
         elif kind == "InlineBinary":

@@ -25,6 +25,7 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"})
 LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+BINARY_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"})
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 HEADS = {
     order: tuple(struct.Struct(order + form) for form in ("HH", "HH2sH", "I")) for order in "<>"
@@ -39,7 +40,7 @@ SAMPLES, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280008, 0x00280010, 0x00280011
 REPRESENTATIVE = 0x00286010
 ABOUT_PIXELS = frozenset({SOP_CLASS, SAMPLES, FRAMES, ROWS, COLUMNS, REPRESENTATIVE})
 WANTED = (SOP_CLASS, INSTANCE, STUDY, SERIES)
-CHARSET = 0x00080005
+CHARSET, PATIENT_ID = 0x00080005, 0x00100020
 OF_PATIENT = {
     0x00100010: "PatientName",
     0x00100020: "PatientID",
@@ -49,6 +50,9 @@ OF_PATIENT = {
     0x00101000: "OtherPatientIDs",
 }
 LONGEST_OF_PATIENT = 1024
+SAID_ONCE = frozenset({*WANTED, 0x00100010, 0x00100020, 0x00100021, 0x00100030})
+"""What tells whose an instance is. Of two, Orthanc believes the first and others the last, wherever
+they stand (measured): one file would be of two studies or two patients."""
 ESCAPE, UNREAD = b"\x1b", "\ufffd"
 PREAMBLE = bytes(128)
 MARK = b"DICM"
@@ -146,6 +150,8 @@ def _identify(data: bytes) -> Identity:
         tag, length, start = walk.element(at)
         if tag > SERIES:
             break
+        if tag in SAID_ONCE and (tag in found or tag in patient):
+            raise NotUnderstood("says twice whose it is")
         if tag in WANTED:
             if length > 256:
                 raise NotUnderstood("a UID is longer than a UID can be")
@@ -153,10 +159,13 @@ def _identify(data: bytes) -> Identity:
                 raise IndexError
             value = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
             found[tag] = value if is_uid(value) else ""
-        elif (tag in OF_PATIENT or tag == CHARSET) and length <= LONGEST_OF_PATIENT:
-            if start + length > len(data):
+        elif tag in OF_PATIENT or tag == CHARSET:
+            if tag == PATIENT_ID and walk.is_binary(at):
+                raise NotUnderstood("the patient's identifier is no text")  # no Orthanc takes it
+            end = start + min(length, LONGEST_OF_PATIENT)
+            if end > len(data):
                 raise IndexError
-            patient[tag] = data[start : start + length].strip(b"\0 ")
+            patient[tag] = data[start:end].strip(b"\0 ")
         at = walk.skip(at, start, length, 0)
     else:
         if at > len(data) or SERIES not in found:
@@ -279,6 +288,8 @@ def _file_meta(data: bytes) -> tuple[str, int]:
         if start + length > len(data):
             raise IndexError
         if tag == 0x00020010:
+            if syntax:
+                raise NotUnderstood("the file meta information names two transfer syntaxes")
             syntax = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
         at = start + length
     if at + 4 > len(data):
@@ -328,6 +339,9 @@ class _Walk:
         group, number = self._tag.unpack_from(self._data, at)
         return int(group << 16 | number)
 
+    def is_binary(self, at: int) -> bool:
+        return self._explicit and self._data[at + 4 : at + 6] in BINARY_VRS
+
     def is_unknown(self, at: int) -> bool:
         """Whether its VR is UN: within it no VR is written (PS3.5 6.2.2)."""
         return self._explicit and self._data[at + 4 : at + 6] == b"UN"
@@ -373,8 +387,10 @@ class _Open:
 
 
 class LengthCheck:
-    """Follows the elements of a data set while its bytes pass: whether they add up, and how deep
-    they are nested.
+    """Follows the elements of a data set while its bytes pass: whether they add up, how deep they
+    are nested, and that nothing further on says again whose it is.
+
+    unsafe  its next bytes must not reach a site
 
     A length that leads beyond the end of a file is how a file that was cut looks; pydicom and
     others read such a file in silence (routing.md E27). Of sequences that are nested 100 deep a
@@ -385,13 +401,14 @@ class LengthCheck:
     def __init__(self, identity: Identity) -> None:
         self._explicit = identity.transfer_syntax not in IMPLICIT
         self._order = _order(identity.transfer_syntax)
+        self._known_to = identity.known_to
         self._next = identity.dataset_at  # of the next head, counted from the file's first byte
         self._passed = 0
         self._held = b""  # the beginning of that head
         self._top = _Open(is_item=True, end=None, explicit=self._explicit)
         self._open: list[_Open] = []
         self._broken = False
-        self.too_deep = False
+        self.unsafe = False
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the file, from its very first on."""
@@ -432,6 +449,9 @@ class LengthCheck:
         within = self._open[-1] if self._open else self._top
         walk = walks[within.explicit]
         tag, length, begin = walk.element(at)
+        if tag in SAID_ONCE and not self._open and start + at >= self._known_to:
+            self.unsafe = True
+            raise NotUnderstood("says further on whose it is")
         if tag in (ITEM_END, SEQUENCE_END):
             if not self._open or within.end is not None or within.is_item != (tag == ITEM_END):
                 raise NotUnderstood("a delimiter that ends nothing")
@@ -450,6 +470,6 @@ class LengthCheck:
         else:
             return begin + length
         if len(self._open) > 2 * DEPTH_LIMIT:
-            self.too_deep = True
+            self.unsafe = True
             raise NotUnderstood(f"sequences are nested deeper than {DEPTH_LIMIT}")
         return begin

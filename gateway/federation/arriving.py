@@ -99,7 +99,8 @@ def grouped(parts: Iterable[Part | Refused]) -> Iterator[deque[Read]]:
 
 
 def _looked_through(entry: Entry, begun: list[bytes], part: Part) -> Read:
-    """The entry with its bytes, which end before a nesting that a site could die of (H75).
+    """The entry with its bytes, which end before a nesting that a site could die of (H75), or
+    before what says for a second time whose they are.
 
     Most files have come whole by now, and are refused at once. A larger one ends there, and its
     site refuses it as one that was cut.
@@ -109,13 +110,13 @@ def _looked_through(entry: Entry, begun: list[bytes], part: Part) -> Read:
     lengths = entry.lengths = LengthCheck(entry.identity)
     for block in begun:
         lengths.feed(block)
-    if lengths.too_deep:
+    if lengths.unsafe:
         entry.failure = CANNOT_UNDERSTAND
 
     def rest() -> Iterator[bytes]:
         for block in part.chunks:
             lengths.feed(block)
-            if lengths.too_deep:
+            if lengths.unsafe:
                 return
             yield block
 

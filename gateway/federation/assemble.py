@@ -7,6 +7,7 @@ BulkDataURI that no part of the request answers to is never fetched from anywher
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
@@ -118,7 +119,11 @@ class _Received:
     def _syntax(self, dataset: Dataset) -> str:
         uri = dataset.get(PIXELS, {}).get("BulkDataURI")
         pixels = self.bulk.get(uri) if isinstance(uri, str) else None
-        if pixels is None or not pixels.syntax:
+        if pixels is None:
+            return EXPLICIT_LE
+        if not pixels.syntax:
+            if sum(size for _, size in pixels.frames) < _least_bytes(dataset):
+                raise CannotEncode("the pixels were cut off")
             return EXPLICIT_LE
         if len(pixels.frames) not in (1, integer(dataset, "NumberOfFrames") or 1):
             raise CannotEncode("there are more or fewer frames than NumberOfFrames")
@@ -136,10 +141,30 @@ class _Received:
                 yield block
 
 
+def _least_bytes(dataset: Dataset) -> int:
+    """Of uncompressed pixels (PS3.5 8.1.1), as far as the dataset says how many there are."""
+    sides = [integer(dataset, name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
+    frames = integer(dataset, "NumberOfFrames") or 1
+    subsampled = "_42" in text(dataset, "PhotometricInterpretation")  # PS3.3 C.7.6.3.1.2
+    samples = 1 if subsampled else integer(dataset, "SamplesPerPixel") or 1
+    return math.prod([*sides, frames, samples]) // 8
+
+
 def _aside(work: Callable[..., Any], *args: Any) -> Any:
     """The result of pure work, done in a thread: 16 MB of metadata take seconds, and the process
     serves others meanwhile."""
-    return gevent.get_hub().threadpool.apply(work, args)
+
+    def caught() -> tuple[Any, BadRequest | CannotEncode | None]:
+        try:
+            return work(*args), None
+        except (BadRequest, CannotEncode) as error:
+            # gevent prints what leaves its threads, with the value of a patient that is no number.
+            return None, error
+
+    result, error = gevent.get_hub().threadpool.apply(caught)
+    if error is not None:
+        raise error
+    return result
 
 
 def _identity(dataset: Dataset) -> Identity:

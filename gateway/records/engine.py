@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     InterfaceError,
     InternalError,
     NoSuchModuleError,
@@ -27,7 +28,7 @@ from sqlalchemy.exc import (
 )
 
 from gateway.clock import Deadline, follow
-from gateway.errors import RecordsRefused, RecordsUnavailable, SettingsError
+from gateway.errors import NotRecordable, RecordsRefused, RecordsUnavailable, SettingsError
 
 BUSY_S = 5
 TRY_AGAIN_S = 0.05
@@ -131,7 +132,11 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, InternalError, TimeoutError) as error:
         raise RecordsUnavailable(f"the database does not answer: {_reason(error)}") from error
+    except (DataError, OverflowError) as error:  # sqlite3 has no error of its own for a number
+        raise NotRecordable("a value is none that the database can hold") from error
     except SQLAlchemyError as error:
+        if isinstance(getattr(error, "orig", None), OverflowError):  # a moment before the year 1
+            raise NotRecordable("a value is none that the database can hold") from error
         raise RecordsRefused(f"the database refused a statement: {_reason(error)}") from error
 
 

@@ -23,7 +23,8 @@ from gateway.web.withdrawal import Watched
 
 DOWNLOADS_AT_ONCE = 8
 AGAIN_S = 5.0
-WHOLE = ("dicom0", "dicom1")  # views of wado.py that give a whole study or series
+WHOLE = tuple(f"{view}{n}" for view in ("dicom", "allbulkdata", "pixeldata") for n in (0, 1))
+"""Views of wado.py that give a whole study or series."""
 
 
 @dataclass(frozen=True)

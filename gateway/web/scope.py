@@ -57,15 +57,14 @@ def scope_of(gateway: Gateway, site_id: str | None, reaches: Reaches | None = No
 
 def accepted() -> tuple[MediaRange, ...]:
     """What the caller accepts, in its order; raises BadRequest."""
-    return parse_accept(accept_values())
+    return parse_accept(*accept_values())
 
 
-def accept_values() -> tuple[str, ...]:
-    """Accept headers, or the query parameter `accept`, which wins (PS3.18 8.3.3.1)."""
-    if request.query_string and (asked := request.args.getlist("accept")):
-        return tuple(asked)
+def accept_values() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The query parameter `accept`, which wins (PS3.18 8.3.3.1, 8.7.8.1), and Accept headers."""
+    asked = tuple(request.args.getlist("accept")) if request.query_string else ()
     header = request.headers.get("Accept")  # the server has joined several
-    return () if header is None else (header,)
+    return asked, () if header is None else (header,)
 
 
 UID_FOLLOWS = {"studies": "study", "series": "series", "instances": "instance"}

@@ -34,6 +34,7 @@ from gateway.records import accounts, sharing
 from gateway.records.keyring import Keyring
 from gateway.records.persons import find_holders
 from gateway.web.auditing import Auditor
+from gateway.web.console.frame import clock_of
 from gateway.web.forms import SentForm
 from gateway.web.identity import SECRET, Identity, address_of_caller
 from gateway.web.permissions import needs
@@ -260,7 +261,8 @@ class Sharing:
         return self._answer("open_link.html", status, form=form, problem=PROBLEMS.get(problem))
 
     def _answer(self, template: str, status: int = 200, **facts: Any) -> Response:
-        answer = Response(render_template(template, **facts), status)
+        clock = clock_of(self._gateway)
+        answer = Response(render_template(template, clock=clock, **facts), status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
         answer.headers["Cache-Control"] = "no-store"
         answer.headers["X-Robots-Tag"] = "noindex"

@@ -51,7 +51,7 @@ PAGE_POLICY = (
 )
 BACK = re.compile(
     r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit(?:/emergencies)?|emergency|report/[0-9.]+|account"
-    r"|share/[0-9.]+|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
+    r"|share/[0-9.]+|rollout(?:[/?][A-Za-z0-9?=&.,%+:_/-]{0,1000})?|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
     re.ASCII,
 )
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""

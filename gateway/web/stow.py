@@ -4,7 +4,7 @@ Where an instance goes is decided by storing.py; what becomes of it by federatio
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import gevent
@@ -51,6 +51,8 @@ SLOWEST_S = 60.0
 RETRY_AFTER_S = 30
 STUDIES_TOLD = 5
 SITES_TOLD = 10
+PLAIN = frozenset({"", "identity", "binary", "8bit", "7bit"})
+"""Codings that change no byte (RFC 9110 8.4.1, RFC 2045 6.2)."""
 MOST_PARTS = 50_000
 """trust.md H16; a CT of a whole body has 20,000 slices at most."""
 
@@ -116,7 +118,7 @@ def _log(site_id: str | None, results: Sequence[InstanceResult], status: int) ->
 
 def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refused]:
     """The request's parts; refuses before a byte is read what can be refused then."""
-    if request.content_encoding not in (None, "", "identity"):
+    if (request.content_encoding or "").lower() not in ("", "identity"):
         raise UnsupportedMediaType("Content-Encoding", "send the body without any coding")
     media_type, parameters = parse_content_type(request.headers.get("Content-Type", ""))
     kind = parameters.get("type", DICOM)
@@ -128,8 +130,8 @@ def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refuse
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge("Content-Length", f"at most {limit} bytes are taken")
     limits = Limits(parts=MOST_PARTS, total_bytes=limit)
-    reader = MultipartReader(_Sent().read, boundary, limits)
-    return _dicom_only(reader) if kind == DICOM else assemble(reader, kind, storage.spool)
+    parts = _flat(MultipartReader(_Sent().read, boundary, limits))
+    return _dicom_only(parts) if kind == DICOM else assemble(parts, kind, storage.spool)
 
 
 class _Sent:
@@ -156,9 +158,22 @@ class _Sent:
         return block
 
 
-def _dicom_only(reader: MultipartReader) -> Iterator[Part]:
+def _flat(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts as they come. None may hold parts in turn (H15), none may be packed: its pixels
+    would be stored as they are not (H20).
+    """
+    for part in parts:
+        if part.headers.get("content-type", "").lstrip().lower().startswith("multipart/"):
+            raise BadRequest("body", "a part must hold no parts of its own")
+        for name in ("content-encoding", "content-transfer-encoding"):
+            if part.headers.get(name, "binary").lower() not in PLAIN:
+                raise UnsupportedMediaType("body", "each part must come without any coding")
+        yield part
+
+
+def _dicom_only(parts: Iterable[Part]) -> Iterator[Part]:
     """The parts as they come; one of another media type refuses the request (trust.md H18)."""
-    for part in reader:
+    for part in parts:
         kind, _ = parse_content_type(part.headers.get("content-type", DICOM))
         if kind != DICOM:
             raise UnsupportedMediaType("body", f"each part must be {DICOM}")

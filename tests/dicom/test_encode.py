@@ -93,6 +93,21 @@ def test_the_file_is_one_that_the_gateway_can_identify() -> None:
     )
 
 
+def test_numbers_keep_all_their_digits_and_may_be_texts() -> None:
+    """XML has nothing but texts; FL and FD may hold what is no number (PS3.5 6.2)."""
+    given = {
+        "00189073": {"vr": "FD", "Value": ["NaN", "-inf", "1.5"]},
+        "00289001": {"vr": "UL", "Value": ["5"]},
+        "00091010": {"vr": "UV", "Value": [2**64 - 1, str(2**63)]},
+        "00091011": {"vr": "SV", "Value": [-(2**63)]},
+    }
+    found = read(file_of(UIDS | given))
+    assert math.isnan(found[0x00189073].value[0])
+    assert list(found[0x00189073].value[1:]) == [-math.inf, 1.5]
+    whole_numbers = [found[tag].value for tag in (0x00289001, 0x00091010, 0x00091011)]
+    assert whole_numbers == [5, [2**64 - 1, 2**63], -(2**63)]
+
+
 def test_pixels_come_from_their_part() -> None:
     dataset = UIDS | {"7FE00010": {"vr": "OW", "BulkDataURI": "a"}}
     data = file_of(dataset, {"a": Bulk([(0, 5)])}, b"12345")
@@ -127,15 +142,26 @@ def test_file_meta_and_group_lengths_of_the_caller_are_left_out() -> None:
     [
         pytest.param({"0010001": {"vr": "LO"}}, id="a tag of seven digits"),
         pytest.param({"0010+010": {"vr": "LO"}}, id="a tag with a sign"),
+        pytest.param({"0X080018": {"vr": "UI", "Value": ["1.2"]}}, id="a tag by another spelling"),
+        pytest.param({"٠٠٠٨٠٠١٨": {"vr": "UI", "Value": ["1.2"]}}, id="a tag in other digits"),
+        pytest.param({"FFFEE00D": {"vr": "LO"}}, id="an end of an item"),
         pytest.param({"00100010": "x"}, id="no attribute"),
         pytest.param({"00100010": {"vr": "XX"}}, id="an unknown VR"),
         pytest.param({"00100010": {"vr": ["PN"]}}, id="a VR that is no text"),
         pytest.param({"00100010": {"vr": "PN", "Value": [5]}}, id="a name that is a number"),
+        pytest.param({"00100010": {"vr": "PN", "Value": [{"Alphabetic": 0}]}}, id="a name of 0"),
         pytest.param({"00100020": {"vr": "LO", "Value": "x"}}, id="a value that is no list"),
+        pytest.param({"00100020": {"vr": "LO", "Value": ""}}, id="an empty value that is no list"),
+        pytest.param({"00081115": {"vr": "SQ", "Value": 0}}, id="no items that are no list"),
         pytest.param({"00100020": {"vr": "LO", "Value": [{"a": 1}]}}, id="an object as text"),
         pytest.param({"00280010": {"vr": "US", "Value": [70000]}}, id="too large for US"),
         pytest.param({"00280010": {"vr": "US", "Value": [1.5]}}, id="half a row"),
         pytest.param({"00280010": {"vr": "US", "Value": [None]}}, id="a row of nothing"),
+        pytest.param({"00280010": {"vr": "US", "Value": [True]}}, id="a true row"),
+        pytest.param({"00280010": {"vr": "US", "Value": ["nan"]}}, id="a row that is no number"),
+        pytest.param({"00280030": {"vr": "DS", "Value": [True]}}, id="a true decimal"),
+        pytest.param({"00280030": {"vr": "DS", "Value": ["1_0"]}}, id="a decimal of Python"),
+        pytest.param({"00280030": {"vr": "DS", "Value": ["１"]}}, id="a decimal in other digits"),
         pytest.param({"00200013": {"vr": "IS", "Value": ["1e309"]}}, id="no integer"),
         pytest.param({"00200013": {"vr": "IS", "Value": [2**31]}}, id="too large for IS"),
         pytest.param({"00280030": {"vr": "DS", "Value": ["x"]}}, id="no decimal"),
@@ -149,6 +175,10 @@ def test_file_meta_and_group_lengths_of_the_caller_are_left_out() -> None:
         pytest.param({"00081115": {"vr": "SQ", "Value": [7]}}, id="an item that is a number"),
         pytest.param({"00081115": {"vr": "SQ", "Value": {"a": 1}}}, id="items that are no list"),
         pytest.param({"7FE00010": {"vr": "OW", "BulkDataURI": "http://x"}}, id="bulk elsewhere"),
+        pytest.param({"7FE00010": {"vr": "OW", "BulkDataURI": None}}, id="bulk nowhere"),
+        pytest.param(
+            {"00100020": {"vr": "LO", "Value": ["1"], "InlineBinary": "Mg=="}}, id="two values"
+        ),
     ],
 )
 def test_what_cannot_stand_in_a_file_is_refused(element: dict) -> None:

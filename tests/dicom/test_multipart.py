@@ -1,6 +1,7 @@
 """The streaming multipart reader against well-formed, cut and hostile bodies."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,17 @@ def test_headers_are_read_without_regard_to_case() -> None:
     body = b"--b0undary\r\nCONTENT-type:  application/dicom \r\nX-A:b\r\n\r\nDATA\r\n--b0undary--"
     parts = [(part.headers, part.read(10)) for part in reader_of(body)]
     assert parts == [({"content-type": "application/dicom", "x-a": "b"}, b"DATA")]
+
+
+def test_a_folded_header_is_one() -> None:
+    """It may hold a colon, and must not pass for a header of its own."""
+    head = b"Content-Type: application/dicom;\r\n\ttransfer-syntax=1.2;\r\n x:y=z\r\nX-A: b"
+    body = b"--b0undary\r\n" + head + b"\r\n\r\nDATA\r\n--b0undary--"
+    (headers,) = [part.headers for part in reader_of(body)]
+    assert headers == {
+        "content-type": "application/dicom; transfer-syntax=1.2; x:y=z",
+        "x-a": "b",
+    }
 
 
 def test_a_block_without_a_boundary_is_given_out_as_it_came() -> None:
@@ -224,6 +236,16 @@ def test_a_part_of_something_else_is_seen_however_the_stream_is_cut(
 def test_an_instance_is_told_from_its_neighbour_where_that_is_asked() -> None:
     for asked, foreign in ((ASKED, False), (Asked("1.2.3", "1.2.3.1", "1.2.3.4"), True)):
         assert watched(body_of(MINE[1:]), 64, skipping=False, asked=asked).foreign is foreign
+
+
+@pytest.mark.parametrize("step", [1, 300, 10**6])
+@pytest.mark.parametrize("skipping", [True, False], ids=["unseen bytes skipped", "all seen"])
+def test_a_part_in_another_transfer_syntax_is_seen(step: int, skipping: bool) -> None:
+    asked = replace(ASKED, transfer_syntax="1.2.840.10008.1.2.1")
+    other = file_of("1.2.840.10008.1.2", TextValue="x" * 3000)
+    for files, expected in ((MINE, None), ([*MINE, other], "1.2.840.10008.1.2")):
+        watch = watched(body_of(files), step, skipping=skipping, asked=asked)
+        assert (watch.recoded, watch.foreign, watch.closed) == (expected, False, True)
 
 
 def test_what_cannot_be_told_from_the_beginning_of_a_part_is_let_pass() -> None:

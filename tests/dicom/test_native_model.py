@@ -188,6 +188,13 @@ def test_what_was_written_is_read_back() -> None:
     assert from_xml(to_xml(dataset)) == dataset
 
 
+def test_a_number_of_a_thousand_digits_is_none() -> None:
+    value = b'<Value number="' + b"9" * 5000 + b'">a</Value>'
+    attribute = b'<DicomAttribute tag="00100020" vr="LO">' + value + b"</DicomAttribute>"
+    found = from_xml(b"<NativeDicomModel>" + attribute + b"</NativeDicomModel>")
+    assert found == {"00100020": {"vr": "LO", "Value": ["a"]}}
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -220,6 +227,14 @@ def test_what_was_written_is_read_back() -> None:
         pytest.param(
             b'<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><NativeDicomModel/>',
             id="from elsewhere",
+        ),
+        pytest.param(b'<?xml version="1.0" encoding="no-such"?><NativeDicomModel/>', id="no code"),
+        pytest.param(b'<?xml version="1.0" encoding="hex"?><NativeDicomModel/>', id="no letters"),
+        pytest.param(
+            b"<NativeDicomModel>"
+            + b'<DicomAttribute tag="00100020" vr="LO"/>' * 2
+            + b"</NativeDicomModel>",
+            id="an attribute twice",
         ),
         pytest.param(
             b"<NativeDicomModel>"

@@ -207,7 +207,7 @@ def test_a_nesting_that_is_too_deep_is_seen_before_its_end(
             continue
         for begin in range(0, len(data), step):
             check.feed(data[begin : begin + step])
-        assert (check.too_deep, check.adds_up) == (depth > 32, depth <= 32)
+        assert (check.unsafe, check.adds_up) == (depth > 32, depth <= 32)
 
 
 def test_fragments_of_pixels_are_no_elements() -> None:
@@ -248,6 +248,59 @@ def test_elements_are_read_as_sites_read_them(element: bytes, sound: bool) -> No
     file = file_of(PixelData=bytes(4000), BitsAllocated=8)
     at = file.index(struct.pack("<HH", 0x7FE0, 0x0010))
     assert adds_up(file[:at] + element + file[at:], 64) is sound
+
+
+TWICE = {
+    0x00080016: ("UI", b"1.2.840.1\0"),
+    0x00080018: ("UI", b"9.8.7\0"),
+    0x0020000D: ("UI", b"9.8\0"),
+    0x0020000E: ("UI", b"9.8.6\0"),
+    0x00100010: ("PN", b"Other^Name"),
+    0x00100020: ("LO", b"OTHER "),
+    0x00100021: ("LO", b"ISSUER"),
+    0x00100030: ("DA", b"19330101"),
+}
+
+
+@pytest.mark.parametrize("length", [8, 2000], ids=["short", "long"])
+@pytest.mark.parametrize("tag", TWICE, ids=lambda tag: f"{tag:08X}")
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_whose_a_file_is_is_said_once(syntax: str, tag: int, length: int) -> None:
+    """F20, H83: Orthanc believes the first of two, wherever they stand, and others the last."""
+    vr, value = TWICE[tag]
+    value = value.ljust(length, b" ") if vr in ("PN", "LO") else value
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    size = struct.pack("<I", len(value))
+    one = head + (vr.encode() + size[:2] if syntax == ExplicitVRLittleEndian else size) + value
+    file = file_of(
+        syntax, PatientID="1", IssuerOfPatientID="2", PatientBirthDate="19700101",
+        BitsAllocated=8, PixelData=bytes(4000),
+    )  # fmt: skip
+    begin = dataset_start(file)
+    for at in (file.index(head, begin), file.index(struct.pack("<HH", 0x0020, 0x0013), begin)):
+        with pytest.raises(NotUnderstood):
+            identify(file[:at] + one + file[at:], whole=True)
+    at = file.index(struct.pack("<HH", 0x7FE0, 0x0010), begin)
+    data = file[:at] + one + file[at:]
+    for step in (1, 64, 10_000):
+        check = LengthCheck(identify(data, whole=True))
+        for start in range(0, len(data), step):
+            check.feed(data[start : start + step])
+        assert (check.unsafe, check.adds_up) == (True, False)
+
+
+def test_an_item_may_say_whose_another_instance_is() -> None:
+    item = Dataset()
+    item.SOPInstanceUID, item.PatientID = "9.9.9", "OTHER"
+    assert adds_up(file_of(ReferencedImageSequence=Sequence([item])), 64)
+    assert adds_up(file_of(SourceImageSequence=Sequence([item])), 64)
+
+
+def test_two_transfer_syntaxes_are_none() -> None:
+    file = file_of()
+    at = file.index(b"\x02\x00\x10\x00UI")
+    with pytest.raises(NotUnderstood):
+        identify(file[:at] + file[at : at + 28] + file[at:], whole=True)
 
 
 @pytest.mark.parametrize("missing", [1, 3999, 4003])

@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +21,7 @@ from gateway.records.keyring import load_keyring
 from gateway.records.sessions import start_session
 from gateway.records.sharing import add_grant, revoke
 from tests.faults.callers import open_request
+from tests.forked import run_gateway
 from tests.running import RunningGateway, region_toml, start_gateway
 from tests.waiting import wait_until
 from tests.web.signing_in import add_person
@@ -55,11 +55,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 
 
 def command(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words],
-        cwd=folder, env=os.environ | {"GATEWAY_STATE_DIR": str(folder / "state")},
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    environ = os.environ | {"GATEWAY_STATE_DIR": str(folder / "state")}
+    done = run_gateway(words, folder, environ, 60)
+    done.check_returncode()
     return done.stdout
 
 

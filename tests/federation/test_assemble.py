@@ -99,6 +99,15 @@ def test_pixels_that_are_not_in_the_request_refuse_their_instance_alone() -> Non
     assert (made[0], read(made[1]).SOPInstanceUID) == (CANNOT_UNDERSTAND, "1.2.3.5")
 
 
+@pytest.mark.parametrize(("size", "whole"), [(32, True), (31, False), (0, False)])
+def test_pixels_that_were_cut_off_refuse_the_instance(size: int, whole: bool) -> None:
+    """Two frames of 4 x 2 pixels of 16 bits."""
+    said = {"00280008": 2, "00280010": 4, "00280011": 2, "00280100": 16, "00280002": 1}
+    facts = {tag: {"vr": "IS", "Value": [value]} for tag, value in said.items()}
+    (made,) = files(json_part(with_pixels(UIDS) | facts), bulk_part(bytes(size)))
+    assert (made != CANNOT_UNDERSTAND) is whole
+
+
 def test_too_many_frames_refuse_the_instance() -> None:
     frames = {"00280008": {"vr": "IS", "Value": [3]}}
     parts = [bulk_part(b"1", "image/jp2"), bulk_part(b"2", "image/jp2")]

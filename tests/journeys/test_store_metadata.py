@@ -119,6 +119,19 @@ def test_what_lacks_its_pixels_fails_alone(empty_region: Region) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [JSON, XML])
+def test_what_cannot_be_written_stands_in_no_log(empty_region: Region, kind: str) -> None:
+    """H70: neither the value nor where we met it."""
+    wrong = {"00280009": {"vr": "AT", "Value": ["ЗЗКАНАРЕЙКА"]}}
+    dataset = metadata_of(an_instance(304), "pixels") | wrong
+    body = orjson.dumps([dataset]) if kind == JSON else to_xml(dataset)
+    assert reasons(send(empty_region, kind, ({"Content-Type": kind}, body))) == [0xC000]
+    broken = send(empty_region, kind, ({"Content-Type": kind}, body[:-20]))
+    assert (broken.status_code, broken.json()["field"]) == (400, "body")
+    log = (empty_region.gateway.folder / "web.log").read_text(encoding="utf-8")
+    assert [word for word in ("ЗЗКАНАРЕЙКА", "Traceback") if word in log] == []
+
+
 def test_nothing_stays_on_our_disk(empty_region: Region) -> None:
     """F33"""
     state = Path(empty_region.gateway.folder) / "state"

@@ -288,6 +288,44 @@ def test_what_no_site_can_read_is_told_as_such_and_never_as_want_of_room(
     assert [copies(empty_region, "archive", one) for one in (bad, good)] == [[], [md5(good)]]
 
 
+OTHERS_STUDY = b"\x20\x00\x0d\x00UI" + struct.pack("<H", len(an_instance(320).study_uid))
+FOREIGN = b"\x10\x00\x20\x00LO\x08\x00FOREIGN "
+NO_TEXT = b"\x10\x00\x20\x00OB\0\0\x04\0\0\0ABCD"
+
+
+def test_a_patients_identifier_that_is_no_text_is_not_taken_for_want_of_room(
+    empty_region: Region,
+) -> None:
+    """Measured: Orthanc says yes and keeps nothing, as it does when its disk is full."""
+    file = an_instance(330)
+    start = file.data.index(b"\x10\x00\x20\x00LO")
+    end = file.data.index(b"\x10\x00\x30\x00DA")
+    answer = store(empty_region, file.data[:start] + NO_TEXT + file.data[end:])
+    assert (answer.status_code, stored(answer)) == (400, [])
+    assert copies(empty_region, "archive", file) == []
+
+
+TWO_OWNERS = {
+    "a study before its own": (0x0020000D, OTHERS_STUDY + an_instance(320).study_uid.encode()),
+    "a patient before its own": (0x00100020, FOREIGN),
+    "a patient behind all else": (0x7FE00010, FOREIGN),
+}
+
+
+@pytest.mark.parametrize("name", TWO_OWNERS)
+def test_a_file_that_says_twice_whose_it_is_comes_into_nobodys_study(
+    empty_region: Region, name: str
+) -> None:
+    """F20, H83: which of the two a site believes is not what we would have judged by."""
+    assert store(empty_region, an_instance(320).data).status_code == 200
+    file = an_instance(321 + list(TWO_OWNERS).index(name))
+    tag, element = TWO_OWNERS[name]
+    at = file.data.rindex(struct.pack("<HH", tag >> 16, tag & 0xFFFF))
+    answer = store(empty_region, file.data[:at] + element + file.data[at:])
+    assert (answer.status_code, stored(answer)) == (400, [])
+    assert copies(empty_region, "archive", file) == []
+
+
 @pytest.mark.parametrize("name", UNTIDY)
 def test_an_untidy_file_is_stored_if_the_site_takes_it(empty_region: Region, name: str) -> None:
     """H77: what is told is what the site holds, and the gateway gives it on."""

@@ -6,10 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
+
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.model.access import parse_post
-from gateway.model.credentials import hash_password, new_totp_secret
+from gateway.model.credentials import new_totp_secret
 from gateway.model.tokens import new_key
 from gateway.records.accounts import add_account, save_password, save_totp
 from gateway.records.clients import save_signing_key
@@ -19,7 +21,8 @@ from gateway.settings import load_settings
 from tests.web.indexed import indexed_gateway
 
 PASSWORD = "лучевая диагностика 7"
-HASHED = hash_password(PASSWORD)
+HASHED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+"""Judged at its own cost, which is hardly any: tests sign in hundreds of times."""
 
 
 @contextmanager

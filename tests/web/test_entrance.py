@@ -183,7 +183,7 @@ def test_cookies_go_over_tls_alone(client: FlaskClient) -> None:
 
 def test_a_fault_has_the_headers_too() -> None:
     app = Flask("broken")
-    errors.register(app, is_secure=True)
+    errors.register(app, PUBLIC)
     app.add_url_rule("/", "fault", lambda: 1 / 0)
     answer = app.test_client().get("/")
     assert answer.status_code == 500

@@ -376,3 +376,19 @@ def test_pages_run_no_script_and_are_not_kept(clinic: Clinic) -> None:
     assert "script-src" not in page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("asked", "led"),
+    [
+        ("/rollout", "/rollout"),
+        ("/rollout?lang=en", "/rollout?lang=en"),
+        ("/rollout/report?month=2026-10&version=1", "/rollout/report?month=2026-10&version=1"),
+        ("/rollout/facilities?words=%E2%84%96+39", "/rollout/facilities?words=%E2%84%96+39"),
+        ("/rollouts", ""),
+        ("/rollout/\\evil.example", ""),
+        ("//evil.example/rollout", ""),
+    ],
+)
+def test_a_link_to_the_figures_is_kept_over_the_sign_in(asked: str, led: str) -> None:
+    assert sign_in.back_of(asked) == led

@@ -10,11 +10,11 @@ from gateway.model.alarms import AUDIT_BROKEN
 from gateway.records.alarms import load_alarms
 from gateway.records.audit import append, audit_entry, load_last, verify
 from gateway.records.audit_seals import load_seals, load_signer, seals_file
-from gateway.records.engine import Records, open_records
+from gateway.records.engine import Records
 from gateway.records.keyring import make_keyring
-from gateway.records.schema import migrate
 from gateway.settings import Settings, load_settings
 from gateway.worker.ledger import Ledger, is_due
+from tests.databases import open_without_rows
 from tests.records.test_audit import entry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -30,8 +30,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def records(settings: Settings) -> Iterator[Records]:
-    records = open_records(settings.database)
-    migrate(records)
+    records = open_without_rows(settings.database)
     yield records
     records.close()
 

@@ -16,6 +16,7 @@ from gateway.web.permissions import needs
 from gateway.web.rollout.charts import evidence_chart, flow_chart, share_chart
 from gateway.web.rollout.definitions import DEFINITIONS
 from gateway.web.rollout.export import write_csv, write_xlsx
+from gateway.web.rollout.facilities import towns_of
 from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.glance import kinds_of_units
 from gateway.web.rollout.language import Language, language_of
@@ -88,7 +89,7 @@ def _tell(shown: Shown, language: Language) -> Mapping[str, Any]:
         "by_kind": evidence_chart(kinds, language),
         "curve": share_chart(shown.curve(), language, shown.snapshot.forecast),
         "flow": flow_chart(shown.curve(), language),
-        "towns": shown.scopes(ScopeKind.MUNICIPALITY),
+        "towns": dict(towns_of(shown, language).values()),
         "facility_kinds": {
             language.words(FACILITY_KINDS[name]): figures for name, figures in of_facilities.items()
         },
