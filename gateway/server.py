@@ -232,8 +232,8 @@ class Worker(GeventWorker):
         sock.setblocking(1)
         serve = partial(self.handle, _Listener(sock.getsockname()))
         server = StreamServer(sock, handle=serve, spawn=Pool(self.worker_connections))
-        if self.cfg.workers > 1:
-            server.max_accept = 1
+        # Each is counted, and refused if need be, before the next one costs a descriptor (F56).
+        server.max_accept = 1
         server.start()
         return server
 
