@@ -2,8 +2,10 @@
 .PHONY: help run test bench chaos fuzz demo-reset lint lock audit sbom
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# Half of the time of all tests: a process of their own runs them beside the others.
-BESIDE := tests/browser tests/demo tests/faults tests/journeys tests/worker
+# All tests run in three processes beside each other, for much of their time is waiting; each takes
+# about as long as the others.
+SECOND := tests/browser tests/demo tests/faults
+THIRD := tests/index tests/journeys tests/worker
 
 help:
 	@echo 'make run         a whole region on this machine: http://127.0.0.1:8080 (PORT=, REGION_DIR=, FRONT=nginx)'
@@ -38,11 +40,14 @@ test:
 	$(BIN)/lint-imports || failed+=' lint-imports'; \
 	.ci/audit || failed+=' audit'; \
 	$(BIN)/python -m pytest -m alone 2>&1 | tee build/tests-alone.log || failed+=' tests-alone'; \
-	$(BIN)/python -m pytest -m 'not alone' $(BESIDE) > build/tests-beside.log 2>&1 & beside=$$!; \
-	trap 'kill $$beside; wait $$beside; exit 130' INT TERM; \
-	$(BIN)/python -m pytest -m 'not alone' $(BESIDE:%=--ignore=%) 2>&1 | tee build/tests.log || failed+=' tests'; \
-	wait $$beside || failed+=' tests-beside'; \
-	cat build/tests-beside.log; \
+	$(BIN)/python -m pytest -m 'not alone' $(SECOND) > build/tests-second.log 2>&1 & second=$$!; \
+	$(BIN)/python -m pytest -m 'not alone' $(THIRD) > build/tests-third.log 2>&1 & third=$$!; \
+	trap 'kill $$second $$third; wait; exit 130' INT TERM; \
+	$(BIN)/python -m pytest -m 'not alone' $(patsubst %,--ignore=%,$(SECOND) $(THIRD)) 2>&1 \
+		| tee build/tests.log || failed+=' tests'; \
+	wait $$second || failed+=' tests-second'; \
+	wait $$third || failed+=' tests-third'; \
+	cat build/tests-second.log build/tests-third.log; \
 	test -z "$$failed" || { echo "не прошло / failed:$$failed"; \
 		grep -hE '^(FAILED|ERROR) ' build/tests*.log; exit 1; }
 

@@ -8,7 +8,8 @@ from gateway.errors import SettingsError
 from gateway.model.address_lists import with_address_lists
 from gateway.model.destinations import with_destinations
 from gateway.model.outside import with_posts
-from gateway.model.sites import Region, parse_region
+from gateway.model.reading_region import parse_region
+from gateway.model.sites import Region
 
 
 def load_region(path: Path) -> Region:

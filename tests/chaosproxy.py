@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO, Self
 
+from gateway.demo.servers import free_port
+
 BLOCK = 64 * 1024
 RESET = struct.pack("ii", 1, 0)
 LONGEST_S = 60.0
@@ -121,7 +123,7 @@ class ChaosProxy:
         self._threads: set[threading.Thread] = set()
         self._listener: socket.socket | None = None
         self._doorman: threading.Thread | None = None
-        self.port = 0
+        self.port = free_port()
         self.listen()
 
     @property
@@ -136,7 +138,6 @@ class ChaosProxy:
     def listen(self) -> None:
         """Take connections (again, on the same port)."""
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
-        self.port = self._listener.getsockname()[1]
         self._doorman = self._start(self._accept, self._listener)
 
     def refuse(self) -> None:

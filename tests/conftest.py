@@ -5,7 +5,7 @@ server dies with the thread that started it, so tests start servers in the main 
 Everything here skips nothing: a missing server is a failure, `make test` installs them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from pydicom.data import get_testdata_file
 
 from gateway.demo.servers import GENERATIONS, OrthancServer, RedisServer, free_port
 from gateway.log import REQUEST
+from gateway.records import engine
+from tests.postgres import Postgres, postgres_server
 
 # No test measures time: a busy machine is no defect.
 settings.register_profile(
@@ -33,7 +35,44 @@ def logs_as_at_the_start() -> None:
     REQUEST.set("")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def transactions_of_a_busy_machine() -> Iterator[None]:
+    """PostgreSQL ends a transaction in which nothing was said for five seconds: for so long the
+    process of the tests may stand still. Processes that they start keep to the five."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "IDLE_IN_TRANSACTION_S", 60)
+        yield
+
+
 StartOrthanc = Callable[..., OrthancServer]
+_begun: list[pytest.FixtureRequest] = []
+"""Of the test that runs, and of the fixtures that are being set up, the innermost last: for the
+last one `start_orthanc` starts a server."""
+
+
+class Begun:
+    """A plugin of its own: hooks of this file are not called for fixtures of the session."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        _begun.append(request)
+        try:
+            return (yield)
+        finally:
+            _begun.pop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Begun())
+
+
+@pytest.fixture(autouse=True)
+def the_test_itself(request: pytest.FixtureRequest) -> Iterator[None]:
+    _begun.insert(0, request)
+    yield
+    _begun.remove(request)
 
 
 @pytest.fixture(scope="session", params=GENERATIONS, ids=lambda version: f"Orthanc {version}")
@@ -43,13 +82,13 @@ def orthanc_generation(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOrthanc]:
+def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> StartOrthanc:
     """start_orthanc("gkb1", generation=..., settings={...}) -> a running, empty OrthancServer.
 
-    Each call starts another one; all of them end with the session. Tests that break their server
-    stop it themselves.
+    Each call starts another one, which ends with the fixture or the test that has called: of those
+    that only rest a hundred take half a processor. Tests that break their server stop it
+    themselves.
     """
-    running: list[OrthancServer] = []
 
     def start(
         site_id: str = "gkb1", *, folder: Path | None = None, **options: Any
@@ -63,13 +102,11 @@ def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOrt
             password=f"secret-of-{site_id}",
             **options,
         )
-        running.append(server)
+        # Their folders are thrown away: a polite end would only cost two seconds each.
+        _begun[-1].addfinalizer(server.kill)
         return server.start()
 
-    yield start
-    for server in running:
-        # Their folders are thrown away: a polite end would only cost two seconds each.
-        server.kill()
+    return start
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +116,18 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         tmp_path_factory.mktemp("redis"), free_port(), password="secret-of-redis"
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for the whole session."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url
 
 
 @pytest.fixture(scope="session")

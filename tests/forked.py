@@ -1,17 +1,23 @@
 """The gateway's processes, forked from one that has imported everything: nine tenths of a start.
 
-For tests that kill hundreds of them. A process dies with the test that started it.
+For tests that start hundreds of them. A process dies with the test that started it.
 """
 
 import ctypes
 import os
 import signal
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from subprocess import CompletedProcess, TimeoutExpired
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from gateway.cli import main as gateway
+from gateway.demo.servers import Program
 
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["__main__", "gateway.cli"])
@@ -23,7 +29,10 @@ class ForkedGateway:
 
     def __init__(self, words: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
         self._log = log
-        self._process = FORKS.Process(target=_run, args=(words, log, environ), daemon=True)
+        everything = {**os.environ, **environ}
+        self._process = FORKS.Process(
+            target=_run, args=(words, log, log, everything, Path.cwd()), daemon=True
+        )
         self._process.start()
 
     @property
@@ -74,14 +83,78 @@ class ForkedGateway:
         return f"{self._log.stem}: {lines[-1] if lines else ''}"
 
 
+class ForkedProgram(Program):
+    """A Program whose command is `python -m gateway.cli WORDS`, started the short way."""
+
+    def launch(self) -> None:
+        python, option, module, *words = self.command
+        assert (python, option, module) == (sys.executable, "-m", "gateway.cli")
+        self._asked_to_stop = False
+        folder = self.folder or Path.cwd()
+        for place in (self.log_file.parent, folder):
+            place.mkdir(parents=True, exist_ok=True)
+        environ = {**os.environ, **self.environ}
+        log = self.log_file.absolute()
+        process = FORKS.Process(target=_run, args=(words, log, log, environ, folder), daemon=True)
+        process.start()
+        self._process = _Started(process)
+
+
+class _Started:
+    """What Program asks of a process that runs."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid = int(process.pid)
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        self._process.join(seconds)
+        if self.poll() is None:
+            raise TimeoutExpired(f"process {self.pid}", seconds or 0)
+        return self.poll()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+def run_gateway(
+    words: Sequence[str], folder: Path, environ: Mapping[str, str], seconds: float
+) -> CompletedProcess[str]:
+    """Do `gateway WORDS` in that folder, with these variables and no others; and wait for its end.
+
+    seconds  after which it is killed, and the test fails
+    """
+    with TemporaryDirectory() as name:
+        out, err = (Path(name) / kind for kind in ("out", "err"))
+        process = FORKS.Process(target=_run, args=(words, out, err, environ, folder))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise AssertionError(f"gateway {' '.join(words)}: no end in {seconds} s")
+        texts = [file.read_text(encoding="utf-8") for file in (out, err)]
+        return CompletedProcess([*words], process.exitcode, *texts)
+
+
 def _children_of(pid: int) -> Path:
     return Path(f"/proc/{pid}/task/{pid}/children")
 
 
-def _run(words: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
+def _run(
+    words: Sequence[str], out: Path, err: Path, environ: Mapping[str, str], folder: Path
+) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
     os.environ.update(environ)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    gateway(list(words))
+    time.tzset()
+    for number, file in ((1, out), (2, err)):
+        with file.open("ab") as opened:
+            os.dup2(opened.fileno(), number)
+    gateway(list(words), prog_name="gateway")

@@ -8,6 +8,7 @@ from pathlib import Path
 import requests
 
 from gateway.demo.servers import OrthancServer, Program, answers, free_port
+from tests.forked import ForkedProgram
 from tests.studies import Instance
 
 
@@ -69,7 +70,8 @@ def start_gateway(
         **(settings or {}),
     }
     command = [sys.executable, "-m", "gateway.cli", "web", "--region", str(region)]
-    program = Program(
+    begun_by = Program if wrap else ForkedProgram
+    program = begun_by(
         "web",
         [*wrap, *command, "--port", str(port)],
         folder / "web.log",

@@ -86,7 +86,6 @@ CASES: dict[str, tuple[str, ...]] = {
         "test_a_body_without_its_closing_boundary_reports_nothing_as_stored",
     ),
     "H15 multipart in multipart": (
-        "faults/test_large_stores.py::test_a_part_of_another_kind_refuses_the_request",
         "web/test_bad_input.py::test_a_multipart_body_that_is_broken_is_refused",
     ),
     "H16 parts and heads without number": (

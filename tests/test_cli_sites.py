@@ -10,11 +10,10 @@ from click.testing import CliRunner
 from gateway.cli import _index_line, _size_line, main
 from gateway.clock import utc_now
 from gateway.demo.servers import free_port
-from gateway.records.engine import open_records
 from gateway.records.indexing import Cursor, IndexWriter, load_sums
 from gateway.records.leases import Fence, take_lease
-from gateway.records.schema import migrate
 from gateway.records.studies import IndexState, load_index_states
+from tests.databases import open_without_rows
 from tests.fakes import a_site
 from tests.records.test_indexing import a_row
 from tests.worker.conftest import write_region
@@ -85,8 +84,7 @@ def records(tmp_path, monkeypatch):
     region = write_region(tmp_path / "region.toml", gkb1=f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("GATEWAY_DATABASE_URL", url)
     monkeypatch.setenv("GATEWAY_REGION", str(region))
-    records = open_records(url)
-    migrate(records)
+    records = open_without_rows(url)
     fence = Fence("keeper", take_lease(records, "keeper", "test", utc_now(), 60))
     for site_id, rows in {"gkb1": [a_row(1), a_row(2)], "zlat": [a_row(1)]}.items():
         cursor = Cursor(5, "here", "following", len(rows), len(rows), BEGAN)

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from gateway.orthanc import dicomweb, heads
 from gateway.settings import Settings, load_settings, meanings
 from gateway.web import limits, opening, sign_in, stow
 from gateway.web.console import frame
+from tests import forked
 from tests.authority import Authority
 
 ROOT = Path(__file__).parents[1]
@@ -192,14 +192,7 @@ def test_the_example_of_a_region_is_right(tmp_path: Path) -> None:
 def run_gateway(
     words: list[str], folder: Path, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words],
-        cwd=folder,
-        env=os.environ | dict(environ or {}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return forked.run_gateway(words, folder, os.environ | dict(environ or {}), 60)
 
 
 def commands_of_the_text() -> list[str]:
@@ -284,6 +277,14 @@ def test_nginx_takes_what_is_written_for_it(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (judged.returncode, judged.stderr) == (0, "")
+
+
+def test_each_link_within_leads_to_a_chapter() -> None:
+    heads = re.findall(r"^#{1,6} (.+)$", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.M)
+    places = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    linked = re.findall(r"\]\(#([^)]+)\)", README)
+    assert len(linked) > 20
+    assert [one for one in linked if one not in places] == []
 
 
 def test_the_picture_is_there() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.clock import utc_now
-from gateway.commands.opening import open_database_quietly, region_option
+from gateway.commands.opening import open_quietly, region_option
 from gateway.commands.recorded import terminal_user
 from gateway.errors import RegisterChanged
 from gateway.model.rollout.checking import check_reason
@@ -25,6 +25,7 @@ from gateway.rollout.register import (
     merge,
     show_import,
 )
+from gateway.rollout.report import zone_of
 from gateway.rollout.writing import (
     Sheet,
     sheets_of_day,
@@ -32,6 +33,7 @@ from gateway.rollout.writing import (
     write_csv_archive,
     write_xlsx,
 )
+from gateway.worker.jobs import Bench
 
 MOST_LINES = 100
 """Of the rows and mistakes that are printed; of more only the count."""
@@ -61,9 +63,8 @@ def import_command(
     """Read CSV or XLSX files of facilities and units: first shown, then written whole."""
     if apply and (wrong := check_reason(reason)):
         raise click.ClickException(f"--reason: {_both(wrong)}")
-    _, records = open_database_quietly(region)
-    now = utc_now()
-    today = now.date()
+    bench, now = open_quietly(region), utc_now()
+    records, today = bench.records, _day_of(bench, now)
     sent = [File(path.name, path.read_bytes()) for path in files]
     shown = show_import(records, sent, day.date() if day else today, today, progress=_progress())
     _tell(shown)
@@ -125,6 +126,11 @@ def in_words(mistake: Mistake) -> str:
     return f"{mistake.table}{row}{column}: {_both(mistake.words)}"
 
 
+def _day_of(bench: Bench, now: datetime) -> date:
+    """Today at the region's own clock."""
+    return now.astimezone(zone_of(bench.region_file.region)).date()
+
+
 def _both(words: Words) -> str:
     return f"{words.ru} / {words.en}"
 
@@ -141,12 +147,12 @@ def export_command(
     output: Path,
 ) -> None:  # fmt: skip
     """Write the register into a file: XLSX, or ZIP with two CSV files."""
-    _, records = open_database_quietly(region)
-    found = load_register(records)
+    bench = open_quietly(region)
+    found = load_register(bench.records)
     if history:
         sheets: tuple[Sheet, ...] = sheets_of_history(found.facilities, found.units)
     else:
-        at = day.date() if day else utc_now().date()
+        at = day.date() if day else _day_of(bench, utc_now())
         sheets = sheets_of_day(found.facilities, found.units, at)
     write = write_xlsx if form == "xlsx" else write_csv_archive
     try:
@@ -174,12 +180,11 @@ def merge_command(
         raise click.ClickException("INTO или --undo / either INTO or --undo")
     if wrong := check_reason(reason):
         raise click.ClickException(f"--reason: {_both(wrong)}")
-    _, records = open_database_quietly(region)
-    now = utc_now()
+    bench, now = open_quietly(region), utc_now()
     author = Author(terminal_user(), reason)
-    at: date = day.date() if day else now.date()
+    at: date = day.date() if day else _day_of(bench, now)
     try:
-        faults = merge(records, kind, one, into, at, author, now)
+        faults = merge(bench.records, kind, one, into, at, author, now)
     except RegisterChanged as error:
         raise click.ClickException(_both(CHANGED)) from error
     if faults:

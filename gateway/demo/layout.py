@@ -172,7 +172,7 @@ def _load_secret(file: Path) -> str:
 
 
 def region_toml(site_urls: Mapping[str, str], secrets_folder: str) -> str:
-    """The text of region.toml (model/sites.py parses it) for sites at these addresses."""
+    """The text of region.toml (model/reading_region.py parses it) for sites at these addresses."""
     head = {"name_ru": REGION_RU, "name_en": REGION_EN, "home_site": SITES[0].site_id}
     tables = [_table("[region]", head)]
     for site in SITES:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.model.rollout.register import Capture, FacilityKind, UnitKind
+from gateway.model.wording import Words
 
 K = UnitKind
 STOCK: Mapping[FacilityKind, tuple[tuple[UnitKind, ...], ...]] = {
@@ -67,9 +68,10 @@ PRICE: Mapping[UnitKind, int] = {
 """Of a new digital unit, in roubles."""
 DIGITISER_PRICE = 620_000
 FUNDING = (
-    "Региональная программа модернизации", "Национальный проект «Здравоохранение»",
-    "Резервный фонд области", "Средства организации",
-)  # fmt: skip
+    Words("Региональная программа модернизации", "Regional modernisation programme"),
+    Words("Национальный проект «Здравоохранение»", "National Healthcare Project"),
+    Words("Резервный фонд области", "Reserve fund of the region"),
+)
 DEMO_KINDS: Mapping[str, tuple[UnitKind, Capture]] = {
     "CT": (K.CT, Capture.DIGITAL), "MR": (K.MRI, Capture.DIGITAL),
     "CR": (K.RADIOGRAPHY, Capture.DIGITISER), "DX": (K.RADIOGRAPHY, Capture.DIGITAL),

@@ -136,8 +136,9 @@ def _placed(
     longitude = town.longitude + random.uniform(-spread, spread)
     oid = f"1.2.643.5.1.13.13.12.2.99.{random.randrange(1000, 99999)}"
     return Facility(
-        facility_id, name_ru, name_en, kind, town.ru, round(latitude, 5), round(longitude, 5), oid
-    )
+        facility_id, name_ru, name_en, kind, town.ru, round(latitude, 5), round(longitude, 5), oid,
+        municipality_en=town.en,
+    )  # fmt: skip
 
 
 def _joins(facilities: list[Facility]) -> Iterator[Batch]:
@@ -257,11 +258,12 @@ def _renewals(units: list[Unit], keys: dict[str, float], random: Random) -> Iter
         if turn % 7 == 0:
             batch.units += _replaced(unit, day, turn, random)
         else:
-            funding = FUNDING[(0, 0, 1, 0, 2)[turn % 5]]
+            line = FUNDING[(0, 0, 1, 0, 2)[turn % 5]]
             price = DIGITISER_PRICE + random.randrange(-90, 140) * 1000
             renewed = replace(
-                unit, capture=Capture.DIGITISER, funding=funding, cost=price, renewed=True
-            )
+                unit, capture=Capture.DIGITISER, funding=line.ru, funding_en=line.en, cost=price,
+                renewed=True,
+            )  # fmt: skip
             batch.units.append((renewed, day))
     yield from months.values()
     yield _plans(waiting[len(days) :], random)
@@ -276,10 +278,11 @@ def _spread(count: int, first: date, last: date) -> list[date]:
 def _replaced(unit: Unit, day: date, turn: int, random: Random) -> Iterator[tuple[Unit, date]]:
     """A new unit in the place of one that is written off at the same day."""
     maker, model = random.choice(MODELS[unit.kind])
+    line = FUNDING[turn % 3]
     new = replace(
         unit, unit_id=f"n-{unit.unit_id[2:]}", manufacturer=maker, model=model, year=day.year,
         serial=f"N{random.randrange(10**5, 10**6)}-{turn}", capture=Capture.DIGITAL,
-        state=UnitState.ORDERED, funding=FUNDING[turn % 3],
+        state=UnitState.ORDERED, funding=line.ru, funding_en=line.en,
         cost=PRICE[unit.kind] // 1000 * random.randint(950, 1080), renewed=True,
     )  # fmt: skip
     yield new, max(day - timedelta(days=120), FIRST_AUDIT)

@@ -5,14 +5,19 @@ that started it (even when that one is killed), and is only ever stopped by its 
 """
 
 import base64
+import fcntl
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,11 +44,41 @@ LOG_TAIL_LINES = 15
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
+PORTS = range(20_000, 32_768)
+"""Below those that the kernel gives to connections that go out: while a server is down between two
+lives, no client takes its port."""
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on, and that no other process is given by this
+    function while this one lives: who draws a port mostly listens on it much later.
+    """
+    for _ in PORTS:
+        port = next(_drawn())
+        with socket.socket() as probe:
+            try:
+                fcntl.lockf(_ledger(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise DemoError(f"no free port from {PORTS[0]} to {PORTS[-1]}")
+
+
+@cache
+def _drawn() -> Iterator[int]:
+    """Each port once, from anywhere on; then all of them again."""
+    first = random.randrange(len(PORTS))  # noqa: S311 - only keeps two processes apart
+    return cycle([*PORTS[first:], *PORTS[:first]])
+
+
+@cache
+def _ledger() -> int:
+    """Descriptor of a file of which each process locks the bytes whose numbers are its ports; the
+    kernel frees them with the process.
+    """
+    file = Path(tempfile.gettempdir()) / f"gateway-ports-{os.getuid()}"
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 class Program:

@@ -17,17 +17,22 @@ from gateway.dicom.part10 import (
     identify,
 )
 
+SYNTAX_HEAD = b"\x02\x00\x10\x00UI"
 HEADER_LIMIT = 64 * 1024
 """Of a file whose UIDs lie farther behind nothing is said."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The resource that was asked for; an instance only where its UID must have stayed the same."""
+    """The resource that was asked for; an instance only where its UID must have stayed the same.
+
+    transfer_syntax  that every file must be in; None where any will do
+    """
 
     study_uid: str
     series_uid: str | None = None
     instance_uid: str | None = None
+    transfer_syntax: str | None = None
 
     def is_answered_by(self, begun: bytes, *, whole: bool) -> bool | None:
         """Whether a file that begins so is of it; None: more of its bytes may tell.
@@ -48,6 +53,19 @@ class Asked:
             found = error.identity
         said = {STUDY: found.study_uid, SERIES: found.series_uid, INSTANCE: found.sop_instance_uid}
         return all(said[tag] in ("", uid) for tag, uid in wanted)
+
+
+def coding_of(begun: bytes) -> str | None:
+    """The transfer syntax that a file names which begins so (0002,0010); None if it does not yet.
+
+    Group 2 is in Explicit VR Little Endian in every file (PS3.10 7.1).
+    """
+    at = begun.find(SYNTAX_HEAD)
+    start = at + len(SYNTAX_HEAD) + 2
+    length = int.from_bytes(begun[start - 2 : start], "little")
+    if at < 0 or not length or len(begun) < start + length:
+        return None
+    return begun[start : start + length].rstrip(b"\0 ").decode("latin-1")
 
 
 def _stands_in(begun: bytes, tag: int, uid: str) -> bool:

@@ -7,7 +7,7 @@ quotes, `transfer-syntax` inside the quotes of `type`, Java's `*; q=.2`. One pas
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gateway.dicom.uids import is_lenient_uid
@@ -23,6 +23,8 @@ DICOM_XML = "application/dicom+xml"
 ZIP = "application/zip"
 PDF = "application/pdf"
 HTML = "text/html"
+TEXT = "text/plain"
+XML = "text/xml"
 OCTETS = "application/octet-stream"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 
@@ -74,6 +76,7 @@ class MediaRange:
 
     part_type        `type` of multipart/related; None if it says nothing
     transfer_syntax  a UID, "*" (as stored) or None (the media type's default)
+    instead          counts only where none of the others can be given
     """
 
     media_type: str
@@ -81,6 +84,7 @@ class MediaRange:
     transfer_syntax: str | None = None
     q: float = 1.0
     parameters: tuple[tuple[str, str], ...] = ()
+    instead: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,22 +114,28 @@ class Choice:
     single_part: bool = False
 
 
-def parse_accept(values: Sequence[str]) -> tuple[MediaRange, ...]:
+def parse_accept(values: Sequence[str], otherwise: Sequence[str] = ()) -> tuple[MediaRange, ...]:
     """Alternatives of all Accept headers, or of the `accept` query parameter, in their order.
 
-    raises  BadRequest("Accept") for what cannot be read, and beyond 8 KB or 100 alternatives
+    otherwise  headers beside a query parameter: of use where nothing in that can be given (8.7.8.1)
+    raises     BadRequest("Accept") for what cannot be read, and beyond 8 KB or 100 alternatives
     """
-    if sum(map(len, values)) > MAX_ACCEPT:
+    if sum(map(len, [*values, *otherwise])) > MAX_ACCEPT:
         raise BadRequest("Accept", f"is longer than {MAX_ACCEPT} characters")
-    return _parse_accept(tuple(values))
+    return _parse_accept(tuple(values), tuple(otherwise))
 
 
 @lru_cache(maxsize=256)  # a viewer sends the same ones with each of a thousand frames
-def _parse_accept(values: tuple[str, ...]) -> tuple[MediaRange, ...]:
-    ranges = [_range(pieces) for value in values for pieces in _alternatives("Accept", value)]
-    if len(ranges) > MAX_RANGES:
+def _parse_accept(values: tuple[str, ...], otherwise: tuple[str, ...]) -> tuple[MediaRange, ...]:
+    first, last = ([_range(piece) for piece in _pieces(some)] for some in (values, otherwise))
+    if len(first) + len(last) > MAX_RANGES:
         raise BadRequest("Accept", f"has more than {MAX_RANGES} alternatives")
-    return tuple(ranges)
+    return (*first, *(replace(one, instead=bool(first)) for one in last))
+
+
+def _pieces(values: Sequence[str]) -> Iterator[list[str]]:
+    for value in values:
+        yield from _alternatives("Accept", value)
 
 
 def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
@@ -263,7 +273,11 @@ def rank(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Choice,
     not know here what a site can make, so the next choice may have to be taken.
     raises  NotAcceptable if nothing is
     """
-    return _rank(tuple(ranges), tuple(offers))
+    last = tuple(one for one in ranges if one.instead)
+    if last:
+        with suppress(NotAcceptable):
+            return _rank(tuple(one for one in ranges if not one.instead), tuple(offers))
+    return _rank(last or tuple(ranges), tuple(offers))
 
 
 @lru_cache(maxsize=256)  # as for parse_accept
@@ -344,14 +358,15 @@ _ROWS = (*_JSON, Offer(MULTIPART, DICOM_XML))
 _BULK = (Offer(MULTIPART, OCTETS), Offer(OCTETS, OCTETS))
 _ZIP = Offer(ZIP, None, ("*",))
 PICTURES = ("image/jpeg", "image/png", "image/gif")
+REPORTS = (HTML, TEXT, XML)
 
 
 def dicom_offers(*, one_instance: bool = False) -> tuple[Offer, ...]:
     """Study, series, instance (10.4): multipart by default; alone only where there is one item.
 
-    A zip holds the instances as they are stored.
+    A zip holds the instances as they are stored; bytes in parts are their bulk data (10.4.4).
     """
-    return (_DICOM_PARTS, *((_DICOM_SINGLE,) if one_instance else ()), _ZIP)
+    return (_DICOM_PARTS, *((_DICOM_SINGLE,) if one_instance else ()), _ZIP, _BULK[0])
 
 
 def frame_offers(*, one_frame: bool = False) -> tuple[Offer, ...]:
@@ -362,6 +377,11 @@ def frame_offers(*, one_frame: bool = False) -> tuple[Offer, ...]:
 def choose_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
     """Bulk data (10.4.1.1.5): the stored bytes, in one part or alone."""
     return negotiate(ranges, _BULK)
+
+
+def choose_all_bulkdata(ranges: Sequence[MediaRange]) -> Choice:
+    """Bulk data of many elements: in parts only."""
+    return negotiate(ranges, _BULK[:1])
 
 
 def choose_metadata(ranges: Sequence[MediaRange]) -> Choice:
@@ -375,10 +395,17 @@ def choose_rows(ranges: Sequence[MediaRange]) -> Choice:
 
 
 def choose_rendered(
-    ranges: Sequence[MediaRange], kinds: Sequence[str] = (*PICTURES, HTML, PDF)
+    ranges: Sequence[MediaRange], kinds: Sequence[str] = (*PICTURES, *REPORTS, PDF)
 ) -> Choice:
     """Rendered and thumbnail (8.7.4): the first of `kinds` by default."""
     return negotiate(ranges, [Offer(kind) for kind in kinds])
+
+
+def choose_renderings(ranges: Sequence[MediaRange], *, several: bool) -> Choice:
+    """Rendered frames of one instance (Table 10.4.4-1): in parts, a single one alone by default."""
+    parts = [Offer(MULTIPART, kind) for kind in PICTURES]
+    alone = [] if several else [Offer(kind) for kind in (*PICTURES, *REPORTS, PDF)]
+    return negotiate(ranges, [*alone, *parts])
 
 
 def wanted_syntax(choice: Choice) -> str:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.dicom.asked import HEADER_LIMIT, Asked
+from gateway.dicom.asked import HEADER_LIMIT, Asked, coding_of
 from gateway.errors import BadRequest, PayloadTooLarge
 
 BLOCK = 256 * 1024
@@ -195,16 +195,19 @@ class PassingParts:
     it is, `ahead` bytes need not be shown: they may pass by splice(2), unseen, and are skipped.
     A part that says more than it has hides the closing delimiter and so counts as broken.
 
-    asked  what every part must be a file of; `foreign` once one is not
+    asked  what every part must be a file of; `foreign` once one is not, and `recoded` the transfer
+           syntax of one that is of it but in another
     """
 
     def __init__(self, boundary: bytes, asked: Asked | None = None) -> None:
         self._delimiter = b"\r\n--" + boundary
         self._seam = b"\r\n"  # the end of what was seen: a delimiter may lie across two blocks
         self._in_head = False
+        self._tells_length = True
         self.parts = 0
         self.closed = False
         self.foreign = False
+        self.recoded: str | None = None
         self.ahead = 0
         self._asked = asked
         self._begun: bytes | None = None  # of a part of which it cannot be told yet
@@ -213,6 +216,12 @@ class PassingParts:
     def must_see(self) -> bool:
         """Whether the next bytes are needed to tell what a part is of."""
         return self._begun is not None
+
+    @property
+    def is_at_head(self) -> bool:
+        """Whether the next bytes begin with a part's head, or with the rest of one: behind it there
+        may be bytes that need not be seen."""
+        return self._in_head or (self._tells_length and not self.ahead)
 
     def feed(self, block: bytes) -> None:
         """Look at the next bytes of the body."""
@@ -250,6 +259,8 @@ class PassingParts:
         head, blank, begun = part.partition(b"\r\n\r\n")
         verdict = asked.is_answered_by(begun, whole=whole) if blank else None
         self.foreign |= verdict is False
+        if verdict and asked.transfer_syntax not in (None, coding := coding_of(begun)):
+            self.recoded = coding or self.recoded
         unclear = verdict is None and not whole and len(head) <= Limits.header_bytes
         self._begun = part if unclear else None
 
@@ -262,6 +273,7 @@ class PassingParts:
         end = text.find(b"\r\n\r\n")
         self._in_head = end < 0 and len(text) <= Limits.header_bytes
         said = PART_LENGTH.search(text, 0, end + 2) if end >= 0 else None
+        self._tells_length = said is not None
         if said is not None:
             self.ahead = max(0, int(said[1]) - (len(text) - end - 4))
 

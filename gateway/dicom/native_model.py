@@ -59,12 +59,12 @@ def _attributes(dataset: Dataset) -> Iterator[str | Dataset]:
             continue
         tag = name.upper()
         vr = str(element.get("vr") or vr_of(tag))
-        yield f'<DicomAttribute tag="{tag}" vr="{_escaped(vr)}"{_identity(dataset, tag)}>'
+        yield f'<DicomAttribute tag="{tag}" vr="{escaped_xml(vr)}"{_identity(dataset, tag)}>'
         values = element.get("Value")
         if isinstance(element.get("BulkDataURI"), str):
-            yield f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>'
+            yield f'<BulkData uri="{escaped_xml(element["BulkDataURI"])}"/>'
         elif isinstance(element.get("InlineBinary"), str):
-            yield f"<InlineBinary>{_escaped(element['InlineBinary'])}</InlineBinary>"
+            yield f"<InlineBinary>{escaped_xml(element['InlineBinary'])}</InlineBinary>"
         elif isinstance(values, list):
             for number, value in enumerate(values, 1):
                 yield from _value(vr, number, value)
@@ -76,7 +76,7 @@ def _identity(dataset: Dataset, tag: str) -> str:
     if int(tag[3], 16) % 2 and tag[4:6] != "00":
         # Block xx of group gggg is reserved by the element (gggg,00xx): PS3.5 7.8.1.
         creator = text(dataset, f"{tag[:4]}00{tag[4:6]}")
-        return f' privateCreator="{_escaped(creator)}"' if creator else ""
+        return f' privateCreator="{escaped_xml(creator)}"' if creator else ""
     keyword = keyword_of(tag)
     return "" if keyword == tag else f' keyword="{keyword}"'
 
@@ -91,7 +91,7 @@ def _value(vr: str, number: int, value: Any) -> Iterator[str | Dataset]:
         yield f'<PersonName number="{number}">{_person_name(value)}</PersonName>'
     else:
         content = "" if value is None or isinstance(value, dict | list) else str(value)
-        yield f'<Value number="{number}">{_escaped(content)}</Value>'
+        yield f'<Value number="{number}">{escaped_xml(content)}</Value>'
 
 
 def _person_name(value: Any) -> str:
@@ -103,12 +103,15 @@ def _person_name(value: Any) -> str:
     for group in _GROUPS:
         if isinstance(value.get(group), str):
             parts = zip(_COMPONENTS, value[group].split("^", 4), strict=False)
-            inside = "".join(f"<{name}>{_escaped(part)}</{name}>" for name, part in parts if part)
+            inside = "".join(
+                f"<{name}>{escaped_xml(part)}</{name}>" for name, part in parts if part
+            )
             found += f"<{group}>{inside}</{group}>"
     return found
 
 
-def _escaped(content: str) -> str:
+def escaped_xml(content: str) -> str:
+    """Text as it may stand in an element or an attribute of XML 1.0."""
     return content.translate(_ESCAPES)
 
 

@@ -11,6 +11,7 @@ import warnings
 from array import array
 from enum import Enum
 
+import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -97,14 +98,27 @@ def native_frame(image: Dataset, number: int) -> bytes:
         with warnings.catch_warnings(action="ignore"):
             syntax = image.file_meta.TransferSyntaxUID
             if syntax.is_compressed:
-                frame, _ = get_decoder(syntax).as_buffer(image, index=number - 1, raw=True)
-                return bytes(frame)
+                frame, told = get_decoder(syntax).as_buffer(image, index=number - 1, raw=True)
+                return _laid_out(bytes(frame), image, told.get("planar_configuration", 0))
             pixels = bytes(image.PixelData) if syntax.is_little_endian else _swapped(image)
     except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
     if image.BitsAllocated == 1 and count > 1:
         raise CannotDecode("frames of single bits")  # they need not begin at a byte
     return pixels[(number - 1) * size : number * size]
+
+
+def _laid_out(frame: bytes, image: Dataset, planes: int) -> bytes:
+    """Samples in the order that the header names: out of RLE they come plane by plane.
+
+    planes  1 if they are in that order now (PS3.3 C.7.6.3.1.3)
+    """
+    samples = int(image.SamplesPerPixel)
+    if samples == 1 or planes == int(image.get("PlanarConfiguration") or 0):
+        return frame
+    shape = (samples, -1) if planes else (-1, samples)
+    values = np.frombuffer(frame, f"V{image.BitsAllocated // 8}").reshape(shape)
+    return values.T.tobytes()
 
 
 def read_file(file: bytes) -> Dataset:

@@ -26,7 +26,7 @@ from gateway.errors import (
 )
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 
 OpenAt = Callable[[Site], SiteAnswer]
 Pour = Callable[[bytes, SiteAnswer, int], int]
@@ -52,6 +52,7 @@ class Opened:
     is_short  judges the number of parts at the end; None where it is not known beforehand
     asked     what each part must be a file of; None where parts are no files
     tell      told that it is not
+    learn     told the transfer syntax of a part that is in another than it must be in
     differing  sites whose copies are known to differ in content, this one perhaps among them
     blank     parts are files whose preamble is not given on (trust.md H73)
     """
@@ -65,6 +66,7 @@ class Opened:
     partial: bool = False
     asked: Asked | None = None
     tell: Callable[[SiteAnswersOther], None] = field(default=lambda _error: None)
+    learn: Callable[[str], object] = field(default=lambda _syntax: None)
     differing: tuple[str, ...] = ()
     blank: bool = False
 
@@ -198,6 +200,9 @@ def _checked(
                 watch.feed(block)
                 if watch.foreign:
                     raise opened.answers_other()
+                if watch.recoded:
+                    opened.learn(watch.recoded)  # the next time all of it is decoded
+                    raise SiteStreamCut(opened.site.site_id, "another transfer syntax within")
                 # Before its last bytes are sent: a client may believe a length or the boundary.
                 if watch.closed and opened.is_short and opened.is_short(watch.parts):
                     raise SiteStreamCut(opened.site.site_id, f"only {watch.parts} parts")
@@ -209,8 +214,9 @@ def _checked(
                 yield block
             elif watch is not None:
                 watch.skip(poured)
-            # Behind a part stands the head of the next one, and then its bytes may be poured.
-            block = answer.read(HEAD_BLOCK) if poured else answer.read()
+            # Behind a head there may be bytes to be poured: what comes with it is held meanwhile.
+            at_head = watch is not None and counts and (watch.is_at_head or watch.must_see)
+            block = answer.read(HEAD_BLOCK) if pour and (poured or at_head) else answer.read()
         if watch is not None and counts and not watch.closed:
             raise SiteStreamCut(opened.site.site_id, "the closing boundary is missing")
         if watch is None and answer.ends_by_closing and boundary is None:

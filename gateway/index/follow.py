@@ -34,8 +34,9 @@ from gateway.index.sizes import SizeReader
 from gateway.log import log
 from gateway.model.alarms import SITE_REPLACED
 from gateway.model.sites import Site
-from gateway.orthanc import feed
-from gateway.orthanc.feed import UIDS_PER_REQUEST, Counts, Entry, Listed, Page, StudyRecord
+from gateway.orthanc import asking, feed, study_records
+from gateway.orthanc.feed import Counts, Entry, Listed, Page
+from gateway.orthanc.study_records import UIDS_PER_REQUEST, StudyRecord
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records
 from gateway.records.indexing import (
@@ -383,16 +384,16 @@ class Follower:
         found: dict[str, StudyRecord] = {}
         if self.site.kind == "orthanc" and len(portion) > 1:
             try:
-                found = feed.read_studies(self._wire, self.site, portion)
-            except feed.ABOUT_ONE:
+                found = study_records.read_studies(self._wire, self.site, portion)
+            except asking.ABOUT_ONE:
                 pass  # one damaged study must not hide the others
             else:
                 self._aside = {uid: a for uid, a in self._aside.items() if uid not in found}
                 return found
         for study in portion:
             try:
-                record = feed.read_study(self._wire, self.site, study)
-            except feed.ABOUT_ONE as error:
+                record = study_records.read_study(self._wire, self.site, study)
+            except asking.ABOUT_ONE as error:
                 self._put_aside(study, error)
                 record = self._read_entry(study)
                 if record is not None:
@@ -408,8 +409,8 @@ class Follower:
         if self.site.kind != "orthanc":
             return None
         try:
-            return feed.read_entry(self._wire, self.site, study)
-        except feed.ABOUT_ONE:
+            return study_records.read_entry(self._wire, self.site, study)
+        except asking.ABOUT_ONE:
             return None
 
     def _put_aside(self, study: Listed, error: SiteError) -> None:

@@ -23,7 +23,7 @@ from gateway.index.scope import Scope, find_scope
 from gateway.index.terms import QUICK, Selection, select_by
 from gateway.index.totals import count_studies
 from gateway.model.answers import SitePage
-from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
+from gateway.orthanc.asking import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
 from gateway.records.studies import series, site_cursor, study
 

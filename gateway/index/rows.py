@@ -10,7 +10,8 @@ from gateway.dicom.uids import is_lenient_uid
 from gateway.index.columns import series_columns, study_columns
 from gateway.model.persons import with_issuer
 from gateway.model.rollout.senders import shown_by
-from gateway.orthanc.feed import Listed, StudyRecord
+from gateway.orthanc.feed import Listed
+from gateway.orthanc.study_records import StudyRecord
 from gateway.records.indexing import IndexRow
 
 MODALITIES, SERIES, INSTANCES = "00080061", "00201206", "00201208"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from gateway.clock import Deadline, monotonic_s
 from gateway.log import log
 from gateway.model.sites import Site
-from gateway.orthanc import feed
+from gateway.orthanc import asking, feed
 from gateway.orthanc.feed import SeriesSize
 from gateway.orthanc.wire import Wire
 from gateway.records.engine import Records
@@ -76,7 +76,7 @@ class SizeReader:
         """{} if the site has not that study any more, or cannot tell of it."""
         try:
             return feed.read_sizes(self._wire, self._site, orthanc_id)
-        except feed.ABOUT_ONE as error:
+        except asking.ABOUT_ONE as error:
             facts = {"study": study_uid, "problem": error.code}
             log.info("study has no size", site=self._site.site_id, **facts)
             return {}

@@ -11,16 +11,8 @@ from typing import Any
 
 from gateway.errors import SettingsError
 from gateway.model.destinations import allowed, read_egress
-from gateway.model.sites import (
-    SITE_ID,
-    Reader,
-    ReadSecret,
-    Region,
-    Secret,
-    Site,
-    Timeouts,
-    read_secret_of,
-)
+from gateway.model.reading_region import Reader, ReadSecret, read_secret_of
+from gateway.model.sites import SITE_ID, Region, Secret, Site, Timeouts
 
 KEY_LENGTH = 16
 MOST_ADDRESSES = 50

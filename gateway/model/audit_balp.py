@@ -77,7 +77,7 @@ def _role(code: str, display: str) -> dict[str, Any]:
 def _agents(row: Row, event: Event, source: Source) -> list[dict[str, Any]]:
     """The program that asked, the gateway, and who stands behind the request."""
     entry = row.entry
-    sends = entry.action in (Action.STORE, Action.SEARCH)
+    sends = entry.action == Action.STORE or event.family is Family.QUERY
     asks, gives = (SOURCE, DESTINATION) if sends else (DESTINATION, SOURCE)
     address = {"address": entry.address or source.host, "type": "2" if entry.address else "1"}
     client = {
@@ -107,7 +107,7 @@ def _entities(row: Row, event: Event, source: Source) -> list[dict[str, Any]]:
         request = {"system": BASIC_TYPE, "code": "XrequestId"}
         found.append({"what": {"identifier": {"value": entry.request}}, "type": request})
     thing = {"type": {"system": OBJECT_TYPE, "code": "2", "display": "System Object"}}
-    if event.family is Family.QUERY:
+    if entry.action == Action.SEARCH and event.family is Family.QUERY:
         query = base64.b64encode(entry.detail.encode() or b"-").decode()
         role = {"system": OBJECT_ROLE, "code": "24", "display": "Query"}
         return [*found, thing | {"role": role, "query": query}]

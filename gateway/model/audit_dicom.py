@@ -83,7 +83,7 @@ def _coded(parent: Element, name: str, code: Code) -> None:
 
 def _participants(message: Element, entry: Entry, family: Family, source: Source) -> None:
     """Who asked and, but for a sign-in, the gateway that answered (A.5.3: roles by the flow)."""
-    sends = entry.action in (Action.STORE, Action.SEARCH)
+    sends = entry.action == Action.STORE or family is Family.QUERY
     roles = (SOURCE_ROLE, DESTINATION_ROLE) if sends else (DESTINATION_ROLE, SOURCE_ROLE)
     has_role = family in (Family.QUERY, Family.TRANSFER)
     who = _participant(
@@ -107,6 +107,8 @@ def _participant(message: Element, user_id: str, *, requests: bool) -> Element:
 def _objects(message: Element, row: Row, family: Family, source: Source) -> None:
     entry = row.entry
     match family:
+        case Family.QUERY if entry.action != Action.SEARCH:
+            _named(message, "2", "24", f"{source.url}{entry.target}", URI, entry.action)
         case Family.QUERY:
             asked = _object(message, "2", "24", f"{source.url}/dicom-web", URI)
             sealed = base64.b64encode(entry.detail.encode()).decode()

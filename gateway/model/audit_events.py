@@ -62,19 +62,34 @@ KINDS: Mapping[str, Code] = {
     Action.MANAGE_ACCOUNTS: USER_SECURITY,
     Action.OWN_ACCOUNT: USER_SECURITY,
     Action.OWN_PROOF: USER_SECURITY,
+    "password": USER_SECURITY,
+    "authenticator": USER_SECURITY,
+    "viewer": USER_SECURITY,
+    "share_link": OBJECT_SECURITY,
+    "share_grant": OBJECT_SECURITY,
+    "share_revoke": OBJECT_SECURITY,
 }
+SIGN_INS = frozenset({"sign_in", "step_up", "token", "open_link"})
+READS = frozenset(
+    {
+        Action.SEARCH, Action.READ_DELIVERIES, Action.READ_RULES, Action.READ_FIGURES,
+        Action.READ_REGISTER,
+    }
+)  # fmt: skip
 
 
 def event_of(entry: Entry) -> Event:
     """What the line is; a refusal is an alert, whatever was refused (A.5.3.11)."""
     outcome = _outcome(entry)
     match entry.action:
-        case "sign_in" | "step_up" | "token" | "sign_out":
-            kind = LOGOUT if entry.action == "sign_out" else LOGIN
+        case "sign_out":
+            return Event(Family.AUTHENTICATION, AUTHENTICATION, LOGOUT, "E", outcome)
+        case _ if entry.action in SIGN_INS:
+            kind = LOGOUT if entry.outcome == "withdrawn" else LOGIN
             return Event(Family.AUTHENTICATION, AUTHENTICATION, kind, "E", outcome)
         case _ if entry.outcome == "refused":
             return Event(Family.ALERT, ALERT, RESTRICTED, "E", outcome)
-        case Action.SEARCH:
+        case _ if entry.action in READS:
             return Event(Family.QUERY, QUERY, None, "E", outcome)
         case Action.RETRIEVE | Action.STORE if entry.outcome == "began":
             return Event(Family.TRANSFER, BEGIN_TRANSFER, None, "E", outcome)
@@ -85,6 +100,8 @@ def event_of(entry: Entry) -> Event:
         case Action.READ_AUDIT | "verify" | "seal":
             return Event(Family.LOG, LOG_USED, None, "R", outcome)
     kind = KINDS.get(entry.action, SOFTWARE_CONFIGURATION)
+    if entry.action == Action.BREAK_GLASS and not entry.study_uid:
+        kind = RESTRICTED  # the page was looked at, or a number sent: no study is open yet
     if entry.kind == "terminal" and entry.target.partition(" ")[0] in COMMANDS_OF_ACCOUNTS:
         kind = SECURITY_CONFIGURATION
     return Event(Family.ALERT, ALERT, kind, "E", outcome)
@@ -92,7 +109,7 @@ def event_of(entry: Entry) -> Event:
 
 def _outcome(entry: Entry) -> str:
     """A download that broke off is worse than one that was answered "no" (trust.md F8)."""
-    if entry.outcome in ("began", "done", "granted"):
+    if entry.outcome in ("began", "done", "granted", "withdrawn"):
         return "0"
     serious = entry.outcome == "cut" or entry.status >= 500
     return "8" if serious or entry.action == VERIFY else "4"

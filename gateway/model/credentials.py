@@ -5,7 +5,9 @@ many are judged at once (trust.md E33).
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,10 +23,23 @@ CODE_STEP_S = 30
 RECOVERY_CODES, RECOVERY_DIGITS = 8, 20
 ISSUER = "Regional Imaging Gateway"
 _HASHER = PasswordHasher()  # argon2id, the second recommendation of RFC 9106 4
-# What is judged when there is no such account, so that the answer takes as long (trust.md H88).
-_OF_NOBODY = _HASHER.hash(secrets.token_urlsafe(24))
 # No letters or digits that look alike: a one-time password is read out or copied by hand.
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def _hash_of_nobody() -> str:
+    """Of the form and the cost of a real one, but of no password, and made for nothing: to hash
+    one would keep each process, and each command, waiting at its start."""
+    cost = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    salt, digest = (
+        b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+        for size in (_HASHER.salt_len, _HASHER.hash_len)
+    )
+    return f"$argon2id$v=19${cost}${salt}${digest}"
+
+
+# What is judged when there is no such account, so that the answer takes as long (trust.md H88).
+_OF_NOBODY = _hash_of_nobody()
 
 
 def check_new_password(password: str, login: str) -> None:
@@ -107,6 +122,21 @@ def totp_step(secret: str, code: str, now: datetime, last_step: int) -> int | No
     return None
 
 
+def network_of(address: str) -> str:
+    """By what tries of one address are counted: an IPv6 caller has 64 bits to choose from, so its
+    network; what is no address stays as it is.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found.packed, 64), strict=False))
+
+
 @dataclass(frozen=True)
 class Patience:
     """How many wrong tries are free, and what each further one costs.
@@ -130,3 +160,6 @@ class Patience:
 OF_ACCOUNT_AT_ADDRESS = Patience(free=5, first_s=2.0, longest_s=900.0)
 OF_ADDRESS = Patience(free=50, first_s=2.0, longest_s=900.0)
 OF_ACCOUNT = Patience(free=100, first_s=1.0, longest_s=60.0)
+# Six digits are guessed from many addresses in days. Only who knows the password comes so far, so
+# this, too, shuts nobody out who has not lost it; addresses that are known are not counted.
+OF_CODE = Patience(free=10, first_s=2.0, longest_s=900.0)

@@ -15,20 +15,16 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from gateway.errors import SettingsError
-from gateway.model.routing.actions import VERIFY, Verify
-from gateway.model.sites import (
-    SITE_ID,
-    WINDOW,
+from gateway.model.reading_region import (
     Reader,
     ReadSecret,
-    Region,
-    Secret,
-    Site,
     read_client_certificate,
     read_password,
     read_secret_of,
     read_timeouts,
 )
+from gateway.model.routing.actions import VERIFY, Verify
+from gateway.model.sites import SITE_ID, WINDOW, Region, Secret, Site
 
 Kind = Literal["dicomweb", "orthanc", "dicom"]
 KINDS: tuple[Kind, ...] = ("dicomweb", "orthanc", "dicom")

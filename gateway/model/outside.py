@@ -20,7 +20,8 @@ from joserfc.jwk import ECKey, RSAKey
 from gateway.errors import NotSignedIn, SettingsError
 from gateway.model.access import Post, Purpose, Role, parse_post
 from gateway.model.credentials import digest
-from gateway.model.sites import Reader, Region
+from gateway.model.reading_region import Reader
+from gateway.model.sites import Region
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
 """Of public keys alone, so no public key can pass for a shared secret (H43)."""

@@ -9,7 +9,8 @@ from gateway.dicom.media_types import parse_content_type
 from gateway.dicom.multipart import MultipartReader, check_boundary
 from gateway.errors import BadRequest, SiteRefused, SiteSpeaksGarbage
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer, Wire
+from gateway.orthanc.answer import SiteAnswer
+from gateway.orthanc.wire import Wire
 
 ANSWER_LIMIT = 8192
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'

@@ -1,4 +1,4 @@
-"""Speaks DICOMweb with one site, and knows what each kind of server does differently.
+"""Searches and reads one site by DICOMweb, and knows what each kind of server does differently.
 
 Orthanc is searched in two steps: POST /tools/find names the matches from its index (measured:
 0.08 ms each; QIDO needs 0.3-1 ms and, up to plugin 1.17, does not decode percent-encoded
@@ -11,7 +11,7 @@ from functools import lru_cache
 from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.clock import Deadline
-from gateway.dicom.attributes import Dataset, Level, integer, make, tag_of, text, values
+from gateway.dicom.attributes import Dataset, Level, make, tag_of, text
 from gateway.dicom.find import to_find
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.names import repair
@@ -20,9 +20,10 @@ from gateway.dicom.query import Condition, Query, matches
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage
 from gateway.log import log
-from gateway.model.answers import SitePage, SiteSaid
+from gateway.model.answers import SitePage
 from gateway.model.persons import with_issuer
 from gateway.model.sites import Site
+from gateway.orthanc.answer import SiteAnswer
 from gateway.orthanc.entries import (
     FIND_LEVEL,
     KEY,
@@ -33,10 +34,9 @@ from gateway.orthanc.entries import (
     find_rows,
     main_tags,
     read_list,
-    read_object,
     row_of,
 )
-from gateway.orthanc.wire import Chunk, SiteAnswer, Wire, size_of
+from gateway.orthanc.wire import Wire
 
 METADATA_LIMIT_BYTES = 128 * 2**20  # some 30,000 instances
 NEVER_ASKED = frozenset({tag_of("SpecificCharacterSet")})
@@ -50,11 +50,6 @@ MOST_REFUSALS = 16
 """For one page; two bad rows are found among fifty, of more the rest comes from the entries."""
 PAGE = 500
 FEW = 50
-FULL = 507
-STORES_BYTES_S = 5 * 2**20
-"""Slowest storing of a large instance: Orthanc begins when its last byte has come."""
-STORES_S = 600.0
-CANNOT_WRITE = (14, 19)  # Orthanc's numbers for "cannot write to file" and "file storage is full"
 
 # Keys that few rows answer to, and values that mean the same with and without percent-encoding.
 SELECTIVE = {
@@ -137,60 +132,6 @@ def read_metadata(site: Site, blocks: Iterable[bytes]) -> list[Dataset]:
         if len(raw) > METADATA_LIMIT_BYTES:
             raise SiteSpeaksGarbage(site.site_id, "metadata without end")
     return read_list(site, bytes(raw))
-
-
-def send_store(
-    wire: Wire, site: Site, boundary: str, body: Iterable[Chunk], longest_s: float
-) -> SiteSaid:
-    """Send a STOW-RS body in chunks; what the site's answer says of single instances.
-
-    An error status with a body is an answer too (Orthanc says 400 and 409 when some are stored);
-    what is really there is asked afterwards.
-    raises  SiteError if the exchange itself failed; SiteRefused with 507 if the site has no room
-    """
-    sent = 0
-
-    def counted() -> Iterator[Chunk]:
-        nonlocal sent
-        for chunk in body:
-            sent += size_of(chunk)
-            yield chunk
-
-    def answer_s() -> float:
-        return site.timeouts.store_s + min(sent / STORES_BYTES_S, STORES_S)
-
-    with wire.open(
-        site,
-        "POST",
-        f"{site.dicomweb_root}/studies",
-        deadline=Deadline(longest_s),
-        headers=[
-            ("Content-Type", f'multipart/related; type="application/dicom"; boundary={boundary}'),
-            ("Accept", "application/dicom+json"),
-        ],
-        body=counted(),
-        answer_s=answer_s,
-        carries_pixels=True,
-    ) as answer:
-        full = answer.status == FULL
-        module = {} if full else read_object(answer.read_all(SEARCH_LIMIT_BYTES))
-        full |= answer.status >= 500 and module.get("OrthancStatus") in CANNOT_WRITE
-        if answer.status >= 500 and not full:
-            raise SiteRefused(site.site_id, answer.status)
-    if full:  # outside, because it is no failure: such a site can still be read
-        raise SiteRefused(site.site_id, FULL)
-    failed = {uid: reason or 0x0110 for uid, reason in _reasons(module, "Failed", "Failure")}
-    warned = {uid: reason for uid, reason in _reasons(module, "Referenced", "Warning") if reason}
-    return SiteSaid(failed, warned, answer.status)
-
-
-def _reasons(module: Dataset, sequence: str, reason: str) -> Iterator[tuple[str, int | None]]:
-    """(SOP instance UID, reason) of each item; 16 bits are all that a reason may have."""
-    for item in values(module, f"{sequence}SOPSequence"):
-        if isinstance(item, dict):
-            number = integer(item, f"{reason}Reason")
-            known = number is not None and 0 < number < 0x10000
-            yield text(item, "ReferencedSOPInstanceUID"), number if known else None
 
 
 def _search_orthanc(wire: Wire, site: Site, query: Query, deadline: Deadline) -> SitePage:

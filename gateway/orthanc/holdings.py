@@ -243,10 +243,10 @@ def _study_of_series(wire: Wire, site: Site, orthanc_id: str, deadline: Deadline
 
 def find_series(
     wire: Wire, site: Site, study_uid: str, series_uid: str | None, deadline: Deadline
-) -> list[str]:
-    """Orthanc's id of one instance of each series of a study, or of the one series."""
+) -> list[list[str]]:
+    """Orthanc's ids of the instances of each series of a study, or of the one series."""
     keys = {"StudyInstanceUID": study_uid}
     if series_uid is not None:
         keys["SeriesInstanceUID"] = series_uid
     found = find_entries(wire, site, Level.SERIES, keys, deadline)
-    return [str(entry["Instances"][0]) for entry in found if entry.get("Instances")]
+    return [ids for entry in found if (ids := instance_ids(entry))]

@@ -14,8 +14,8 @@ from gateway.clock import Deadline
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage, SiteTimeout
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import CANNOT_WRITE, FULL, STORES_BYTES_S, STORES_S
 from gateway.orthanc.entries import PLAIN
+from gateway.orthanc.storing import CANNOT_WRITE, FULL, STORES_BYTES_S, STORES_S
 from gateway.orthanc.wire import Wire
 
 ANSWER_LIMIT = 64 * 1024

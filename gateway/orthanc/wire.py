@@ -2,23 +2,13 @@
 
 requests stays for control traffic (probe.py); here a call must end by a total deadline (requests'
 timeouts are for each read), bytes must pass without being decoded, and a search over many sites
-must not cost a millisecond for each (performance.md 2, 4). Sockets and their
-waiting are in connection.py, the head is read by heads.py.
-
-The user's headers never reach a site: the caller names each header that is sent.
+must not cost a millisecond for each (performance.md 2, 4). What goes out is written by request.py,
+what comes back is read through answer.py; sockets and their waiting are in connection.py.
 """
 
-import base64
 import http.client
-import re
-import socket
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from itertools import islice
-from types import TracebackType
-from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from gateway.clock import Deadline, monotonic_s
@@ -32,208 +22,22 @@ from gateway.errors import (
     SiteUnreachable,
     SiteUntrusted,
 )
-from gateway.log import REQUEST
 from gateway.model.nearness import Nearness
 from gateway.model.sites import Site
 from gateway.model.standing import Standing
 from gateway.orthanc.addresses import Addresses
-from gateway.orthanc.connection import HEAD_BUFFER, Connection, connect
+from gateway.orthanc.answer import SiteAnswer
+from gateway.orthanc.connection import Connection, connect
 from gateway.orthanc.heads import HeadParsed
+from gateway.orthanc.request import Chunk, request_head, send_chunked
 from gateway.orthanc.slots import Slots
-from gateway.orthanc.splice import CannotSplice, Ended, move, pipe
-from gateway.orthanc.trust import check_question, context_of
+from gateway.orthanc.trust import context_of
 
-BLOCK = 256 * 1024
 IDLE_LIMIT_S = 0.8  # Orthanc closes idle connections after one second (performance.md 5.2)
 SLOTS_PER_SITE = 24  # two web processes stay below Orthanc's 50 threads (performance.md 5.9)
 SLOTS_FOR_BODIES = 16
 ABOUT_THE_REQUEST = frozenset({400, 406, 413, 414, 415, 416, 431})
 """Refusals that say more about what we asked than about the site."""
-PATH = re.compile(r"[!-~]+", re.ASCII)
-MOST_PIECES = 512
-"""In one system call, which takes 1024."""
-
-Chunk = bytes | Sequence[bytes]
-"""What is sent of a body as one chunk: each costs Orthanc some twenty system calls (measured), so a
-few large ones are better than many."""
-
-
-class Copy(Protocol):
-    """Takes a body beside its reader."""
-
-    def add(self, block: bytes) -> None: ...
-
-    def commit(self) -> None:
-        """The body has come to its end."""
-
-    def discard(self) -> None:
-        """It has not, and will not."""
-
-
-class SiteAnswer:
-    """A site's answer: status and headers are here, the body is read once, block by block.
-
-    Whether it was an answer at all is told to the breaker once: `with` tells it by how its block
-    ends, a stream when its first block has come.
-
-    came  bytes of the body that were read or poured until now
-    """
-
-    def __init__(
-        self,
-        site: Site,
-        response: HeadParsed,
-        connection: Connection,
-        release: Callable[[Connection | None], None],
-        judge: Callable[[SiteError | None], None],
-    ) -> None:
-        self.site = site
-        self.status = response.status
-        self.headers = response.fields
-        self.content_type = self.headers.get("content-type", "")
-        self.length: int | None = response.length
-        self.length_of_body = self.length
-        self.came = 0
-        self.chunked = bool(response.chunked)
-        self._response = response
-        self._connection = connection
-        self._buffered = True
-        self._release: Callable[[Connection | None], None] | None = release
-        self._judge: Callable[[SiteError | None], None] | None = judge
-        self._copy: Copy | None = None
-
-    @property
-    def ends_by_closing(self) -> bool:
-        """Neither length nor chunks: the end of the body cannot be told from a cut."""
-        return self.length is None and not self.chunked
-
-    def become_stream(self) -> None:
-        """The first block has come: the rest may take as long as it does not stop, and whatever
-        becomes of it, the site has answered."""
-        self._connection.reader.deadline = None
-        self._connection.reader.idle_s = self.site.timeouts.idle_s
-        self._judged(None)
-
-    def _judged(self, error: SiteError | None) -> None:
-        if self._judge is not None:
-            judge, self._judge = self._judge, None
-            judge(error)
-
-    def read(self, size: int = BLOCK) -> bytes:
-        """Up to `size` bytes, b"" at the end.
-
-        raises  SiteTimeout, SiteStreamCut (shorter than its length), SiteUnreachable (reset)
-        """
-        if self._release is None:
-            return b""
-        before = self.length
-        try:
-            if self.chunked or self._buffered:
-                block = self._response.read1(size)
-            else:
-                most = size if self.length is None else min(size, self.length)
-                block = self._connection.reader.recv(most)
-        except (http.client.HTTPException, OSError, ValueError) as error:
-            raise self._cut(error) from error
-        # read1 empties the buffer that the head was read with, and does not fill it again.
-        self._buffered = self._buffered and size < HEAD_BUFFER
-        self.came += len(block)
-        if self._copy is not None and block:
-            self._copy.add(block)
-        if before is not None:
-            self.length = before - len(block)
-        if not block:
-            if self.length:
-                raise self.refuse(SiteStreamCut(self.site.site_id, f"{self.length} bytes missing"))
-            self._finish()
-        elif self.length == 0 or self._response.isclosed():
-            self._finish()
-        return block
-
-    def pour(self, sink: socket.socket, count: int, first: bytes = b"") -> int:
-        """Move the next `count` bytes of the body into a socket, past this process (splice.py).
-
-        first    sent before them, unless 0 is returned
-        returns  count, or 0 if this body cannot go that way: then it must be read
-        raises   as `read` does; OSError if the sink fails
-        """
-        tls = isinstance(self._connection.sock, ssl.SSLSocket)
-        if self._release is None or self.chunked or self._buffered or tls or self._copy:
-            return 0
-        try:
-            with pipe() as through:
-                move(self._connection.sock, sink, count, through, self._wait, first)
-        except CannotSplice:
-            return 0
-        except Ended as error:
-            raise self._cut(error) from error
-        self.came += count
-        if self.length is not None:
-            self.length -= count
-            if not self.length:
-                self._finish()
-        return count
-
-    def _wait(self, came: int) -> None:
-        try:
-            self._connection.reader.wait(came)
-        except OSError as error:
-            raise self._cut(error) from error
-
-    def _cut(self, error: Exception) -> SiteError:
-        if isinstance(error, TimeoutError):
-            return self.refuse(SiteTimeout(self.site.site_id, self._connection.reader.idle_s))
-        return self.refuse(SiteStreamCut(self.site.site_id, type(error).__name__))
-
-    def refuse(self, error: SiteError) -> SiteError:
-        """Close it and count it as a failure; gives the error back, to be raised."""
-        self._judged(error)
-        self.close()
-        return error
-
-    def read_all(self, limit: int) -> bytes:
-        """The whole body; SiteSpeaksGarbage above `limit` bytes."""
-        body = bytearray()
-        while block := self.read():
-            body += block
-            if len(body) > limit:
-                raise self.refuse(SiteSpeaksGarbage(self.site.site_id, f"more than {limit} bytes"))
-        return bytes(body)
-
-    def copy_to(self, copy: Copy) -> None:
-        """Give all that is read of the body to `copy` as well; it learns whether that was all."""
-        self._copy = copy
-
-    def _finish(self) -> None:
-        if self._copy is not None:
-            copy, self._copy = self._copy, None
-            copy.commit()
-        if self._release is not None:
-            release, self._release = self._release, None
-            release(None if self._response.will_close else self._connection)
-
-    def close(self) -> None:
-        """Give the connection back; an unread rest closes it. Safe to call twice."""
-        self._judged(None)
-        if self._copy is not None:
-            copy, self._copy = self._copy, None
-            copy.discard()
-        if self._release is not None:
-            release, self._release = self._release, None
-            release(None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if isinstance(error, SiteError):
-            self._judged(error)
-        self.close()
 
 
 class _Post:
@@ -403,7 +207,7 @@ class Wire:
         deadline: Deadline,
         answer_s: Callable[[], float] | None,
     ) -> tuple[Connection, HeadParsed]:
-        head = _request_head(site, method, target, headers, body)
+        head = request_head(site, method, target, headers, body)
         pooled = self._pooled(post, site) if body is None or isinstance(body, bytes) else None
         if pooled is not None:
             try:
@@ -447,7 +251,7 @@ class Wire:
             if body is None or isinstance(body, bytes):
                 connection.send(head + (body or b""))
             else:
-                whole = _send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
+                whole = send_chunked(connection.sock, head, body, deadline, site.timeouts.idle_s)
                 if answer_s is not None:
                     connection.reader.deadline = Deadline(answer_s())
             response.begin()
@@ -461,91 +265,6 @@ class Wire:
         except OSError as error:
             raise SiteUnreachable(site.site_id, type(error).__name__) from error
         return response
-
-
-def _request_head(
-    site: Site,
-    method: str,
-    target: str,
-    headers: Sequence[tuple[str, str]],
-    body: bytes | Iterable[Chunk] | None,
-) -> bytes:
-    path, always = _always(site.url, site.username, site.password, tuple(headers))
-    path += target
-    if not PATH.fullmatch(path):
-        raise ValueError("a request may name only printable ASCII")  # a fault of ours
-    check_question(site, method, target)
-    named = REQUEST.get()
-    framing = f"X-Request-Id: {named}\r\n" if named else ""
-    if isinstance(body, bytes):
-        framing += f"Content-Length: {len(body)}\r\n"
-    elif body is not None:
-        framing += "Transfer-Encoding: chunked\r\n"
-    return f"{method} {path} HTTP/1.1\r\n{always}{framing}\r\n".encode("ascii")
-
-
-@lru_cache(maxsize=4096)
-def _always(
-    url: str, username: str, password: str, headers: tuple[tuple[str, str], ...]
-) -> tuple[str, str]:
-    """Path of a site's root, and the header lines that all requests of one kind have in common."""
-    parts = urlsplit(url)
-    lines = [("Host", parts.netloc), ("Accept-Encoding", "identity")]
-    if username:
-        pair = f"{username}:{password}".encode()
-        lines.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
-    lines += headers
-    text = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    if not (text.isascii() and text.count("\r\n") == len(lines)):
-        raise ValueError("a request head may hold only printable ASCII")  # a fault of ours
-    return parts.path.rstrip("/"), text
-
-
-def size_of(chunk: Chunk) -> int:
-    return len(chunk) if isinstance(chunk, bytes) else sum(map(len, chunk))
-
-
-def _send_chunked(
-    sock: socket.socket,
-    head: bytes,
-    chunks: Iterable[Chunk],
-    deadline: Deadline,
-    idle_s: float,
-) -> bool:
-    """Send chunks as they come; the last one only if the iterable ends well.
-
-    returns  False if the site has ended its reading: it may have answered early (413, 507), and
-             its words are worth more than the broken pipe
-    """
-    sock.sendall(head)
-    for chunk in chunks:
-        if size := size_of(chunk):
-            pieces = [chunk] if isinstance(chunk, bytes) else chunk
-            try:
-                # With its end: a server may hand a chunk on only when it has read that too.
-                _send_pieces(sock, [b"%x\r\n" % size, *pieces, b"\r\n"], deadline, idle_s)
-            except (BrokenPipeError, ConnectionResetError):
-                return False
-    sock.sendall(b"0\r\n\r\n")
-    return True
-
-
-def _send_pieces(
-    sock: socket.socket, pieces: Sequence[bytes], deadline: Deadline, idle_s: float
-) -> None:
-    """Send all of them, without joining them where no TLS needs that."""
-    tls = isinstance(sock, ssl.SSLSocket)
-    unsent = deque(memoryview(piece) for piece in ([b"".join(pieces)] if tls else pieces))
-    while unsent:
-        sock.settimeout(max(min(deadline.remaining_s(), idle_s), 0.001))
-        if tls:
-            sock.sendall(unsent.popleft())
-            continue
-        count = sock.sendmsg(list(islice(unsent, MOST_PIECES)))
-        while unsent and count >= len(unsent[0]):
-            count -= len(unsent.popleft())
-        if count:
-            unsent[0] = unsent[0][count:]
 
 
 def _is_json(response: HeadParsed) -> bool:

@@ -17,7 +17,9 @@ from gateway.model.credentials import (
     OF_ACCOUNT,
     OF_ACCOUNT_AT_ADDRESS,
     OF_ADDRESS,
+    OF_CODE,
     Patience,
+    network_of,
     new_id,
 )
 from gateway.records.engine import Records, UtcDateTime, metadata
@@ -246,16 +248,20 @@ def _update(records: Records, account_id: str, **values: object) -> None:
             raise AccountRefused("unknown")
 
 
-def begin_try(records: Records, login: str, address: str, known: bool, now: datetime) -> None:
+def begin_try(
+    records: Records, login: str, address: str, known: bool, now: datetime, *, at_code: bool = False
+) -> None:
     """Count a try as a wrong one before it is judged: tries at the same time cannot pass together.
 
-    known   the account has been used from this address before: then nobody else's wrong tries
-            hold it up
-    raises  TooManyTries; then the try was not counted
+    known    the account has been used from this address before: then nobody else's wrong tries
+             hold it up
+    at_code  of the second thing that is asked for, by somebody who knows the password
+    raises   TooManyTries; then the try was not counted
     """
     patience = _subjects(login, address)
-    if known:
-        del patience[_subject("account", login)]
+    for subject in (_subject("account", login), _subject("code", login)):
+        if known or (subject == _subject("code", login) and not at_code):
+            del patience[subject]
     with records.write() as connection:
         question = sa.select(wrong_try).where(wrong_try.c.subject.in_(patience))
         locked = question.order_by(wrong_try.c.subject).with_for_update()
@@ -285,12 +291,19 @@ def begin_try(records: Records, login: str, address: str, known: bool, now: date
             connection.execute(counted)
 
 
-def end_try(records: Records, login: str, address: str) -> None:
-    """The try was right: it counts nowhere, and the account at this address begins anew."""
+def end_try(records: Records, login: str, address: str, *, is_in: bool = True) -> None:
+    """The try was right: it counts nowhere.
+
+    is_in  everything is proven: the account at this address begins anew. A right password alone
+           forgets no wrong code, or codes could be guessed without an end.
+    """
+    subjects = _subjects(login, address)
+    if not is_in:
+        del subjects[_subject("code", login)]
     with records.write() as connection:
-        for subject in sorted(_subjects(login, address)):
+        for subject in sorted(subjects):
             mine = wrong_try.c.subject == subject
-            if subject == _subject("both", login, address):
+            if is_in and subject == _subject("both", login, network_of(address)):
                 connection.execute(sa.delete(wrong_try).where(mine))
             else:
                 less = sa.update(wrong_try).where(mine, wrong_try.c.failures > 0)
@@ -315,10 +328,12 @@ def forget_tries(records: Records, before: datetime) -> int:
 
 
 def _subjects(login: str, address: str) -> dict[str, Patience]:
+    address = network_of(address)
     return {
         _subject("both", login, address): OF_ACCOUNT_AT_ADDRESS,
         _subject("address", address): OF_ADDRESS,
         _subject("account", login): OF_ACCOUNT,
+        _subject("code", login): OF_CODE,
     }
 
 

@@ -73,14 +73,18 @@ def write_clearance(
         connection.execute(ended.values(cleared_at=now), gone)
 
 
-def close_alarms(records: Records, subject: str, by: str, now: datetime, reason: str = "") -> bool:
+def close_alarms(
+    records: Records, subject: str, by: str, now: datetime, reason: str = "",
+    kinds: Collection[str] = CLOSED_BY_WORD,
+) -> bool:  # fmt: skip
     """A person says that the causes of this subject are settled; who and why is kept as facts.
 
     reason   in the person's words; never patient data
+    kinds    of them; others of the subject stay
     returns  whether there was an open alarm that a word can close
     """
     question = sa.select(alarm.c.id, alarm.c.facts).where(
-        _OPEN, alarm.c.subject == subject, alarm.c.kind.in_(sorted(CLOSED_BY_WORD))
+        _OPEN, alarm.c.subject == subject, alarm.c.kind.in_(sorted(CLOSED_BY_WORD & {*kinds}))
     )
     with records.write() as connection:
         found = connection.execute(question.with_for_update()).all()

@@ -84,10 +84,14 @@ def append(records: Records, entries: Sequence[Entry]) -> int:
         there = sa.select(audit_entry.c.entry_id).where(audit_entry.c.entry_id.in_(ids))
         known = set(connection.execute(there).scalars())
         fresh = {entry.entry_id: entry for entry in entries if entry.entry_id not in known}
-        rows = chained(head, list(fresh.values()))
-        if rows:
-            connection.execute(sa.insert(audit_entry), rows)
-    return len(rows)
+        _add(connection, records, head, list(fresh.values()))
+    return len(fresh)
+
+
+def _add(connection: sa.Connection, records: Records, head: Head, entries: Sequence[Entry]) -> None:
+    if entries:
+        connection.execute(sa.insert(audit_entry), chained(head, entries))
+        write_cursor(connection, records, GIVEN, head.number + len(entries))
 
 
 def chained(head: Head, entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -102,12 +106,16 @@ def chained(head: Head, entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _last(connection: sa.Connection) -> Head:
-    """The head, which nobody else adds to until this transaction ends."""
+    """The head, which nobody else adds to until this transaction ends.
+
+    A number is given once: where rows were taken off the end their numbers are missing for good.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
     last = sa.select(audit_entry.c.number, audit_entry.c.chain)
     row = connection.execute(last.order_by(audit_entry.c.number.desc()).limit(1)).first()
-    return Head(row.number, row.chain) if row is not None else FIRST_HEAD
+    head = Head(row.number, row.chain) if row is not None else FIRST_HEAD
+    return Head(max(head.number, _cursor(connection, GIVEN)), head.chain)
 
 
 def append_seal(records: Records, signer: Signer, now: datetime) -> Seal:
@@ -115,7 +123,7 @@ def append_seal(records: Records, signer: Signer, now: datetime) -> Seal:
     with records.write() as connection:
         head = _last(connection)
         seal = signer.sign(head, now)
-        connection.execute(sa.insert(audit_entry), chained(head, [entry_of(seal)]))
+        _add(connection, records, head, [entry_of(seal)])
     return seal
 
 
@@ -157,6 +165,7 @@ def verify(
             kept[seal.number].add(seal.chain)
     breaks = {seal.number for seal in seals if signer and not signer.holds(seal)}
     before, looked, sealed = since, 0, 0
+    given = load_cursor(records, GIVEN)
     if since.number and load_head(records, since.number) != since:
         breaks.add(since.number)
     for row, broken in judged(_rows(records, since.number, breathe), since):
@@ -175,6 +184,8 @@ def verify(
             break
     else:
         breaks |= set(kept)  # was sealed, and is not there any more
+        if before.number < given:
+            breaks.add(before.number + 1)  # the end is missing
     return Verified(looked, tuple(sorted(breaks)[:MOST_BREAKS]), before, sealed)
 
 
@@ -249,14 +260,20 @@ audit_cursor = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
 )
-"""How far somebody who goes through all rows has come: the export, the digests of patients."""
+"""How far somebody who goes through all rows has come: the export, the digests of patients; and the
+last number that was given to a row."""
+GIVEN = "given"
 
 
 def load_cursor(records: Records, name: str) -> int:
     """The last row that was done; 0: none yet."""
     with records.read() as connection:
-        question = sa.select(audit_cursor.c.number).where(audit_cursor.c.name == name)
-        return connection.execute(question).scalar() or 0
+        return _cursor(connection, name)
+
+
+def _cursor(connection: sa.Connection, name: str) -> int:
+    question = sa.select(audit_cursor.c.number).where(audit_cursor.c.name == name)
+    return connection.execute(question).scalar() or 0
 
 
 def write_cursor(connection: sa.Connection, records: Records, name: str, number: int) -> None:

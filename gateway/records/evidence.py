@@ -1,7 +1,7 @@
 """Reads what was counted of senders (records/sightings.py), summed by the database."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -14,6 +14,8 @@ from gateway.records.sightings import clock_day, sender, sender_day, study_day
 
 WINDOW_DAYS = 30
 """The last so many days, that day among them, are what "alive" is judged by."""
+MOST_NAMED = 1000
+"""Numbers in one question."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,15 @@ def window_of(day: date) -> tuple[date, date]:
     return day - timedelta(days=WINDOW_DAYS - 1), day
 
 
-def load_senders(records: Records, day: date) -> list[SenderFacts]:
-    """Every sender that has shown a study by the end of that day."""
+def load_senders(
+    records: Records, day: date, only: Collection[int] | None = None
+) -> list[SenderFacts]:
+    """Every sender that has shown a study by the end of that day.
+
+    only  of these alone, by their numbers
+    """
+    if only is not None and not only:
+        return []
     mine = sender_day.c.sender_id == sender.c.sender_id
     past = sa.and_(mine, sender_day.c.day <= day)
     first, last = (
@@ -54,7 +63,9 @@ def load_senders(records: Records, day: date) -> list[SenderFacts]:
         sender.c.sender_id, first.label("first_on"), last.label("last_on"),
         *(sender.c[name] for name in names),
     )  # fmt: skip
-    recent, today = (_by_modality(records, start, day) for start in (window_of(day)[0], day))
+    if only is not None:
+        question = question.where(sender.c.sender_id.in_(only))
+    recent, today = (_by_modality(records, start, day, only) for start in (window_of(day)[0], day))
     with records.read() as connection:
         rows = connection.execute(question).mappings()
         return [
@@ -68,9 +79,35 @@ def load_senders(records: Records, day: date) -> list[SenderFacts]:
         ]  # fmt: skip
 
 
-def _by_modality(records: Records, first: date, last: date) -> Mapping[int, Mapping[str, int]]:
+def load_names(records: Records, known: Collection[int] = ()) -> dict[int, Sender]:
+    """What each sender says, by its number, but of those that are known: it never changes."""
+    names = [sender.c[name] for name in Sender.__dataclass_fields__]
+    numbers, question = sa.select(sender.c.sender_id), sa.select(sender.c.sender_id, *names)
+    with records.read() as connection:
+        if known:
+            unknown = [n for n in connection.scalars(numbers) if n not in known]
+            if not unknown:
+                return {}
+            if len(unknown) <= MOST_NAMED:
+                question = question.where(sender.c.sender_id.in_(unknown))
+        return {number: Sender(*said) for number, *said in connection.execute(question)}
+
+
+def load_alive(records: Records, day: date) -> frozenset[int]:
+    """Senders with a study in the WINDOW_DAYS that end with that day, by their numbers."""
+    within = sender_day.c.day.between(*window_of(day))
+    with records.read() as connection:
+        question = sa.select(sender_day.c.sender_id).where(within).distinct()
+        return frozenset(connection.scalars(question))
+
+
+def _by_modality(
+    records: Records, first: date, last: date, only: Collection[int] | None = None
+) -> Mapping[int, Mapping[str, int]]:
     by = (sender_day.c.sender_id, sender_day.c.modality)
     question = sa.select(*by, sa.func.sum(sender_day.c.studies)).group_by(*by)
+    if only is not None:
+        question = question.where(sender_day.c.sender_id.in_(only))
     found: dict[int, dict[str, int]] = defaultdict(dict)
     with records.read() as connection:
         within = sender_day.c.day.between(first, last)

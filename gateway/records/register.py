@@ -52,6 +52,7 @@ facility_revision = sa.Table(
     sa.Column("joined_on", sa.Date),
     sa.Column("site_id", sa.String(32), nullable=False),
     sa.Column("merged_into", sa.String(32), nullable=False),
+    sa.Column("municipality_en", sa.String(120), nullable=False, server_default=sa.text("''")),
 )
 sa.Index("facility_revision_by_facility", facility_revision.c.facility_id)
 
@@ -73,6 +74,7 @@ unit_revision = sa.Table(
     sa.Column("renewed", sa.Boolean, nullable=False),
     sa.Column("renewal_on", sa.Date),
     sa.Column("merged_into", sa.String(32), nullable=False),
+    sa.Column("funding_en", sa.String(120), nullable=False, server_default=sa.text("''")),
 )
 sa.Index("unit_revision_by_unit", unit_revision.c.unit_id)
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.model.access import Post, Purpose
-from gateway.model.credentials import digest, new_id, new_secret
+from gateway.model.credentials import digest, network_of, new_id, new_secret
 from gateway.records.accounts import load_posts
 from gateway.records.engine import Records, UtcDateTime, metadata
 
@@ -196,4 +196,4 @@ def forget_sessions(records: Records, now: datetime) -> int:
 
 
 def _of_address(address: str) -> str:
-    return hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(network_of(address).encode("utf-8", "replace")).hexdigest()

@@ -131,6 +131,14 @@ def load_shares(records: Records, study_uid: str) -> list[Share]:
     return [_share(row) for row in rows]
 
 
+def load_grants(records: Records, account_id: str, now: datetime) -> list[Share]:
+    """By what an account sees studies of others now, the newest first."""
+    mine = (share.c.kind.in_(map(str, GRANTS)), share.c.whom == account_id, *_good(now))
+    with records.read() as connection:
+        rows = connection.execute(sa.select(share).where(*mine).order_by(share.c.made_at.desc()))
+        return [_share(row) for row in rows]
+
+
 def granted_studies(records: Records, account_id: str, now: datetime) -> dict[str, bool]:
     """Studies that an account sees by a grant now; True: it may have their files, too."""
     question = (

@@ -161,18 +161,30 @@ def list_taken(records: Records, since: date | None = None) -> list[Taken]:
     return _taken(records, sa.true() if since is None else of.day >= since)
 
 
+def list_reports(records: Records) -> list[Taken]:
+    """Every version of each frozen month, and the last night; by day, the last version last."""
+    columns = (of.day, of.kind, of.version, of.taken_at, of.reason)
+    with records.read() as connection:
+        rows = connection.execute(_for_curve(columns, None, nightly=False)).all()
+    return [Taken(row[0], SnapshotKind(row[1]), row[2], row[3], row[4]) for row in rows]
+
+
 def curve(
-    records: Records, scope: Scope = REGION, *, since: date | None = None, nightly: bool = False
-) -> list[Point]:
+    records: Records, scope: Scope = REGION, *, since: date | None = None, nightly: bool = False,
+    known_at: datetime | None = None,
+) -> list[Point]:  # fmt: skip
     """The shares of one scope at each month end, as last corrected, and of the last night.
 
-    nightly  of every night, beside the month ends
+    nightly   of every night, beside the month ends
+    known_at  without corrections that were written later; None: with all of them
     Days at which the scope was not there are left out.
     """
     if scope != REGION:
-        return curves(records, scope.kind, since=since, nightly=nightly).get(scope.name, [])
+        found = curves(records, scope.kind, since=since, nightly=nightly, known_at=known_at)
+        return found.get(scope.name, [])
+    question = _for_curve(_OF_POINT, since, nightly=nightly, known_at=known_at)
     with records.read() as connection:
-        rows = connection.execute(_for_curve(_OF_POINT, since, nightly=nightly)).all()
+        rows = connection.execute(question).all()
     return [
         Point(row[0], Share(row[3], row[4]), Share(row[5], row[6]), Share(row[7], row[8]), row[9])
         for row in _of_days(map(tuple, rows))
@@ -180,12 +192,14 @@ def curve(
 
 
 def curves(
-    records: Records, kind: ScopeKind, *, since: date | None = None, nightly: bool = False
-) -> dict[str, list[Point]]:
+    records: Records, kind: ScopeKind, *, since: date | None = None, nightly: bool = False,
+    known_at: datetime | None = None,
+) -> dict[str, list[Point]]:  # fmt: skip
     """The same of all scopes of one kind, by name, in one reading."""
+    columns = (of.day, of.kind, of.version, of.shares)
+    question = _for_curve(columns, since, nightly=nightly, known_at=known_at)
     with records.read() as connection:
-        columns = (of.day, of.kind, of.version, of.shares)
-        rows = connection.execute(_for_curve(columns, since, nightly=nightly)).all()
+        rows = connection.execute(question).all()
     found: dict[str, list[Point]] = {}
     for row in _of_days(map(tuple, rows)):
         for name, point in _points(row[0], row[3], kind).items():
@@ -248,12 +262,15 @@ def _taken(records: Records, wanted: sa.ColumnElement[bool]) -> list[Taken]:
 
 
 def _for_curve(
-    columns: Sequence[sa.ColumnElement[Any]], since: date | None, *, nightly: bool
-) -> sa.Select[Any]:
+    columns: Sequence[sa.ColumnElement[Any]], since: date | None, *, nightly: bool,
+    known_at: datetime | None = None,
+) -> sa.Select[Any]:  # fmt: skip
     question = sa.select(*columns).order_by(of.day, of.kind.desc(), of.version)
     if not nightly:
         last = sa.select(sa.func.max(of.day)).scalar_subquery()
         question = question.where(sa.or_(of.kind == str(SnapshotKind.MONTH), of.day == last))
+    if known_at is not None:  # a first version that came late is still the only one
+        question = question.where(sa.or_(of.version == 1, of.taken_at <= known_at))
     return question if since is None else question.where(of.day >= since)
 
 

@@ -6,12 +6,12 @@ what was told in the past can be told again.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from gateway.model.rollout.matching import Match, Matcher
-from gateway.model.rollout.measures import Flow
+from gateway.model.rollout.measures import Flow, add_flows
 from gateway.model.rollout.minutes import Moment
 from gateway.model.rollout.register import Facility, Revision, Unit
 from gateway.model.rollout.suggestions import Suggester, Suggestion, facility_of_sites
@@ -64,6 +64,11 @@ class Looked:
         """Unknown senders of the last 30 days."""
         return sum(1 for one in self.unknown if one.studies_30)
 
+    @property
+    def alive(self) -> frozenset[str]:
+        """Units with images in the last 30 days."""
+        return frozenset(unit_id for unit_id, facts in self.units.items() if facts.studies_30)
+
 
 def homes_of(
     revisions: Iterable[Revision[Unit]], day: date, known_at: datetime | None = None
@@ -108,9 +113,14 @@ def gather(
             unknown.append(one)
         else:
             of_unit[found.unit_id].append(one)
-    unknown.sort(key=lambda one: (-one.studies_30, -one.last_on.toordinal(), one.sender_id))
+    unknown.sort(key=by_studies)
     units = {unit_id: _facts(found) for unit_id, found in of_unit.items()}
     return Looked(day, units, tuple(unknown), matched, put_aside)
+
+
+def by_studies(one: SenderFacts) -> tuple[int, int, int]:
+    """Those with most studies first, then those that were seen last."""
+    return -one.studies_30, -one.last_on.toordinal(), one.sender_id
 
 
 def _facts(senders: Sequence[SenderFacts]) -> UnitFacts:
@@ -127,14 +137,19 @@ def _facts(senders: Sequence[SenderFacts]) -> UnitFacts:
 
 
 def suggest(
-    records: Records, looked: Looked, units: Mapping[str, Unit],
-    facilities: Mapping[str, Facility], senders: Sequence[SenderFacts],
+    suggester: Suggester, senders: Iterable[SenderFacts], matched: Mapping[int, Match],
+    alive: Container[str],
 ) -> dict[int, Suggestion]:  # fmt: skip
-    """What each of these unknown senders may be, by its number."""
-    matcher = Matcher(load_fingerprints(records), units, facilities)
-    recent = (unit_id for unit_id, facts in looked.units.items() if facts.studies_30)
-    suggester = Suggester(matcher, units, facilities, recent)
-    return {one.sender_id: suggester.suggest(one.sender, one.by_modality) for one in senders}
+    """What each of these senders may be, by its number. Pure.
+
+    alive  units whose images arrive
+    """
+    return {
+        one.sender_id: suggester.suggest(
+            one.sender, one.by_modality, rivals=matched[one.sender_id].rivals, with_images=alive
+        )
+        for one in senders
+    }
 
 
 def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> dict[str, Flow]:
@@ -147,11 +162,11 @@ def flows(records: Records, facilities: Mapping[str, Facility], day: date) -> di
     studies = load_studies(records, first, last)
     modalities = load_modalities(records, first, last)
     clock = load_clock(records, first, last)
-    found = {}
+    found: dict[str, Flow] = {}
     for site_id, facility_id in facility_of_sites(facilities).items():
         days = studies.get(site_id, {})
         spans = (clock.get((site_id, moment), {}) for moment in Moment)
-        found[facility_id] = Flow(
-            days.get(day, 0), sum(days.values()), modalities.get(site_id, {}), *spans
-        )
+        flow = Flow(days.get(day, 0), sum(days.values()), modalities.get(site_id, {}), *spans)
+        other = found.get(facility_id)
+        found[facility_id] = flow if other is None else add_flows((other, flow))
     return found

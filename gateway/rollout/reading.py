@@ -4,6 +4,7 @@ and what would take too much memory is refused before it is read (trust.md H37).
 
 import csv
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -27,9 +28,11 @@ LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """Of a sheet, by ECMA-376."""
 IN_A_ROW = 4 * LAST_COLUMN
 """Elements at most: a cell has its value inside."""
-FIRST_LINE = 64 * 1024
-"""Letters of it in which headings are looked for."""
 BLOCK = 256 * 1024
+LONGEST_TAG = 200
+LONGEST_LINE = 32 * 1024
+"""Of headings, in letters."""
+_MERGED_CELL = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+\d+)["']""")
 
 _NO_COLUMN = Words("", "")
 _FORMULA = Words(
@@ -55,6 +58,10 @@ _DTD = Words(
 _ENCODING = Words(
     "кодировка не узнана; сохраните как «CSV UTF-8»",
     "the encoding is not recognised; save it as CSV UTF-8",
+)
+_MERGED = Words(
+    "объединённые ячейки: значение есть только в первой; разъедините их",
+    "merged cells: only the first of them has the value; unmerge them",
 )
 _QUOTES = Words("кавычки не закрыты или стоят не там", "a quote is not closed or out of place")
 _ROWS = Words(f"строк больше {MOST_ROWS}", f"more than {MOST_ROWS} rows")
@@ -89,7 +96,7 @@ def read_tables(name: str, content: bytes) -> list[Table]:
 
 def _read_csv(name: str, content: bytes) -> Table:
     text = _decoded(content)
-    first = text.split("\n", 1)[0].strip().casefold()
+    first = _first_line(text).casefold()
     rows: list[tuple[int, Sequence[Cell]]] = []
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     row = 0
@@ -132,9 +139,15 @@ def _decoded(content: bytes) -> str:
     raise _Unusable(_ENCODING)
 
 
+def _first_line(text: str) -> str:
+    """Whatever ends it; no more than a reader of headings takes."""
+    found = re.match(r"[^\r\n]*", text[:LONGEST_LINE])
+    return found[0].strip() if found else ""
+
+
 def _delimiter(text: str) -> str:
     """The one by which most of the first line's words are headings that we know."""
-    first = text[:FIRST_LINE].split("\n", 1)[0].strip()
+    first = _first_line(text)
     if first.casefold().startswith("sep=") and len(first) == 5:
         return first[4]
     columns = (*FACILITY_COLUMNS, *UNIT_COLUMNS)
@@ -147,7 +160,7 @@ def _delimiter(text: str) -> str:
 
 
 def _read_workbook(name: str, content: bytes) -> Iterator[Table]:
-    _check_parts(content)
+    yield from (Table(name, (), (one,)) for one in _check_parts(name, content))
     try:
         book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
         try:
@@ -155,7 +168,7 @@ def _read_workbook(name: str, content: bytes) -> Iterator[Table]:
             if len(sheets) > MOST_SHEETS:
                 raise _Unusable(_SHEETS)
             for sheet in sheets:
-                table = _read_sheet(name if len(sheets) == 1 else f"{name} / {sheet.title}", sheet)
+                table = _read_sheet(name if len(sheets) == 1 else _name_of(name, sheet), sheet)
                 if table.rows or len(sheets) == 1:
                     yield table
         finally:
@@ -168,11 +181,19 @@ def _read_workbook(name: str, content: bytes) -> Iterator[Table]:
         raise _Unusable(_BROKEN) from error
 
 
-def _check_parts(content: bytes) -> None:
+def _name_of(name: str, sheet: Any) -> str:
+    """Of a sheet; who cannot see it in their program is told why."""
+    hidden = "" if sheet.sheet_state == "visible" else " (скрытый · hidden)"
+    return f"{name} / {sheet.title}{hidden}"
+
+
+def _check_parts(name: str, content: bytes) -> list[Mistake]:
     """Unpack every part once, in blocks: neither a bomb nor a DTD gets further.
 
-    raises  _Unusable
+    returns  merged cells: reading a sheet row by row would not show them
+    raises   _Unusable
     """
+    merged: list[Mistake] = []
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = archive.infolist()
@@ -181,15 +202,20 @@ def _check_parts(content: bytes) -> None:
             for part in parts:
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as stream:
-                        _check_xml(cast(BinaryIO, stream))
+                        for cells, row in _check_xml(cast(BinaryIO, stream)):
+                            where = Words(cells, cells)
+                            merged.append(Mistake(name, row, where, _MERGED, part.filename + cells))
     except (
         zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
         expat.ExpatError,
     ) as error:  # fmt: skip
         raise _Unusable(_BROKEN) from error
+    return merged
 
 
-def _check_xml(stream: BinaryIO) -> None:
+def _check_xml(stream: BinaryIO) -> Iterator[tuple[str, int]]:
+    """Merged cells, and their first row."""
+
     def refuse(*_: Any) -> None:
         raise _Unusable(_DTD)
 
@@ -205,8 +231,15 @@ def _check_xml(stream: BinaryIO) -> None:
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = count
+    rest = b""
     while block := stream.read(BLOCK):
         parser.Parse(block, False)
+        seen = rest + block
+        end = 0
+        for found in _MERGED_CELL.finditer(seen):
+            end = found.end()
+            yield found[1].decode(), int(found[2])
+        rest = seen[max(end, len(seen) - LONGEST_TAG) :]
     parser.Parse(b"", True)
 
 

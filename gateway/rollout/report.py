@@ -143,11 +143,15 @@ def correct(
     return snapshot
 
 
-def last_day(region: Region, now: datetime) -> date:
-    """The last day that is over at the region's own clock, that of the home site."""
+def zone_of(region: Region) -> ZoneInfo:
+    """Of the region's own clock, that of the home site."""
     home = region.site(region.home_site)
-    there = now.astimezone(ZoneInfo(home.time_zone if home else HOME_ZONE))
-    return (there - NIGHT_BEGINS).date() - timedelta(days=1)
+    return ZoneInfo(home.time_zone if home else HOME_ZONE)
+
+
+def last_day(region: Region, now: datetime) -> date:
+    """The last day that is over at the region's own clock."""
+    return (now.astimezone(zone_of(region)) - NIGHT_BEGINS).date() - timedelta(days=1)
 
 
 def month_end(day: date) -> date:

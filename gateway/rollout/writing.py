@@ -80,9 +80,9 @@ def _values(thing: Facility | Unit, columns: Sequence[Column]) -> list[object]:
 
 
 def write_csv(sheet: Sheet, language: str) -> bytes:
-    """For Excel: UTF-8 with its mark, semicolons, CR LF."""
+    """For Excel: UTF-8 with its mark, semicolons, CR LF, every cell quoted."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out, delimiter=";")
+    writer = csv.writer(out, delimiter=";", quoting=csv.QUOTE_ALL)
     writer.writerow(getattr(column.heading, language) for column in sheet.columns)
     for row in sheet.rows:
         pairs = zip(sheet.columns, row, strict=True)

@@ -13,9 +13,9 @@ from gateway.model.manifests import Manifest
 from gateway.model.routing.actions import Action, Verify
 from gateway.model.routing.editing import Editing
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import FULL
 from gateway.orthanc.holdings import list_copies
 from gateway.orthanc.sending import find_by_modality
+from gateway.orthanc.storing import FULL
 from gateway.orthanc.wire import Wire
 from gateway.routing.passage import SourceFailed
 

@@ -17,8 +17,8 @@ from gateway.errors import LeaseLost, SiteError, SiteRefused
 from gateway.model.deliveries import Event
 from gateway.model.manifests import Instance
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import send_store
 from gateway.orthanc.sending import UNKNOWN_MODALITY, post_instance, store_by_modality
+from gateway.orthanc.storing import send_store
 from gateway.orthanc.wire import Wire
 from gateway.routing.consignment import (
     SILENT_AT_SOURCE,

@@ -8,7 +8,7 @@ from gateway.dicom.attributes import DEFAULT_ATTRIBUTES, Level, text
 from gateway.model.routing.facts import Arrival, Facts, gather_of_records
 from gateway.model.routing.fields import ALREADY_AT
 from gateway.model.sites import Site
-from gateway.orthanc import feed
+from gateway.orthanc.asking import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.held import HeldStudy
 
 MODALITY, SIZE, REPORT = "00080060", "size_mb", "has_report"
@@ -18,11 +18,11 @@ ALWAYS_KNOWN = frozenset(
 )
 # The index adds the issuer where the site's record names none (model/persons.py).
 _COMPLETED = frozenset({"00100021"})
-_OF_SERIES = frozenset(feed.SERIES_FIELDS.split(",")) - {MODALITY}
+_OF_SERIES = frozenset(SERIES_FIELDS.split(",")) - {MODALITY}
 _IN_INDEX: Mapping[str, frozenset[str]] = {
     # Asked for by name, an Orthanc tells what is empty from what is missing (measured, 1.10 and
     # 1.12); other servers need not give more than the standard wants.
-    "orthanc": frozenset(feed.STUDY_FIELDS.split(",") + feed.SERIES_FIELDS.split(",")) - _COMPLETED,
+    "orthanc": frozenset(STUDY_FIELDS.split(",") + SERIES_FIELDS.split(",")) - _COMPLETED,
     "dicomweb": frozenset(DEFAULT_ATTRIBUTES[Level.STUDY] + DEFAULT_ATTRIBUTES[Level.SERIES])
     - _COMPLETED,
 }

@@ -130,7 +130,7 @@ def _of_instances(
 
 def _is_garbled(instance: Dataset) -> bool:
     """Whether a text lost letters on its way: those for which no reading was found, or all letters
-    of a name, as Orthanc leaves it (orthanc/feed.py)."""
+    of a name, as Orthanc leaves it (orthanc/study_records.py)."""
     for element in instance.values():
         for value in element.get("Value") or () if element.get("vr") in _TEXTS else ():
             said = "=".join(map(str, value.values())) if isinstance(value, dict) else str(value)

@@ -11,9 +11,10 @@ from gateway.dicom.multipart import closing, new_boundary
 from gateway.errors import SiteError, SiteRefused
 from gateway.model.destinations import Destination
 from gateway.model.sites import Site
-from gateway.orthanc.dicomweb import ping, send_store
+from gateway.orthanc.dicomweb import ping
 from gateway.orthanc.rest import statistics, system
 from gateway.orthanc.sending import UNKNOWN_MODALITY, echo_modality
+from gateway.orthanc.storing import send_store
 from gateway.orthanc.wire import Wire
 from gateway.routing.consignment import event_of, event_of_status
 

@@ -56,7 +56,8 @@ def create_app(gateway: Gateway, identify: permissions.Identify | None = None) -
     app = Application("gateway.web")
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    errors.register(app, is_secure=gateway.settings.base_url.startswith("https://"))
+    errors.register(app, gateway.settings.base_url)
+    app.context_processor(lambda: {"region": gateway.region})  # narrow pages name it, too
     entrance.register(app, gateway.settings)
     app.before_request(check_path)
     for prefix, name in (("/dicom-web", "region"), ("/sites/<site_id>/dicom-web", "site")):

@@ -4,7 +4,6 @@ Whoever another issuer vouches for has no password here; all the rest is the sam
 """
 
 from collections.abc import Callable
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, request
 from wtforms import PasswordField
@@ -17,8 +16,9 @@ from gateway.model.access import Action, Role, allow
 from gateway.model.credentials import check_new_password, hash_password, is_password
 from gateway.records import accounts, codes, sessions
 from gateway.records.recovery import count_recovery_codes
+from gateway.records.sharing import load_grants
 from gateway.web.auditing import Auditor
-from gateway.web.console.frame import Clock
+from gateway.web.console.frame import clock_of
 from gateway.web.forms import SentForm
 from gateway.web.identity import Identity, address_of_caller
 from gateway.web.permissions import needs
@@ -52,11 +52,6 @@ class Account:
         self._auditor = auditor
         self._passwords = passwords
 
-    def _clock(self) -> Clock:
-        region = self._gateway.region
-        home = region.site(region.home_site)
-        return Clock(ZoneInfo(home.time_zone if home else "UTC"))
-
     def account(self) -> Response:
         return self._account()
 
@@ -74,11 +69,17 @@ class Account:
             for one in found
         ]  # fmt: skip
         may = {str(action) for action in Action if allow(g.actor, action).allowed}
-        roles = [(ROLES[duty.role], sorted(duty.reach.sites or ())) for duty in g.actor.duties]
+        named = {site.site_id: site.name_ru for site in self._gateway.region.sites}
+        roles = [
+            (ROLES[duty.role], [named.get(one, one) for one in sorted(duty.reach.sites or ())])
+            for duty in g.actor.duties
+            if duty.role in ROLES  # what a grant gives stands below, study by study
+        ]
         return show(
-            "account", SentForm(), problem, status, page="account", clock=self._clock(), may=may,
-            roles=roles, sessions=listed, purpose=dict(PURPOSES)[mine.purpose],
-            is_outside=mine.is_outside,
+            "account", SentForm(), problem, status, page="account",
+            clock=clock_of(self._gateway), may=may, roles=roles, sessions=listed,
+            purpose=dict(PURPOSES)[mine.purpose],
+            is_outside=mine.is_outside, grants=load_grants(self._records, mine.account_id, now),
             recovery=count_recovery_codes(self._records, mine.account_id),
         )  # fmt: skip
 
@@ -139,7 +140,7 @@ class Account:
         accounts.begin_try(self._records, login, address, True, utc_now())
         if not self._passwords.run(is_password, proof.password_hash, password):
             return False
-        accounts.end_try(self._records, login, address)
+        accounts.end_try(self._records, login, address, is_in=False)
         return True
 
     def logout(self) -> Response:

@@ -12,7 +12,11 @@ from typing import Any
 from flask import Flask, Request
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import MapAdapter, Rule
+from werkzeug.utils import cached_property
+
+from gateway.errors import BadRequest
 
 OBJECT = re.compile(
     r"(?:/sites/(?P<site_id>[a-z0-9-]+))?/dicom-web/studies/(?P<study>[0-9.]+)"
@@ -21,6 +25,21 @@ OBJECT = re.compile(
     re.ASCII,
 )
 """What a viewer asks for by the thousand."""
+
+
+class Asked(Request):
+    """A request whose form any database can take: PostgreSQL has no place for NUL, and no word of
+    a person has one. Paths and queries are judged in scope.py.
+    """
+
+    @cached_property
+    def form(self) -> ImmutableMultiDict[str, str]:
+        """raises BadRequest that names the field"""
+        found = super().form
+        for name, value in found.items(multi=True):
+            if "\0" in value:
+                raise BadRequest(name if name.isidentifier() else "form", "holds a NUL")
+        return found
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -35,6 +54,8 @@ class Sessions(SecureCookieSessionInterface):
 
 class Application(Flask):
     """The WSGI application; doors are registered with it as with any other Flask."""
+
+    request_class = Asked
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)

@@ -18,8 +18,6 @@ from gateway.dicom.uids import check_uid
 from gateway.errors import (
     AccountRefused,
     BadRequest,
-    GatewayError,
-    NotAllowed,
     NotSignedIn,
     RecordsRefused,
 )
@@ -175,18 +173,15 @@ def create_blueprint(gateway: Gateway, keyring: Keyring | None) -> Blueprint:
 
     door.register_error_handler(NotSignedIn, lead_to_sign_in)
 
-    @door.errorhandler(GatewayError)
-    def on_error(error: GatewayError) -> Response:
-        plain = answer_of(error)
-        if isinstance(error, NotAllowed):
-            return plain
-        question = desk.empty()
-        if isinstance(error, BadRequest) and request.method == "POST":
+    @door.errorhandler(BadRequest)
+    def on_mistake(error: BadRequest) -> Response:
+        """The form as it was filled; all else is told as everywhere (errors.py)."""
+        plain, question = answer_of(error), desk.empty()
+        if request.method == "POST":
             typed = {name: request.form.get(name, "")[:200] for name in question.fields}
             question = Question(**typed)
-        field = FIELDS.get(error.field) if isinstance(error, BadRequest) else None
-        problem = error.problem if isinstance(error, BadRequest) else str(error)
-        return _page(gateway, desk, question, plain.status_code, problem=problem, where=field)
+        where = FIELDS.get(error.field)
+        return _page(gateway, desk, question, plain.status_code, problem=error.problem, where=where)
 
     @door.get("/audit")
     @needs(Action.READ_AUDIT)
@@ -262,6 +257,6 @@ def _page(
         "audit.html",
         region=region, question=question, clock=Clock(desk.zone), number=number, volume=volume,
         choices=CHOICES, actions=ACTIONS, outcomes=OUTCOMES, words_of=words_of, forms=FORMS,
-        site_names=sites, **facts,
+        site_names=sites, signs_in=gateway.settings.access == "login", **facts,
     )  # fmt: skip
     return Response(page, status)

@@ -58,9 +58,8 @@ class Auditor:
 
     def began(self, action: Action, thing: Thing) -> bool:
         """Whether the access is one that is written down; then its end is to be told, too."""
-        if action in UNWRITTEN or (
-            action in LOOKS and request.method in SAFE and not self._is_new_look(thing)
-        ):
+        is_look = action in LOOKS and request.method in SAFE and not g.get("is_export")
+        if action in UNWRITTEN or (is_look and not self._is_new_look(thing)):
             return False
         query = self._words(action)
         self._write(
@@ -84,9 +83,12 @@ class Auditor:
         """said: what more is known: size_bytes, instances, reason, target, address."""
         self._write(action, outcome, thing, status=status, **said)
 
-    def told(self, action: str, outcome: str, actor: str, reason: str = "") -> None:
-        """A sign-in, a sign-out, a token."""
-        self._write(action, outcome, Thing(), actor=actor, reason=reason, synced=bool(actor))
+    def told(
+        self, action: str, outcome: str, actor: str, reason: str = "", study_uid: str = ""
+    ) -> None:
+        """A sign-in, a sign-out, a token; a study that is shown to somebody."""
+        thing = Thing(study_uid=study_uid)
+        self._write(action, outcome, thing, actor=actor, reason=reason, synced=bool(actor))
 
     def _is_new_look(self, thing: Thing) -> bool:
         if thing.study_uid is None:
@@ -136,7 +138,7 @@ class Auditor:
             kind=who.kind,
             purpose=str(who.purpose or ""),
             action=str(action),
-            site_id=",".join(sorted(thing.sites or ()))[:64],
+            site_id=_plain(",".join(sorted(thing.sites or ())))[:64],
             study_uid=(thing.study_uid or "")[:64],
             outcome=outcome,
             reason=reason[:64],
@@ -152,8 +154,14 @@ class Auditor:
 
 
 def _target() -> str:
-    """What a form changes: the page that takes it. Paths of ours hold ids and UIDs alone."""
-    return "" if request.method in SAFE else request.path[:128]
+    """What a form changes, or a file is of: its page. Paths of ours hold ids and UIDs alone."""
+    is_look = request.method in SAFE and not g.get("is_export")
+    return "" if is_look else _plain(request.path)[:128]
+
+
+def _plain(text: str) -> str:
+    """What PostgreSQL, XML and a line all take: a path that is none of ours may hold anything."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _named(thing: Thing) -> Thing:

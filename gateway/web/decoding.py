@@ -26,6 +26,7 @@ from gateway.web.stored import LARGEST, StoredInstance
 from gateway.web.streaming import streamed
 
 HEADER = 2**20
+LITTLE_ENDIAN = f"transfer-syntax={EXPLICIT_LE}"
 
 
 def decoded_instances(
@@ -35,7 +36,8 @@ def decoded_instances(
 
     raises  NotAcceptable if the first instance cannot be decoded; later ones cut the connection
     """
-    return _answer(instances(opened, pixels), opened, choice, tag, "instance")
+    items = instances(opened, pixels)
+    return answer_of_items(items, opened, choice, tag, f"{choice.part_type}; {LITTLE_ENDIAN}")
 
 
 def decoded_frames(
@@ -47,24 +49,29 @@ def decoded_frames(
     tag: str | None,
 ) -> Response:
     """Frames of the opened instance, little endian; as decoded_instances. raises NotFound"""
-    return _answer(_frames(opener, target, opened, numbers), opened, choice, tag, "frame")
+    items = _frames(opener, target, opened, numbers)
+    return answer_of_items(items, opened, choice, tag, f"{choice.part_type}; {LITTLE_ENDIAN}")
 
 
 Items = Generator[list[bytes] | Iterator[bytes], None, None]
 
 
-def _answer(items: Items, opened: Opened, choice: Choice, tag: str | None, what: str) -> Response:
+def answer_of_items(
+    items: Items, opened: Opened, choice: Choice, tag: str | None, content_type: str
+) -> Response:
+    """Items of one content type as they are made, in parts or the only one alone.
+
+    raises  what the making of the first one does; later it cuts the connection
+    """
     first = next(items, None)
     if first is None:
-        raise NotFound(what)
-    part_type = choice.part_type or choice.media_type
-    syntax = f"{part_type}; transfer-syntax={EXPLICIT_LE}"
+        raise NotFound("instance")
     if choice.single_part:
         whole = b"".join(first)
         items.close()
-        return single(iter([whole]), syntax, len(whole), opened, tag)
+        return single(iter([whole]), content_type, len(whole), opened, tag)
     boundary = new_boundary()
-    head = part_head(boundary, [("Content-Type", syntax)])
+    head = part_head(boundary, [("Content-Type", content_type)])
 
     def body() -> Iterator[bytes]:
         for item in chain([first], items):
@@ -73,20 +80,26 @@ def _answer(items: Items, opened: Opened, choice: Choice, tag: str | None, what:
             yield b"\r\n"
         yield closing(boundary)
 
-    media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary}"'
+    media_type = f'{MULTIPART}; type="{choice.part_type}"; boundary="{boundary}"'
     return in_parts(streamed(body(), media_type, None, opened), opened, tag)
 
 
+def pixel_data(opener: Opener, target: Target, opened: Opened) -> Items:
+    """All frames of the opened instance, little endian, one after the other; as decoded_frames."""
+    return _frames(opener, target, opened, ())
+
+
 def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[int]) -> Items:
+    """none: all of them"""
     pixels = opener.gateway.pixels
     try:
         with (
             pixels.holding() as held,
             closing_at_end(StoredInstance(opener, target, opened, held)) as stored,
         ):
-            if max(numbers) > stored.about.frames:  # later it could only cut the answer off
+            if max(numbers, default=1) > stored.about.frames:  # later it could only cut it off
                 raise NotFound("frame")
-            for number in numbers:
+            for number in numbers or range(1, stored.about.frames + 1):
                 before = held.size
                 yield [pixels.run("frame", {"number": number}, *stored.frame(number))]
                 held.keep_only(before)

@@ -5,7 +5,6 @@ their own word, for four hours. It is an alarm at once, and an auditor says afte
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, redirect, request
 from wtforms import StringField
@@ -13,12 +12,12 @@ from wtforms import StringField
 from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.log import log
-from gateway.model.access import Action
+from gateway.model.access import Action, at
 from gateway.model.sharing import EMERGENCY_LASTS, REASON_MOST
 from gateway.records import sharing
 from gateway.records.accounts import load_accounts
 from gateway.records.finding import Found, find_studies
-from gateway.web.console.frame import Clock
+from gateway.web.console.frame import clock_of
 from gateway.web.forms import SentForm
 from gateway.web.permissions import needs
 from gateway.web.sign_in import leave_to, show
@@ -94,6 +93,7 @@ class Emergency:
             return self._form(form, choices=found)
         study_uid, account_id = found[0].study_uid, g.actor.subject
         share_id = sharing.add_emergency(self._records, study_uid, account_id, reason, utc_now())
+        g.begun = (Action.BREAK_GLASS, at(None, study_uid))  # the audit's last line names it
         log.warning("emergency access", account=account_id, study=study_uid, share=share_id)
         answer = redirect(f"/viewer/viewer?StudyInstanceUIDs={study_uid}", 303)
         assert isinstance(answer, Response)  # noqa: S101 - flask.redirect is hinted wider
@@ -147,11 +147,10 @@ class Emergency:
 
     def _list(self, mistake: str = "", status: int = 200) -> Response:
         names = {one.account_id: one.name or one.login for one in load_accounts(self._records)}
-        home = self._gateway.region.site(self._gateway.region.home_site)
         return show(
             "", SentForm(), status=status, page="emergencies", mistake=MISTAKES.get(mistake),
             rows=sharing.load_emergencies(self._records), names=names,
-            clock=Clock(ZoneInfo(home.time_zone if home else "UTC")),
+            clock=clock_of(self._gateway),
         )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Turns errors into answers: the only place that chooses an error status (RFC 9457 problems).
+"""Turns errors into answers: the only place that chooses an error status (RFC 9457 problems, and
+pages for browsers: problem_page.py).
 
 The body names the field and says what to do; it never echoes what was sent.
 """
@@ -44,6 +45,7 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.log import log
+from gateway.web.problem_page import is_for_a_person, page_of
 
 STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotAcceptable, 406, "Not acceptable"),
@@ -190,15 +192,20 @@ def lead_to_sign_in(error: NotSignedIn) -> ResponseReturnValue:
         return redirect(url_for("sharing.form"), 303)
     if wants_page and "sign_in.form" in current_app.view_functions:
         return redirect(url_for("sign_in.form", back=request.full_path.rstrip("?")), 303)
-    return answer_of(error)
+    plain = answer_of(error)
+    return page_of(plain, error) if is_for_a_person() else plain
 
 
-def register(app: Flask, *, is_secure: bool = False) -> None:
+def register(app: Flask, base_url: str = "") -> None:
     """Attach the handlers to the application.
 
-    is_secure  whether callers reach it by https alone
+    base_url  by which callers reach it; by https alone if it says so
     """
+    is_secure = base_url.startswith("https://")
     unless_said = UNLESS_SAID | (ONLY_TLS if is_secure else {})
+
+    def shown(plain: Response, error: Exception) -> Response:
+        return page_of(plain, error, base_url) if is_for_a_person() else plain
 
     app.register_error_handler(NotSignedIn, lead_to_sign_in)
 
@@ -206,7 +213,7 @@ def register(app: Flask, *, is_secure: bool = False) -> None:
     def on_gateway_error(error: GatewayError) -> Response:
         if not isinstance(error, BadRequest | NotFound | NotAllowed | OAuthRefused):
             log.warning("request failed", error=type(error).__name__, why=str(error))
-        return answer_of(error)
+        return shown(answer_of(error), error)
 
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:
@@ -215,12 +222,13 @@ def register(app: Flask, *, is_secure: bool = False) -> None:
         for name, value in error.get_headers():
             if name.lower() in ("allow", "retry-after"):
                 answer.headers[name] = value
-        return answer
+        return shown(answer, error)
 
     @app.errorhandler(Exception)
     def on_fault(error: Exception) -> Response:
         log.exception("fault in the gateway", error=type(error).__name__)
-        return problem(500, "Gateway failed", detail="This is a fault of the gateway; see its log.")
+        detail = "This is a fault of the gateway; see its log."
+        return shown(problem(500, "Gateway failed", detail=detail), error)
 
     @app.after_request
     def guard(answer: Response) -> Response:

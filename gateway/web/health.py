@@ -12,6 +12,8 @@ from gateway.model.access import Action
 from gateway.model.sites import Site
 from gateway.orthanc.dicomweb import ping
 from gateway.queues import ask_redis
+from gateway.web.entrance import LOOPBACK
+from gateway.web.identity import address_of_caller
 from gateway.web.permissions import needs
 
 FRESH_S = 5.0
@@ -41,7 +43,10 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         # Redis is a doorbell: without it work waits in the database, but everything is served.
         able = found["database"] == "ok" and any(site["answers"] for site in sites)
         status = "ready" if set(found.values()) == {"ok"} else "degraded" if able else "not ready"
-        return jsonify(status=status, checks=found), 200 if able else 503
+        # What is amiss names sites and servers of ours, which strangers need not know.
+        is_told = gateway.settings.access == "open" or address_of_caller() in LOOPBACK
+        told = {"status": status, "checks": found} if is_told else {"status": status}
+        return jsonify(told), 200 if able else 503
 
     @door.get("/status/sites")
     @needs(Action.SEE_STATUS)

@@ -1,11 +1,14 @@
-"""The first page: what this address is, which hospitals answer, and where to go from here."""
+"""The first page: what this address is, which hospitals answer, and where to go from here; and the
+styles, scripts and icons of all pages, compressed for who takes that.
+"""
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request
 
 from gateway.bootstrap import Gateway
 from gateway.model.access import Action
 from gateway.model.wording import number, span
 from gateway.web.health import describe_sites
+from gateway.web.packed import PackedBodies, packed_answer
 from gateway.web.permissions import may, needs
 
 PAGE_POLICY = (
@@ -23,9 +26,23 @@ TROUBLE = {
 }
 
 
+FILES = "home.static"
+TEXTS = frozenset({"text/css", "text/javascript", "application/javascript", "image/svg+xml"})
+VERSIONED = "vendor/"
+"""Files below have their version in their name: they never change."""
+YEAR_S = 31_536_000
+MOST_BYTES = 4 * 2**20  # of files, packed
+
+
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """`/`, in Russian with English beside it."""
     door = Blueprint("home", __name__, static_folder="static", static_url_path="/static")
+
+    made = PackedBodies(MOST_BYTES)
+
+    @door.after_request
+    def pack(answer: Response) -> Response:
+        return _packed(made, answer) if request.endpoint == FILES else answer
 
     @door.get("/")
     @needs(Action.SEE_STATUS)
@@ -47,3 +64,24 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         return answer
 
     return door
+
+
+def _packed(made: PackedBodies, file: Response) -> Response:
+    """A file as it is sent: both of its forms have one tag, which is therefore a weak one."""
+    tag, _ = file.get_etag()
+    if tag is None:
+        return file
+    if file.status_code == 200 and file.mimetype in TEXTS:
+        file.direct_passthrough = False
+        packed = made.find(tag) or made.keep(tag, file.get_data())
+        file.close()
+        assert packed is not None, "no style is that large"  # noqa: S101
+        plain, file = file, packed_answer(packed, file.headers["Content-Type"])
+        file.last_modified = plain.last_modified
+    if (request.view_args or {}).get("filename", "").startswith(VERSIONED):
+        file.headers["Cache-Control"] = f"public, max-age={YEAR_S}, immutable"
+    else:
+        file.headers["Cache-Control"] = "no-cache"
+    file.set_etag(tag, weak=True)
+    file.vary.add("Accept-Encoding")
+    return file

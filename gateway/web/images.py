@@ -7,16 +7,16 @@ the site, or decoded here where a site must not be asked or has refused.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from flask import Response, request
 
 from gateway.clock import Deadline
+from gateway.dicom.asked import coding_of
 from gateway.dicom.media_types import (
     DICOM,
     EXPLICIT_LE,
     OCTETS,
-    ZIP,
     Choice,
     MediaRange,
     choose_bulkdata,
@@ -24,6 +24,7 @@ from gateway.dicom.media_types import (
     frame_offers,
     is_syntax_of,
     parse_accept,
+    parse_content_type,
     rank,
     upstream_accept,
     wanted_syntax,
@@ -34,7 +35,8 @@ from gateway.federation.retrieve import Opened
 from gateway.federation.shares import UNKNOWN, Coverage
 from gateway.model.answers import Location
 from gateway.model.sites import Site
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
+from gateway.web.bulk import BulkData
 from gateway.web.decoding import decoded_frames, decoded_instances
 from gateway.web.grants import check_files, may_be_by_grant
 from gateway.web.merged import Merger
@@ -46,15 +48,18 @@ from gateway.web.opening import (
     frames_below,
     target_of,
 )
-from gateway.web.representation import passed_on
+from gateway.web.representation import located_below, passed_on
 from gateway.web.scope import Scope, accept_values, accepted
 from gateway.web.stored import FRAME_AS_STORED, open_instance
 from gateway.web.versions import Versions
 from gateway.web.zipped import zipped
 
 BULK_PATH = re.compile(r"[0-9A-Za-z._~-]+(?:/[0-9A-Za-z._~-]+){0,40}", re.ASCII)
+PART_TYPE = re.compile(rb"\r\ncontent-type:[ \t]*([^\r\n]+)", re.IGNORECASE)
 MOST_TRIES = 4
 CHEAP = frozenset({Plan.AS_STORED})
+Asked = tuple[tuple[str, ...], tuple[str, ...]]
+"""scope.accept_values"""
 
 
 @dataclass(frozen=True)
@@ -87,24 +92,25 @@ class Choices:
 
 
 def _choices(ranges: Sequence[MediaRange], ranked: Sequence[Choice]) -> Choices:
-    open_ended = not ranges or any("*" in f"{r.media_type}{r.part_type}" for r in ranges)
+    first = [r for r in ranges if not r.instead]
+    open_ended = not first or any("*" in f"{r.media_type}{r.part_type}" for r in first)
     return Choices(ranked if open_ended else ranked[:MOST_TRIES], open_ended)
 
 
 # A viewer sends the same Accept with each of a thousand frames.
 @lru_cache(maxsize=256)
-def _instance_choices(values: tuple[str, ...], one_instance: bool) -> Choices | None:
-    """None: a ZIP file is wanted most."""
-    ranges = parse_accept(values)
+def _instance_choices(asked: Asked, one_instance: bool) -> Choices | Choice:
+    """The one choice if a ZIP file or bulk data are wanted most."""
+    ranges = parse_accept(*asked)
     ranked = rank(ranges, dicom_offers(one_instance=one_instance))
-    if ranked[0].media_type == ZIP:
-        return None
-    return _choices(ranges, [choice for choice in ranked if choice.media_type != ZIP])
+    if ranked[0].part_type != DICOM:
+        return ranked[0]
+    return _choices(ranges, [choice for choice in ranked if choice.part_type == DICOM])
 
 
 @lru_cache(maxsize=256)
-def _frame_choices(values: tuple[str, ...], one_frame: bool) -> Choices:
-    ranges = parse_accept(values)
+def _frame_choices(asked: Asked, one_frame: bool) -> Choices:
+    ranges = parse_accept(*asked)
     return _choices(ranges, rank(ranges, frame_offers(one_frame=one_frame)))
 
 
@@ -114,18 +120,40 @@ def _form(choice: Choice) -> str:
     return f"images {choice}"
 
 
+def _plan_of(wish: Wish, stored: frozenset[str]) -> Plan:
+    part_type = wish.choice.part_type
+    plan = plan_transcoding(wanted_syntax(wish.choice), stored)
+    if plan is Plan.AS_STORED and not all(is_syntax_of(part_type, one) for one in stored):
+        return Plan.REFUSE
+    return plan
+
+
+def _frame_coding(begun: bytes) -> str | None:
+    """The transfer syntax of a multipart answer's first part, as its head says."""
+    said = PART_TYPE.search(begun.partition(b"\r\n\r\n")[0])
+    if said is None:
+        return None
+    try:
+        return parse_content_type(said[1].decode("latin-1"))[1].get("transfer-syntax")
+    except BadRequest:
+        return None
+
+
 class Images:
     """The views; they share how the form is chosen."""
 
-    def __init__(self, opener: Opener, versions: Versions) -> None:
+    def __init__(self, opener: Opener, versions: Versions, bulk_data: BulkData) -> None:
         self._opener = opener
+        self._bulk_data = bulk_data
         self._versions = versions
         self._pixels = opener.gateway.pixels
 
     def dicom(self, site_id: str | None = None, **uids: str) -> Response:
         choices = _instance_choices(accept_values(), "instance" in uids)
         target = target_of(uids)
-        if choices is None:
+        if not isinstance(choices, Choices):
+            if choices.part_type == OCTETS:
+                return self._bulk_data.all(site_id, **uids)
             scope = self._opener.scope(site_id)
             if may_be_by_grant():
                 check_files(target.study, self._opener.locate(scope, target.study))
@@ -157,9 +185,9 @@ class Images:
         target = target_of(uids, f"/{word}/{bulk}")
         location = self._opener.locate(scope, target.study)
         form = f"bulk {choice}"
-        unchanged = self._versions.not_modified(location, form)
+        unchanged = self._versions.not_modified(location, form, weak=not choice.single_part)
         if unchanged is not None:
-            return unchanged
+            return located_below(unchanged, scope.service_url)
         accept = upstream_accept(replace(choice, transfer_syntax=None))
 
         def open_at(site: Site) -> SiteAnswer:
@@ -212,9 +240,10 @@ class Images:
             return self._merged(scope, location, wish, coverage)
         form = _form(wish.choice)
         sure = location.only(*coverage.complete) if coverage.complete else location
-        unchanged = None if coverage.lacking else self._versions.not_modified(sure.alike, form)
-        if unchanged is not None:
-            return unchanged
+        weak = not wish.choice.single_part
+        unchanged = self._versions.not_modified(sure.alike, form, weak=weak)
+        if unchanged is not None and not coverage.lacking:
+            return located_below(unchanged, scope.service_url)
         opened, plan = self._open_or_decode(scope, location, wish)
         tag = self._versions.tag(wish.target.study, opened.site.site_id, form)
         if coverage.is_partial(opened.site.site_id):
@@ -274,6 +303,21 @@ class Images:
         plan = plans[opened.site.site_id]
         if plan is not Plan.ASK and not wish.numbers:  # a lossy image has another instance UID
             opened = replace(opened, asked=wish.target.asked)
+        wanted = wanted_syntax(wish.choice)
+        if plan is not Plan.AS_STORED or wanted == "*":
+            return opened, plan
+        # A series is judged by one of its instances: these may be stored otherwise.
+        learn = partial(
+            self._opener.gateway.stored.learn, opened.site, wish.target.study, wish.target.series
+        )
+        found = _frame_coding(opened.first) if wish.numbers else coding_of(opened.first)
+        if found not in (None, wanted):
+            opened.answer.close()
+            learn(found)
+            return self._open(scope, location, wish)
+        if opened.asked is not None:
+            asked = replace(opened.asked, transfer_syntax=wanted)
+            opened = replace(opened, asked=asked, learn=learn)
         return opened, plan
 
     def _plan(self, site: Site, wish: Wish) -> Plan:
@@ -286,18 +330,30 @@ class Images:
         deadline = Deadline(site.timeouts.search_s)
         target = wish.target
         stored = self._opener.gateway.stored.find(site, target.study, target.series, deadline)
-        plan = plan_transcoding(wanted, stored)
-        if plan is Plan.AS_STORED and not all(is_syntax_of(part_type, one) for one in stored):
-            return Plan.REFUSE
+        plan = _plan_of(wish, stored)
+        if target.instance is not None and (plan is Plan.REFUSE or len(stored) > 1):
+            plan = _plan_of(wish, self._own_syntax(site, target) or stored)
         return plan if plan in wish.only_if else Plan.REFUSE
 
+    def _own_syntax(self, site: Site, target: Target) -> frozenset[str]:
+        """That of one instance, which its series need not share; empty if the site does not say."""
+        shelf, name = self._opener.gateway.stored, f"{target.series}/{target.instance}"
+        found = shelf.known(site, target.study, name)
+        if not found:
+            whole = replace(target, below="")
+            with self._opener.ask(site, whole.path, WHOLE_AS_STORED) as answer:
+                syntax = coding_of(answer.read()) if answer.status == 200 else None
+            if syntax is not None:
+                found = shelf.learn(site, target.study, name, syntax)
+        return found
+
     def _check_frames(self, site_id: str | None, target: Target, last: int) -> None:
-        """raises NotFound if the instance has fewer frames"""
+        """raises NotFound if the instance has fewer frames, or none at all"""
         with self._pixels.holding() as held:
             try:
                 stored = open_instance(self._opener, self._opener.scope(site_id), target, held)
             except CannotDecode:
                 return
             stored.close()
-            if 0 < stored.about.frames < last:
+            if stored.about.frames < last:
                 raise NotFound("frame")

@@ -15,7 +15,7 @@ from gateway.dicom.media_types import MULTIPART, parse_content_type
 from gateway.errors import BadRequest, SiteError, SiteStreamCut
 from gateway.image_cache import Draft, ImageCache, Kept
 from gateway.model.sites import Site
-from gateway.orthanc.wire import BLOCK, SiteAnswer
+from gateway.orthanc.answer import BLOCK, SiteAnswer
 from gateway.web.versions import Versions
 
 IMAGE = re.compile(

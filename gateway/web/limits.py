@@ -14,14 +14,17 @@ from flask import Flask, Response, g, request
 
 from gateway.errors import TooManyTries
 from gateway.model.access import Action
+from gateway.model.credentials import network_of
 from gateway.settings import Settings
 from gateway.turns import Turns
 from gateway.web.identity import address_of_caller
 from gateway.web.permissions import action_of
+from gateway.web.withdrawal import Watched
 
 DOWNLOADS_AT_ONCE = 8
 AGAIN_S = 5.0
-WHOLE = ("dicom0", "dicom1")  # views of wado.py that give a whole study or series
+WHOLE = tuple(f"{view}{n}" for view in ("dicom", "allbulkdata", "pixeldata") for n in (0, 1))
+"""Views of wado.py that give a whole study or series."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,15 @@ class Rate:
 
 ENTRANCES = ("sign_in.", "sharing.")
 """Where a person proves something."""
+TO_ISSUER = ("outside.leave", "outside.come_back")
+"""Each may cost the issuer a question; its own word that somebody left is never held up."""
 SIGN_IN = Rate("sign_in", 300, True, "входов с адреса", "sign-ins from an address")
 TOKEN = Rate("token", 600, True, "обращений за токеном с адреса", "token requests from an address")
 SEARCH = Rate("search", 600, False, "поисков", "searches")
 DOWNLOAD = Rate("download", 120, False, "исследований и серий целиком", "whole studies and series")
 EXPORT = Rate("export", 120, False, "чтений аудита и показателей", "readings of audit and figures")
-RATES = (SIGN_IN, TOKEN, SEARCH, DOWNLOAD, EXPORT)
+EMERGENCY = Rate("emergency", 20, False, "экстренных доступов", "emergency accesses")
+RATES = (SIGN_IN, TOKEN, SEARCH, DOWNLOAD, EXPORT, EMERGENCY)
 OF_ACTION = {
     Action.SEARCH: SEARCH,
     Action.READ_AUDIT: EXPORT,
@@ -64,7 +70,8 @@ class Limits:
         rate = self.rate_of.get(request.endpoint or "")
         if rate is None or request.method in ("OPTIONS", "HEAD"):
             return
-        wait_s = self._turns[rate].take(address_of_caller() if rate.by_address else g.actor.subject)
+        who = network_of(address_of_caller()) if rate.by_address else g.actor.subject
+        wait_s = self._turns[rate].take(who)
         if wait_s > 0:
             raise TooManyTries(wait_s)
         if rate is DOWNLOAD:
@@ -80,7 +87,11 @@ class Limits:
     def watch(self, answer: Response) -> Response:
         """A download is over when its body has ended, however it ended."""
         who = g.pop("downloads", None)
-        if who is not None:
+        if who is None:
+            return answer
+        if answer.is_streamed:
+            answer.response = Watched(answer.response, lambda: self._end(who))
+        else:
             answer.call_on_close(lambda: self._end(who))
         return answer
 
@@ -98,8 +109,11 @@ def register(app: Flask, settings: Settings) -> None:
         methods = rule.methods or set()
         name = rule.endpoint.rpartition(".")[2]
         action = action_of(app, rule)
-        if "POST" in methods and action is Action.OPEN and rule.endpoint.startswith(ENTRANCES):
+        proves = "POST" in methods and action is Action.OPEN
+        if (proves and rule.endpoint.startswith(ENTRANCES)) or rule.endpoint in TO_ISSUER:
             limits.rate_of[rule.endpoint] = SIGN_IN
+        elif action is Action.BREAK_GLASS and "POST" in methods:
+            limits.rate_of[rule.endpoint] = EMERGENCY
         elif rule.endpoint.startswith("oauth.") and "POST" in methods and action is Action.OPEN:
             limits.rate_of[rule.endpoint] = TOKEN
         elif name in WHOLE and action is Action.RETRIEVE:

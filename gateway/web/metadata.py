@@ -51,9 +51,11 @@ class Metadata:
             sure = location.only(*coverage.complete) if coverage.complete else location
             sure = sure.alike
             whole = not (coverage.lacking or coverage.shares)
-            unchanged = self._versions.not_modified(sure, form) if whole else None
+            unchanged = self._versions.not_modified(sure, form, weak=True) if whole else None
             if unchanged is not None:
-                return unchanged
+                if choice.media_type == DICOM_JSON:
+                    unchanged.vary.add("Accept-Encoding")
+                return located_below(unchanged, scope.service_url)
             if whole and choice.media_type == DICOM_JSON:
                 kept = self._kept(scope, sure, form)
                 if kept is not None:
@@ -72,6 +74,19 @@ class Metadata:
         warn_of_silence(answer, opened)
         # Weak, also for JSON: it comes compressed or not.
         return located(stamp(answer, tag, weak=True), opened)
+
+    def datasets(self, scope: Scope, target: Target) -> tuple[Opened, list[Dataset]]:
+        """What the view gives, and of whom; raises what that does."""
+        location = self._opener.locate(scope, target.study)
+        while True:
+            coverage = self._opener.coverage(scope, location, target)
+            location = coverage.applied(location)
+            try:
+                opened, _, found = self._read(scope, target, location, coverage, "")
+            except SiteError as error:
+                location = location.without(error.site_id, error.code)
+            else:
+                return opened, found
 
     def _kept(self, scope: Scope, location: Location, form: str) -> Response | None:
         """The answer that one of these holders has given before and would give again."""

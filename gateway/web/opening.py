@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from flask import g, has_request_context
+
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline, utc_now
 from gateway.dicom.asked import Asked
@@ -53,7 +55,7 @@ from gateway.model.alarms import ANSWERS_OTHER
 from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc import dicomweb, holdings
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 from gateway.records.alarms import write_alarm
 from gateway.records.versions import load_marks
 from gateway.web.kept import KeptAnswer, KeptImages
@@ -115,11 +117,14 @@ class Opener:
         """Who holds the study; raises NotFound, Gone if the index knows it, NoSiteAnswered."""
         deadline_s = self.gateway.settings.search_deadline_s
         try:
-            return self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
+            found = self.gateway.locator.locate(study_uid, scope.sites, deadline_s)
         except NotFound as error:
             if self._was_there(scope, study_uid):
                 raise Gone("study") from error
             raise
+        if has_request_context():  # what the right to it is judged by while it is sent
+            g.holders = frozenset(holder.site_id for holder in found.holders)
+        return found
 
     def _was_there(self, scope: Scope, study_uid: str) -> bool:
         try:

@@ -36,11 +36,14 @@ Identify = Callable[[], Actor]
 OPEN_FILES = frozenset({"home.static"})  # Flask's own routes: styles, scripts and icons of pages
 
 
-def needs(action: Action, *, written: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def needs(
+    action: Action, *, written: bool = True, export: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Name the permission of a view; stands below the route's decorator.
 
     written  False: the view decides once more, when it has read what is asked for, and that is
              what the audit keeps
+    export   a file that is carried away: the audit keeps each, also where it does not keep looks
     """
 
     def name(view: Callable[P, R]) -> Callable[P, R]:
@@ -50,6 +53,7 @@ def needs(action: Action, *, written: bool = True) -> Callable[[Callable[P, R]],
 
         named.needs = action  # type: ignore[attr-defined]
         named.written = written  # type: ignore[attr-defined]
+        named.export = export  # type: ignore[attr-defined]
         return named
 
     return name
@@ -114,7 +118,9 @@ def register(
             return None  # 404 or 405 in Flask's words
         else:
             action = action_of(app, request.url_rule)
-            written = getattr(app.view_functions[request.url_rule.endpoint], "written", True)
+            view = app.view_functions[request.url_rule.endpoint]
+            written = getattr(view, "written", True)
+            g.is_export = getattr(view, "export", False)
         if identify is None:
             g.actor = LOCAL_OPERATOR
         else:

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, current_app, g, render_template
 from gateway.bootstrap import Gateway
 from gateway.clock import Deadline
 from gateway.dicom.attributes import text
-from gateway.dicom.media_types import HTML, PDF
+from gateway.dicom.media_types import HTML, PDF, TEXT
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NoSiteAnswered, NotFound, SiteError
 from gateway.federation.retrieve import Opened
@@ -24,6 +24,8 @@ from gateway.model.sites import Site
 from gateway.web.errors import answer_of
 from gateway.web.opening import Opener, Target, target_of
 from gateway.web.permissions import needs
+from gateway.web.problem_page import way_out
+from gateway.web.report_forms import as_plain_text, as_xml
 from gateway.web.representation import single
 from gateway.web.scope import Scope
 from gateway.web.stored import open_instance
@@ -53,6 +55,8 @@ LABELS = {
     "ContentDate": ("Дата протокола", "Report date"),
     "CompletionFlag": ("Готовность", "Completion"),
     "VerificationFlag": ("Подписание", "Verification"),
+    "VerifyingObserverName": ("Подписал", "Verified by"),
+    "ReferencedSOPSequence": ("Снимок", "Image"),
 }
 WORDS = {
     "COMPLETE": "завершён · complete",
@@ -104,6 +108,23 @@ def html_answer(document: bytes, root: str, opened: Opened, tag: str | None) -> 
     return answer
 
 
+def text_answer(document: bytes, kind: str, opened: Opened, tag: str | None) -> Response:
+    """The same report as plain text or XML."""
+    found = orjson.loads(document)
+    body = as_plain_text(found, _said) if kind == TEXT else as_xml(found)
+    return single(iter([body]), f"{kind}; charset=utf-8", len(body), opened, tag)
+
+
+def _said(kind: str, word: str) -> str:
+    """In Russian with the English beside it, where we know both."""
+    if kind == "label":
+        return " · ".join(LABELS[word])
+    if kind == "concept":
+        known = CONCEPTS.get(word.lower())
+        return f"{known} · {word}" if known else word
+    return WORDS.get(word, day(word))
+
+
 def pdf_answer(document: bytes, opened: Opened, tag: str | None) -> Response:
     answer = single(iter([document]), PDF, len(document), opened, tag)
     answer.headers["Content-Disposition"] = 'inline; filename="report.pdf"'
@@ -124,6 +145,7 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
         reports: list[Report] = []
         problem, status = "", 200
         lacking: tuple[str, ...] = ()
+        names = {site.site_id: (site.name_ru, site.name_en) for site in gateway.region.sites}
         try:
             found, lacking = _listed(opener, scope, target)
             reports = [_read(opener, scope, one) for one in found[:MOST_REPORTS]]
@@ -132,7 +154,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             status, problem = answer.status_code, "silent" if answer.status_code == 503 else "none"
         page = _rendered(
             "study_reports.html", reports=reports, root=scope.service_url, study=study,
-            problem=problem, lacking=lacking, may_share=_may_share(study),
+            problem=problem, lacking=[names.get(one, (one, one)) for one in lacking],
+            may_share=_may_share(study), way=way_out(),
         )  # fmt: skip
         answer = Response(page, status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY

@@ -10,7 +10,7 @@ from flask import g, request
 from gateway.bootstrap import Gateway
 from gateway.dicom.media_types import MediaRange, parse_accept
 from gateway.dicom.uids import check_uid
-from gateway.errors import NotFound
+from gateway.errors import BadRequest, NotFound
 from gateway.model.access import Role
 from gateway.model.access import Scope as Reaches
 from gateway.model.sites import Region, Site
@@ -57,15 +57,14 @@ def scope_of(gateway: Gateway, site_id: str | None, reaches: Reaches | None = No
 
 def accepted() -> tuple[MediaRange, ...]:
     """What the caller accepts, in its order; raises BadRequest."""
-    return parse_accept(accept_values())
+    return parse_accept(*accept_values())
 
 
-def accept_values() -> tuple[str, ...]:
-    """Accept headers, or the query parameter `accept`, which wins (PS3.18 8.3.3.1)."""
-    if request.query_string and (asked := request.args.getlist("accept")):
-        return tuple(asked)
+def accept_values() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The query parameter `accept`, which wins (PS3.18 8.3.3.1, 8.7.8.1), and Accept headers."""
+    asked = tuple(request.args.getlist("accept")) if request.query_string else ()
     header = request.headers.get("Accept")  # the server has joined several
-    return () if header is None else (header,)
+    return asked, () if header is None else (header,)
 
 
 UID_FOLLOWS = {"studies": "study", "series": "series", "instances": "instance"}
@@ -76,12 +75,15 @@ def check_path() -> None:
 
     Before routing: a UID like `..%2fsystem` is decoded into other segments and would end as an
     unknown resource, without a word about the field (trust.md H1).
-    raises  BadRequest that names the level
+    raises  BadRequest that names the level, or what else holds a NUL
     """
     raw = str(request.environ.get("RAW_URI") or request.path).partition("?")[0]
     _, mark, below = raw.partition("/dicom-web/")
-    if not mark:
-        return
-    for word, value in pairwise(below.split("/")):
+    for word, value in pairwise(below.split("/")) if mark else ():
         if word in UID_FOLLOWS and value:
             check_uid(unquote(value, errors="replace"), UID_FOLLOWS[word])
+    # PostgreSQL has no place for it; the query of a search is judged key by key.
+    if "%00" in raw or "\0" in raw:
+        raise BadRequest("path", "holds a NUL")
+    if not mark and "%00" in request.environ.get("QUERY_STRING", ""):
+        raise BadRequest("query", "holds a NUL")

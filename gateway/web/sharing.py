@@ -34,6 +34,7 @@ from gateway.records import accounts, sharing
 from gateway.records.keyring import Keyring
 from gateway.records.persons import find_holders
 from gateway.web.auditing import Auditor
+from gateway.web.console.frame import clock_of
 from gateway.web.forms import SentForm
 from gateway.web.identity import SECRET, Identity, address_of_caller
 from gateway.web.permissions import needs
@@ -135,7 +136,7 @@ class Sharing:
         sharing.add_link(
             self._records, study, secret, factor, g.actor.subject, reason, now, now + until
         )
-        self._auditor.told("share_link", "done", g.actor.subject)
+        self._auditor.told("share_link", "done", g.actor.subject, study_uid=study)
         address = f"{self._gateway.settings.base_url}/open#{secret}"
         picture = segno.make(address, error="m").svg_data_uri(scale=4, border=4, light="#fff")
         return self._page(study, address=address, picture=picture)
@@ -155,7 +156,7 @@ class Sharing:
             self._records, study, whom.account_id, g.actor.subject, reason, now, now + until,
             downloads=bool(form.downloads.data),
         )  # fmt: skip
-        self._auditor.told("share_grant", "done", g.actor.subject)
+        self._auditor.told("share_grant", "done", g.actor.subject, study_uid=study)
         return _led_to(url_for("sharing.page", study=study))
 
     def revoke(self, study: str) -> Response:
@@ -165,7 +166,7 @@ class Sharing:
         share_id = request.form.get("share_id", "")
         if not sharing.revoke(self._records, study, share_id, utc_now()):
             raise NotFound("share")
-        self._auditor.told("share_revoke", "done", g.actor.subject)
+        self._auditor.told("share_revoke", "done", g.actor.subject, study_uid=study)
         return _led_to(url_for("sharing.page", study=study))
 
     def form(self) -> Response:
@@ -187,21 +188,25 @@ class Sharing:
             answer.headers["Retry-After"] = str(int(error.wait_s) + 1)
             return answer
         if found is None or birth is None or not self._is_right(found, secret, birth):
-            self._auditor.told("open_link", "refused", found[0].share_id if found else "")
+            self._told("refused", found[0] if found else None)
             return self._open_page(form, "wrong", 404)
         accounts.end_try(self._records, of, address)
         share = found[0]
         if share.standing(now) is not Standing.GOOD:
-            self._auditor.told("open_link", "refused", share.share_id)
+            self._told("refused", share)
             return self._open_page(OpenForm(formdata=None), "over", 410)
         session = sharing.open_link(self._records, share.share_id, now)
-        self._auditor.told("open_link", "done", share.share_id)
+        self._told("done", share)
         answer = _led_to(url_for("sharing.opened"))
         answer.set_cookie(
             self._identity.link_cookie, session, max_age=SESSION, httponly=True, path="/",
             secure=self._identity.is_secure, samesite="Strict",
         )  # fmt: skip
         return answer
+
+    def _told(self, outcome: str, share: Share | None) -> None:
+        who, study = (share.share_id, share.study_uid) if share is not None else ("", "")
+        self._auditor.told("open_link", outcome, who, study_uid=study)
 
     def opened(self) -> Response:
         share = self._identity.link()
@@ -256,7 +261,8 @@ class Sharing:
         return self._answer("open_link.html", status, form=form, problem=PROBLEMS.get(problem))
 
     def _answer(self, template: str, status: int = 200, **facts: Any) -> Response:
-        answer = Response(render_template(template, **facts), status)
+        clock = clock_of(self._gateway)
+        answer = Response(render_template(template, clock=clock, **facts), status)
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
         answer.headers["Cache-Control"] = "no-store"
         answer.headers["X-Robots-Tag"] = "noindex"

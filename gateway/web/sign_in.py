@@ -51,7 +51,7 @@ PAGE_POLICY = (
 )
 BACK = re.compile(
     r"/(?:(?:viewer|console)(?:/[A-Za-z0-9?=&.,_/-]*)?|upload|audit(?:/emergencies)?|emergency|report/[0-9.]+|account"
-    r"|share/[0-9.]+|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
+    r"|share/[0-9.]+|rollout(?:[/?][A-Za-z0-9?=&.,%+:_/-]{0,1000})?|oauth/consent\?ask=[A-Za-z0-9_.-]{1,3000})?",
     re.ASCII,
 )
 """Addresses of ours that a sign-in may lead on to (trust.md H62)."""
@@ -211,7 +211,7 @@ class SignIn:
             self._auditor.told("sign_in", "refused", account_id, "password")
             log.warning("sign-in refused", address=address)
             return None
-        accounts.end_try(self._records, login, address)
+        accounts.end_try(self._records, login, address, is_in=False)
         return proof
 
     def _next(self, ticket: Ticket) -> Response:
@@ -237,7 +237,8 @@ class SignIn:
     def password(self) -> Response:
         form = PasswordForm()
         ticket = self._read(form.ticket.data, "password")
-        if ticket is None or not form.validate():
+        proof = self._proof(ticket) if ticket is not None else None
+        if ticket is None or proof is None or not form.validate():
             return show("login", LoginForm(formdata=None), "late", 400)
         password = form.password.data or ""
         if password != form.again.data:
@@ -249,8 +250,8 @@ class SignIn:
         hashed = self._passwords.run(hash_password, password)
         accounts.save_password(self._records, ticket.account_id, hashed)
         sessions.end_sessions(self._records, ticket.account_id, utc_now())
-        proof = accounts.load_proof(self._records, ticket.login)
-        step = "code" if proof is not None and proof.totp_sealed else "enrol"
+        self._auditor.told("password", "done", ticket.account_id, "one-time")
+        step = "code" if proof.totp_sealed else "enrol"
         return self._next(replace(ticket, step=step, kept=digest(hashed)))
 
     def code(self) -> Response:
@@ -269,11 +270,19 @@ class SignIn:
             return self._enrolment(ticket, form, "wrong", 401)
         return show("code", form, "wrong", 401)
 
+    def _proof(self, ticket: Ticket) -> accounts.Proof | None:
+        """What the account is judged by; None if it was shut since the ticket was made, or has
+        another password."""
+        found = accounts.load_proof(self._records, ticket.login)
+        good = found is not None and not found.locked and digest(found.password_hash) == ticket.kept
+        return found if good else None
+
     def _take_code(self, ticket: Ticket, code: str) -> bool:
         now, address = utc_now(), address_of_caller()
-        accounts.begin_try(self._records, ticket.login, address, False, now)
-        proof = accounts.load_proof(self._records, ticket.login)
-        if proof is None or proof.locked or digest(proof.password_hash) != ticket.kept:
+        known = sessions.is_known_address(self._records, ticket.account_id, address, now)
+        accounts.begin_try(self._records, ticket.login, address, known, now, at_code=True)
+        proof = self._proof(ticket)
+        if proof is None:
             return False
         if ticket.step == "enrol":
             if proof.totp_sealed:  # set up meanwhile, by somebody who knows the password too
@@ -283,6 +292,7 @@ class SignIn:
             if step is None:
                 return False
             accounts.save_totp(self._records, ticket.account_id, ticket.totp, step)
+            self._auditor.told("authenticator", "done", ticket.account_id)
         elif not take_code(self._records, self._keyring, proof, code, now):
             return False
         accounts.end_try(self._records, ticket.login, address)

@@ -36,8 +36,9 @@ from gateway.model import persons
 from gateway.model.alarms import EXECUTABLE_PREAMBLE, REFUSED_CONTENT, REFUSED_PATIENT
 from gateway.model.answers import Copy, Holder, Place, SiteSaid
 from gateway.model.sites import Site
-from gateway.orthanc import dicomweb, holdings
+from gateway.orthanc import holdings
 from gateway.orthanc.copies import has_content
+from gateway.orthanc.storing import send_store
 from gateway.records.alarms import write_alarm
 from gateway.records.engine import Records
 from gateway.web.scope import Scope
@@ -142,7 +143,7 @@ class RegionStorage:
         }
 
     def send(self, site_id: str, boundary: str, body: Iterable[Sequence[bytes]]) -> SiteSaid:
-        return dicomweb.send_store(self._wire, self._site(site_id), boundary, body, LONGEST_S)
+        return send_store(self._wire, self._site(site_id), boundary, body, LONGEST_S)
 
     def held(
         self, site_id: str, study_uid: str, sent: Collection[Identity]

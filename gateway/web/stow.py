@@ -130,7 +130,7 @@ def _parts(settings: Settings, storage: RegionStorage) -> Iterator[Part | Refuse
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge("Content-Length", f"at most {limit} bytes are taken")
     limits = Limits(parts=MOST_PARTS, total_bytes=limit)
-    parts = _uncoded(MultipartReader(_Sent().read, boundary, limits))
+    parts = _flat(MultipartReader(_Sent().read, boundary, limits))
     return _dicom_only(parts) if kind == DICOM else assemble(parts, kind, storage.spool)
 
 
@@ -158,9 +158,13 @@ class _Sent:
         return block
 
 
-def _uncoded(parts: Iterable[Part]) -> Iterator[Part]:
-    """The parts as they come; pixels of a packed one would be stored as they are not (H20)."""
+def _flat(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts as they come. None may hold parts in turn (H15), none may be packed: its pixels
+    would be stored as they are not (H20).
+    """
     for part in parts:
+        if part.headers.get("content-type", "").lstrip().lower().startswith("multipart/"):
+            raise BadRequest("body", "a part must hold no parts of its own")
         for name in ("content-encoding", "content-transfer-encoding"):
             if part.headers.get(name, "binary").lower() not in PLAIN:
                 raise UnsupportedMediaType("body", "each part must come without any coding")

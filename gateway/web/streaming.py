@@ -17,7 +17,7 @@ from werkzeug.datastructures import Headers
 from gateway.errors import GatewayError
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.log import log
-from gateway.orthanc.wire import SiteAnswer
+from gateway.orthanc.answer import SiteAnswer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -102,9 +102,9 @@ def streamed(
     """
 
     def told() -> Iterator[bytes]:
-        if outlet is not None:
-            yield b""  # the head is sent
         try:
+            if outlet is not None:
+                yield b""  # the head is sent
             for block in body:
                 if outlet is not None:
                     outlet.end_chunk()
@@ -114,6 +114,8 @@ def streamed(
         except GatewayError as error:
             log.warning("download cut", site=opened.site.site_id, why=str(error))
             raise ConnectionResetError(errno.ECONNRESET, "the site's answer broke off") from error
+        finally:  # also of a body that was never begun: its caller was gone before the head
+            opened.answer.close()
 
     answer = Streamed(told(), content_type=content_type, direct_passthrough=True)
     answer.outlet = outlet

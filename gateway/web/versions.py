@@ -51,14 +51,14 @@ class Versions:
         """The same of a series; None also where only that of its study is known."""
         return self._marks(study_uid, series_uid).get(site_id)
 
-    def not_modified(self, location: Location, form: str) -> Response | None:
-        """304 if the caller has what one of the holders would give."""
+    def not_modified(self, location: Location, form: str, *, weak: bool = False) -> Response | None:
+        """304 if the caller has what one of the holders would give, under the tag of that."""
         if "If-None-Match" not in request.headers:
             return None
         for holder in location.holders:
             tag = self.tag(location.study_uid, holder.site_id, form)
             if tag is not None and request.if_none_match.contains_weak(tag):
-                return stamp(Response(status=304), tag)
+                return stamp(Response(status=304), tag, weak=weak)
         return None
 
     def _marks(self, study_uid: str, series_uid: str = "") -> Mapping[str, str]:

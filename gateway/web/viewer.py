@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from flask import Blueprint, Response, render_template, request, send_from_directory
 
 from gateway.model.access import Action
+from gateway.web import problem_page
 from gateway.web.permissions import needs
 
 PREFIX = "/viewer"
@@ -81,7 +82,9 @@ def create_blueprint(viewer_dir: Path, dicomweb_root: str = "/dicom-web") -> Blu
     @needs(Action.VIEW)
     def page(page: str = "") -> Response:
         if not (folder / "index.html").is_file():
-            return Response(render_template("viewer_missing.html"), status=503)
+            told = Response(render_template("viewer_missing.html"), status=503)
+            told.headers["Content-Security-Policy"] = problem_page.PAGE_POLICY
+            return told
         answer = send_from_directory(folder, "index.html", mimetype=MEDIA_TYPES[".html"])
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
         return answer

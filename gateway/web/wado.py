@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 
 from gateway.bootstrap import Gateway
 from gateway.model.access import Action
+from gateway.web.bulk import BulkData
 from gateway.web.images import Images
 from gateway.web.metadata import Metadata
 from gateway.web.opening import Opener
@@ -33,10 +34,14 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
 
     versions = Versions(gateway)
     opener = Opener(gateway, versions)
-    images = Images(opener, versions)
     renderer = Renderer(opener, versions)
+    metadata = Metadata(opener, versions)
+    bulk_data = BulkData(opener, metadata)
+    images = Images(opener, versions, bulk_data)
     add(at_levels(""), "dicom", images.dicom)
-    add(at_levels("/metadata"), "metadata", Metadata(opener, versions).metadata)
+    add(at_levels("/metadata"), "metadata", metadata.metadata)
+    add(at_levels("/bulkdata"), "allbulkdata", bulk_data.all)
+    add(at_levels("/pixeldata"), "pixeldata", bulk_data.pixels)
     add(at_levels("/frames/<frames>", levels[2:]), "frames", images.frames)
     for word in ("bulkdata", "bulk"):
         rules = at_levels(f"/{word}/<path:bulk>", levels[2:])

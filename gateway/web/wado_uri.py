@@ -12,9 +12,9 @@ from flask import Blueprint, Response, request
 from gateway.bootstrap import Gateway
 from gateway.dicom.media_types import (
     DICOM,
-    HTML,
     PDF,
     PICTURES,
+    REPORTS,
     MediaRange,
     Offer,
     negotiate,
@@ -29,9 +29,11 @@ from gateway.dicom.view_query import (
     parse_quality,
     parse_window,
 )
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, NotFound
 from gateway.model.access import Action, at
+from gateway.web.bulk import BulkData
 from gateway.web.images import Images
+from gateway.web.metadata import Metadata
 from gateway.web.opening import Opener, target_of
 from gateway.web.permissions import decide, needs
 from gateway.web.rendered import Renderer, Wish
@@ -41,7 +43,7 @@ UIDS = {"study": "studyUID", "series": "seriesUID", "instance": "objectUID"}
 WHOLE = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 SHARE = r"(0|1|0?\.\d{1,9}|0\.|1\.0{0,9})"
 REGION = re.compile(rf"{SHARE},{SHARE},{SHARE},{SHARE}", re.ASCII)
-OFFERS = [Offer(kind) for kind in (*PICTURES, HTML, PDF, DICOM)]
+OFFERS = [Offer(kind) for kind in (*PICTURES, *REPORTS, PDF, DICOM)]
 UNSUPPORTED = ("annotation", "presentationUID", "presentationSeriesUID")
 
 
@@ -50,7 +52,8 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
     door = Blueprint("wado-uri", __name__)
     versions = Versions(gateway)
     opener = Opener(gateway, versions)
-    images, renderer = Images(opener, versions), Renderer(opener, versions)
+    images = Images(opener, versions, BulkData(opener, Metadata(opener, versions)))
+    renderer = Renderer(opener, versions)
 
     @door.get("/wado")
     @door.get("/sites/<site_id>/wado")
@@ -72,7 +75,12 @@ def create_blueprint(gateway: Gateway) -> Blueprint:
             return images.one_alone(site_id, target_of(uids), MediaRange(DICOM, None, syntax))
         wish = Wish(target_of(uids), ranges, _view(asked), _frame(asked))
         scope = opener.scope(site_id)
-        answer = renderer.answer(scope, wish)
+        try:
+            answer = renderer.answer(scope, wish)
+        except NotFound as error:
+            if error.what != "frame":
+                raise
+            raise BadRequest("frameNumber", "is beyond the last frame (PS3.18 9.5.2.1)") from error
         for name in UNSUPPORTED:
             if name in asked:
                 note = f"299 {scope.service_url}: The {name} parameter is not supported."

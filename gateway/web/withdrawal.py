@@ -8,7 +8,7 @@ reset, as if the site had failed: nobody may take the beginning for the whole.
 import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
@@ -90,25 +90,31 @@ def register(app: Flask, identity: Identity) -> Running:
             return answer
         credential, ask_again = identity.ask_again()
         action, thing = begun
+        # Where it lies counts, too: another duty of the asker's does not reach there.
+        thing = replace(thing, sites=g.get("holders", thing.sites))
         end = running.add(Download(credential, ask_again, action, thing, _cut_of(request.environ)))
-        answer.response = _Watched(answer.response, end)
+        answer.response = Watched(answer.response, end)
         return answer
 
     return running
 
 
-class _Watched:
+class Watched:
     """A body whose end is heard of, whatever became of it: the server closes it, also where it
     passes Werkzeug by (direct_passthrough), which then calls nobody.
     """
 
     def __init__(self, body: Iterable[Any], end: Callable[[], None]) -> None:
         self._body, self._blocks, self._end = body, iter(body), end
+        self._closed = False
 
     def __iter__(self) -> Iterator[Any]:
         return self._blocks
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             if hasattr(self._body, "close"):
                 self._body.close()

@@ -14,7 +14,16 @@ from gateway.model.audit import FIRST_HEAD, SEAL, VERIFY, Entry
 from gateway.model.audit_seals import Signer
 from gateway.model.credentials import new_id
 from gateway.records.alarms import write_alarm, write_clearance
-from gateway.records.audit import Verified, append, append_seal, load_after, load_last, verify
+from gateway.records.audit import (
+    GIVEN,
+    Verified,
+    append,
+    append_seal,
+    load_after,
+    load_cursor,
+    load_last,
+    verify,
+)
 from gateway.records.audit_patients import Digests, note_patients
 from gateway.records.audit_seals import load_seals, load_signer, save_seal, seals_file
 from gateway.records.engine import Records
@@ -51,7 +60,7 @@ class Ledger(Rounds):
     def look(self, now: datetime) -> None:
         """One round. Raises LeaseLost if it is ended meanwhile, RecordsUnavailable, OSError."""
         signer = load_signer(self._settings)
-        if not load_after(self._records, 0, 1):
+        if not (load_cursor(self._records, GIVEN) or load_after(self._records, 0, 1)):
             return
         if signer is not None:
             digests = digests_of(self._settings)

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.index.rows import row_of
-from gateway.orthanc.feed import Listed, StudyRecord
+from gateway.orthanc.feed import Listed
+from gateway.orthanc.study_records import StudyRecord
 from gateway.records.engine import open_records
 from gateway.records.indexing import Cursor, IndexRow, IndexWriter
 from gateway.records.schema import migrate

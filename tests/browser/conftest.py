@@ -12,9 +12,11 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 from gateway.demo.load import load_folder
 from gateway.demo.samples import CATALOGUE, write_samples
 from gateway.demo.servers import REPOSITORY, OrthancServer
+from tests.browser.ministry import region
 from tests.conftest import StartOrthanc
 from tests.running import RunningGateway, start_gateway
 
+__all__ = ["region"]  # a fixture of several files
 FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader
     --disable-background-networking --disable-component-update --disable-sync --no-first-run
     --disable-quic"""

@@ -1,5 +1,5 @@
 /* What a person with a screen reader, a keyboard or weak eyes would stumble over on this page: a list
-   of sentences. WCAG 2.1: 1.3.1, 1.4.3, 1.4.10, 2.4.6, 3.3.2, 4.1.1, 4.1.2. */
+   of sentences. WCAG 2.1: 1.3.1, 1.4.3, 1.4.10, 2.4.2, 2.4.6, 3.3.2, 4.1.1, 4.1.2. */
 () => {
   const found = [];
   const seen = (element) => element.getClientRects().length > 0 && !element.closest(".unseen, .skip");
@@ -10,6 +10,8 @@
   }
   if (document.querySelectorAll("h1").length !== 1) found.push("not one h1");
   if (!document.documentElement.lang) found.push("no language");
+  if (!document.title.trim()) found.push("no title");
+  if (!document.querySelector("main")) found.push("no main part");
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push(`twice: ${id}`);
   for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea")) {

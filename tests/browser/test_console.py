@@ -1,6 +1,5 @@
 """The console in a browser, over a hospital, an archive that refuses at first, and real workers."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from gateway.records.schema import migrate
 from tests.browser.conftest import DESKTOP, save
 from tests.chaosproxy import ChaosProxy, http, only, passes, says
 from tests.conftest import StartOrthanc
+from tests.forked import ForkedProgram, run_gateway
+from tests.hurry import hurry
 from tests.running import RunningGateway, load, start_gateway
 from tests.studies import ROOT, Instance, a_study
 from tests.waiting import wait_until
@@ -84,7 +85,13 @@ class Desk:
         """Load it at the hospital and wait until its delivery stands so."""
         uid = study[0].study_uid
         load(self.hospital, study)
-        wait_until(lambda: self.states(uid) == list(states), WAIT_S, f"{states}")
+
+        def stands() -> bool:
+            if State.RETRY_WAIT not in states:
+                hurry(self.records)
+            return self.states(uid) == list(states)
+
+        wait_until(stands, WAIT_S, f"{states}")
         return uid
 
     def states(self, study_uid: str) -> list[State]:
@@ -125,7 +132,7 @@ def start(folder: Path, part: str, environ: dict[str, str]) -> Program:
     region = str(folder / "region.toml")
     command = [sys.executable, "-m", "gateway.cli", *part.split(), "--region", region]
     log = folder / f"{part.split()[-1]}.log"
-    return Program(part, command, log, folder=REPOSITORY, environ=environ).start()
+    return ForkedProgram(part, command, log, folder=REPOSITORY, environ=environ).start()
 
 
 def activate_rules(records: Records) -> None:
@@ -198,12 +205,13 @@ def held(desk: Desk) -> str:
     study = a_study(9102, (1,), Modality="MG")
     load(desk.hospital, study)
     uid = study[0].study_uid
-    wait_until(
-        lambda: [
-            1 for one in load_story(desk.records, uid).arrivals
-            if one.site_id == "gkb1" and one.state == "held"
-        ], WAIT_S, "the study to be held",
-    )  # fmt: skip
+
+    def is_held() -> bool:
+        hurry(desk.records)
+        arrivals = load_story(desk.records, uid).arrivals
+        return "held" in [one.state for one in arrivals if one.site_id == "gkb1"]
+
+    wait_until(is_held, WAIT_S, "the study to be held")
     return uid
 
 
@@ -251,10 +259,8 @@ def test_a_study_is_found_by_its_number_which_no_address_holds(
 def gateway_command(desk: Desk, *words: str) -> str:
     """What a command of README says, in the region's folder."""
     folder = desk.gateway.folder
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words], cwd=folder, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "GATEWAY_STATE_DIR": str(folder / "state")}, timeout=WAIT_S,
-    )  # fmt: skip
+    environ = {"PATH": "/usr/bin:/bin", "GATEWAY_STATE_DIR": str(folder / "state")}
+    done = run_gateway(words, folder, environ, WAIT_S)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

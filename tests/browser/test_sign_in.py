@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import PHONE, Watch, save
+from tests.forked import run_gateway
 from tests.running import region_toml, start_gateway
 
 pytestmark = [pytest.mark.browser, pytest.mark.real]
@@ -29,12 +28,9 @@ class Clinic:
 
     def command(self, *words: str) -> str:
         """What a command of the gateway says, in its folder."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway.cli", *words],
-            cwd=self.folder,
-            env=os.environ | {"GATEWAY_STATE_DIR": str(self.folder / "state")},
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+        environ = os.environ | {"GATEWAY_STATE_DIR": str(self.folder / "state")}
+        done = run_gateway(words, self.folder, environ, 60)
+        done.check_returncode()
         return done.stdout
 
     def newcomer(self, login: str) -> str:

@@ -8,11 +8,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.demo.servers import OrthancServer
 
@@ -41,7 +43,9 @@ def open_database(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return sa.create_engine(parsed, pool_pre_ping=True)
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    # SQLite lets nobody read while what a killed process left is set right.
+    return sa.create_engine(parsed, connect_args={"timeout": 60})
 
 
 def judge(
@@ -127,16 +131,25 @@ def unsettled(database: sa.Engine, fed: Fed) -> dict[str, str]:
 
 class Watch:
     """Looks at what is new among the delivered, while all goes on: the archive loses nothing, so
-    a row that is true now stays true, and one that is false now may look true later."""
+    a row that is true now stays true, and one that is false now may look true later.
+
+    wrong  the rows that were false at the moment of a look
+    """
 
     def __init__(self, database: sa.Engine, archive: OrthancServer) -> None:
         self._database, self._archive = database, archive
         self._seen: set[str] = set()
+        self.wrong: list[str] = []
         self.looked = 0
 
-    def look(self) -> list[str]:
-        """Rows that are false at this moment. Raises what a server that is away makes of it."""
-        wrong = []
+    def look(self) -> None:
+        """Look at what has come since the last time. What a server that is away, or slow, does not
+        answer is seen by the next look.
+        """
+        with suppress(SQLAlchemyError, requests.RequestException):
+            self._look()
+
+    def _look(self) -> None:
         for delivery_id, study_uid, count in _rows(
             self._database,
             "SELECT delivery_id, study_uid, instance_count FROM delivery WHERE state = 'delivered'",
@@ -149,10 +162,11 @@ class Watch:
             )
             answer.raise_for_status()
             if len(answer.json()) < count:
-                wrong.append(f"{study_uid}: said delivered while {len(answer.json())} of {count}")
+                self.wrong.append(
+                    f"{study_uid}: said delivered while {len(answer.json())} of {count}"
+                )
             self._seen.add(delivery_id)
             self.looked += 1
-        return wrong
 
 
 def _rows(database: sa.Engine, question: str) -> list[Any]:

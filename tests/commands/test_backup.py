@@ -21,11 +21,12 @@ from gateway.cli import main
 from gateway.demo.servers import Program, answers, free_port
 from gateway.dicom.attributes import text
 from gateway.records.engine import metadata, open_records
-from tests.records.conftest import database_url, postgres_url
+from tests.databases import empty
+from tests.records.conftest import database_url, empty_database_url
 from tests.web.indexed import indexed_gateway
 from tests.web.rows import ROWS
 
-__all__ = ["database_url", "postgres_url"]
+__all__ = ["database_url", "empty_database_url"]
 
 SECRET = "secret-of-gkb1"
 # A command leaves its connection to the end of the process, which here goes on.
@@ -73,11 +74,11 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, request: pytest.FixtureRequest, database_url: str) -> House:
+def house(tmp_path: Path, request: pytest.FixtureRequest, empty_database_url: str) -> House:
     """With an index, an administrator, a key, and a line of the audit that is not drained yet."""
     folder = tmp_path / "house"
     folder.mkdir()
-    found = House(folder, database_url if database_url.startswith("postgresql") else "")
+    found = House(folder, empty_database_url if empty_database_url.startswith("postgresql") else "")
     with indexed_gateway(folder, ROWS, database_url=found.environ.get("GATEWAY_DATABASE_URL", "")):
         pass
     secrets = folder / "secrets"
@@ -117,9 +118,7 @@ def test_every_row_key_and_secret_comes_back(house: House, tmp_path: Path) -> No
 def destroy(house: House) -> None:
     if house.url.startswith("postgresql"):
         records = open_records(house.url)
-        with records.write() as connection:
-            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-            connection.execute(sa.text("CREATE SCHEMA public"))
+        empty(records)
         records.close()
     shutil.rmtree(house.folder)
     house.folder.mkdir()

@@ -11,9 +11,8 @@ from gateway.model.deliveries import Event, State
 from gateway.records.deliveries import Report
 from gateway.records.delivery_desk import load_story
 from gateway.records.dispatch import claim, save_report
-from gateway.records.engine import open_records
-from gateway.records.schema import migrate
 from tests.arrived import NOW, plan, room, touch
+from tests.databases import open_without_rows
 
 REGION = """
 [region]
@@ -38,8 +37,7 @@ def records(tmp_path, monkeypatch):
     monkeypatch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{tmp_path / 'gateway.db'}")
     monkeypatch.setenv("GATEWAY_REGION", str(tmp_path / "region.toml"))
     (tmp_path / "region.toml").write_text(REGION, encoding="utf-8")
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

@@ -9,10 +9,9 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.clock import utc_now
-from gateway.records.engine import open_records
 from gateway.records.reconciling import Figures, Finding, Verdict, save_figures, save_findings
-from gateway.records.schema import migrate
 from tests.commands.test_rules import REGION
+from tests.databases import open_without_rows
 
 Run = Callable[..., Result]
 
@@ -22,8 +21,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "region.toml").write_text(REGION, "utf-8")
     monkeypatch.setenv("GATEWAY_REGION", str(tmp_path / "region.toml"))
     monkeypatch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{tmp_path / 'gateway.db'}")
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     now = utc_now()
     found = Finding("north", "archive", "1.2.3", Verdict.PARTIAL, 2, "missing", now)
     save_findings(records, [found])

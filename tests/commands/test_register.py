@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from openpyxl import load_workbook
 
 from gateway.cli import main
+from gateway.commands import register
 from gateway.records.engine import open_records
 from gateway.records.register import State, load_facilities, load_state, load_units
 
@@ -132,3 +134,16 @@ def test_a_facility_is_merged_and_separated(run, records):
     assert {r.thing.facility_id for r in load_units(records)[4:]} == {"a"}
     assert run("merge", "unit", "u", "v", "--reason", "дубль").exit_code == 0
     assert load_units(records)[-1].thing.merged_into == "v"
+
+
+def test_today_is_that_of_the_region(run, records, monkeypatch):
+    """Half past midnight in Moscow is still yesterday by UTC; the day is the one at the wall."""
+    at = datetime(2026, 2, 28, 21, 30, tzinfo=UTC)
+    monkeypatch.setattr(register, "utc_now", lambda: at)
+    Path("new.csv").write_text("unit_id,state\nu,repair\n", "utf-8")
+    fill(run)
+    assert run("import", "new.csv", "--apply", "--reason", "ремонт").exit_code == 0
+    last = load_units(records)[-1]
+    assert (last.valid_from, last.recorded_at) == (date(2026, 3, 1), at)
+    assert run("merge", "unit", "v", "u", "--reason", "дубль").exit_code == 0
+    assert load_units(records)[-1].valid_from == date(2026, 3, 1)

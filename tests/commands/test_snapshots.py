@@ -14,9 +14,9 @@ from gateway.clock import utc_now
 from gateway.model.rollout.figures import SnapshotKind
 from gateway.records.engine import open_records
 from gateway.records.register import Change, add_revisions
-from gateway.records.schema import migrate
 from gateway.records.snapshots import list_taken, of_month
 from tests.commands.test_rules import REGION
+from tests.databases import open_without_rows
 from tests.model.rollout.small_register import facility, unit
 
 FIRST = date(2026, 1, 5)
@@ -28,8 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "region.toml").write_text(REGION, "utf-8")
     monkeypatch.setenv("GATEWAY_REGION", str(tmp_path / "region.toml"))
     monkeypatch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrated = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(migrated)
+    migrated = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     migrated.close()
     return lambda *words: CliRunner().invoke(main, ["rollout", *words])
 

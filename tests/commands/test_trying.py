@@ -14,10 +14,10 @@ from gateway.clock import utc_now
 from gateway.demo.servers import GENERATIONS, OrthancServer
 from gateway.index.follow import Follower
 from gateway.orthanc.wire import Wire
-from gateway.records.engine import Records, open_records
+from gateway.records.engine import Records
 from gateway.records.indexing import IndexWriter
 from gateway.records.leases import Fence, take_lease
-from gateway.records.schema import migrate
+from tests.databases import open_without_rows
 from tests.index.conftest import FAST, catch_up, site_of
 from tests.studies import ROOT, a_study
 
@@ -64,8 +64,7 @@ def server(start_orthanc: Callable[..., OrthancServer]) -> OrthancServer:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

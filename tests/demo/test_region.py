@@ -50,8 +50,9 @@ def fill_nothing(region_file, samples, say):
 
 
 def free_layout(folder: Path) -> Layout:
-    """A layout whose ports are all free; each worker of a parallel run looks elsewhere."""
-    return Layout(folder, next_free_port(Layout(folder, 20000 + os.getpid() % 20000)))
+    """A layout whose ports are all free, below those of free_port; each worker of a parallel run
+    looks elsewhere."""
+    return Layout(folder, next_free_port(Layout(folder, 10_000 + os.getpid() % 9_000)))
 
 
 class RunningRegion:

@@ -13,13 +13,12 @@ from gateway.model.rollout.import_plan import What
 from gateway.model.rollout.importing import Terms, plan_import
 from gateway.model.rollout.measures import Savings
 from gateway.model.rollout.register import X_RAY, FacilityKind, UnitState, as_of
-from gateway.records.engine import open_records
-from gateway.records.schema import migrate
 from gateway.records.sightings import sender
 from gateway.records.snapshots import Order, SnapshotKind
 from gateway.rollout.reading import read_tables
 from gateway.rollout.register import load_register
 from gateway.rollout.report import make_snapshot
+from tests.databases import open_without_rows
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 TODAY = date(2026, 11, 21)
@@ -29,8 +28,7 @@ SAVINGS = Savings(500_000, 3_000_000)
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     """The database of a sample region, and its register."""
-    records = open_records(f"sqlite:///{tmp_path_factory.mktemp('region') / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path_factory.mktemp('region') / 'gateway.db'}")
     register = equip(records, NOW)
     yield records, register
     records.close()

@@ -10,6 +10,7 @@ import redis
 import requests
 
 from gateway.demo.servers import (
+    REPOSITORY,
     OrthancServer,
     Program,
     RedisServer,
@@ -48,6 +49,16 @@ def test_a_secret_file_is_readable_by_its_owner_only(tmp_path):
     file.chmod(0o644)
     write_private(file, "пароль")
     assert (file.stat().st_mode & 0o777, file.read_text(encoding="utf-8")) == (0o600, "пароль")
+
+
+def test_a_port_is_given_to_one_process_while_that_lives():
+    mine = [free_port() for _ in range(3)]
+    draw = f"from gateway.demo import servers; servers.PORTS = {mine}; print(servers.free_port())"
+    other = subprocess.run(
+        [sys.executable, "-c", draw], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert (other.stdout, "no free port" in other.stderr) == ("", True)
+    assert len({*mine, free_port()}) == 4
 
 
 def test_a_program_that_dies_while_starting_shows_the_end_of_its_log(tmp_path):

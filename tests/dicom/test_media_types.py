@@ -133,6 +133,9 @@ GOLDEN = [
         f'{MULTI}; type="application/dicom xml"',
         (MULTI, "application/dicom+xml", None, False),
     ),
+    # 10.4.4: bulk data of all that there is, also where a transfer syntax is named
+    (choose_dicom, f'{MULTI}; type="{OCTETS}"', (MULTI, OCTETS, None, False)),
+    (choose_dicom, f'{MULTI}; type="{OCTETS}"; transfer-syntax=*', (MULTI, OCTETS, None, False)),
     (choose_dicom, "application/zip", ("application/zip", None, None, True)),
     (choose_dicom, "application/zip; transfer-syntax=*", ("application/zip", None, "*", True)),
     (choose_rendered, "text/html, application/xhtml+xml", ("text/html", None, None, True)),
@@ -165,10 +168,10 @@ def test_without_a_wish_the_default_of_the_standard_is_given(accept):
         (choose_dicom, f"{MULTI}; type={DICOM}; transfer-syntax=1.2.840.10008.1.2.2"),
         (choose_dicom, f"{MULTI}; type={DICOM}; transfer-syntax=1.2.3"),
         (choose_dicom, DICOM),
-        (choose_dicom, f"{MULTI}; type={OCTETS}"),
+        (choose_dicom, OCTETS),
         (choose_dicom, f"{DICOM}, application/zip; q=0"),
         (choose_dicom, "*/*;q=0"),
-        (choose_dicom, f"*/*, {MULTI}; type={DICOM}; q=0, application/zip; q=0"),
+        (choose_dicom, f"*/*, {MULTI}; q=0, application/zip; q=0"),
         (choose_frames, "image/jpeg"),
         (choose_frames, f"{MULTI}; type=image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.80"),
         (choose_frames, f"{MULTI}; type=text/html"),
@@ -203,6 +206,23 @@ def test_several_headers_are_one_list():
 )
 def test_choice_goes_by_q_then_exactness_then_our_order(accepts, expected):
     assert choose_rendered(parse_accept(accepts)).media_type == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "expected"),
+    [
+        ("image/png", "image/jpeg", "image/png"),
+        ("image/png;q=0.1", "image/jpeg", "image/png"),
+        ("image/webp", "image/gif, image/png;q=0.9", "image/gif"),
+        ("image/webp", "text/html, */*;q=0.1", "text/html"),
+        ("image/webp", "video/mp4", None),
+        ("image/webp, image/png;q=0", "*/*", "image/jpeg"),
+    ],
+)
+def test_what_a_parameter_names_in_vain_the_header_may_name(asked, header, expected):
+    """8.7.8.1: each of the two is ranked by itself."""
+    with pytest.raises(NotAcceptable) if expected is None else contextlib.nullcontext():
+        assert choose_rendered(parse_accept([asked], [header])).media_type == expected
 
 
 def test_what_is_acceptable_is_ranked_so_that_the_next_can_be_tried():

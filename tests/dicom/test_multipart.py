@@ -1,6 +1,7 @@
 """The streaming multipart reader against well-formed, cut and hostile bodies."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -235,6 +236,16 @@ def test_a_part_of_something_else_is_seen_however_the_stream_is_cut(
 def test_an_instance_is_told_from_its_neighbour_where_that_is_asked() -> None:
     for asked, foreign in ((ASKED, False), (Asked("1.2.3", "1.2.3.1", "1.2.3.4"), True)):
         assert watched(body_of(MINE[1:]), 64, skipping=False, asked=asked).foreign is foreign
+
+
+@pytest.mark.parametrize("step", [1, 300, 10**6])
+@pytest.mark.parametrize("skipping", [True, False], ids=["unseen bytes skipped", "all seen"])
+def test_a_part_in_another_transfer_syntax_is_seen(step: int, skipping: bool) -> None:
+    asked = replace(ASKED, transfer_syntax="1.2.840.10008.1.2.1")
+    other = file_of("1.2.840.10008.1.2", TextValue="x" * 3000)
+    for files, expected in ((MINE, None), ([*MINE, other], "1.2.840.10008.1.2")):
+        watch = watched(body_of(files), step, skipping=skipping, asked=asked)
+        assert (watch.recoded, watch.foreign, watch.closed) == (expected, False, True)
 
 
 def test_what_cannot_be_told_from_the_beginning_of_a_part_is_let_pass() -> None:

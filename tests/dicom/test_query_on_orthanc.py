@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.request
@@ -19,6 +18,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from gateway.clock import Deadline
+from gateway.demo.servers import free_port
 from gateway.dicom.attributes import Level, text
 from gateway.dicom.find import to_find
 from gateway.dicom.query import matches, parse_query
@@ -83,7 +83,7 @@ STUDY_KEYS = [
 def orthanc(tmp_path_factory):
     """URL of a fresh Orthanc that holds one study for each name."""
     folder = tmp_path_factory.mktemp("orthanc")
-    http, dicom = (_free_port() for _ in range(2))
+    http, dicom = free_port(), free_port()
     (folder / "orthanc.json").write_text(
         json.dumps(
             {
@@ -112,14 +112,8 @@ def orthanc(tmp_path_factory):
         process.wait(20)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _wait_for(url: str, process: subprocess.Popen) -> None:
-    deadline = Deadline(30)
+    deadline = Deadline(60)
     while process.poll() is None and not deadline.passed:
         with contextlib.suppress(OSError):
             _call(url)

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pydicom
 import pytest
 from hypothesis import example, given
@@ -86,6 +87,22 @@ def test_a_frame_is_the_same_out_of_the_file_and_beside_its_header(syntax: str) 
     header = instance.data[: glance(instance.data, whole=True).header_bytes]
     found = (native_frame(dataset, 3), native_frame(with_one_frame(header, stored), 1))
     assert found == (wanted, wanted)
+
+
+@pytest.mark.parametrize("planes", [0, 1])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_of_a_frame_are_in_the_order_that_the_header_names(planes: int, bits: int) -> None:
+    image = read_file(an_instance(1).data)
+    image.Rows, image.Columns, image.SamplesPerPixel = 2, 3, 3
+    image.PhotometricInterpretation, image.PlanarConfiguration = "RGB", planes
+    image.BitsAllocated = image.BitsStored = bits
+    image.HighBit = bits - 1
+    image.PixelRepresentation = 0
+    colours = np.arange(18, dtype=f"u{bits // 8}").reshape(2, 3, 3)  # rows, columns, colours
+    image.compress(RLELossless, colours, generate_instance_uid=False)
+    image.PlanarConfiguration = planes
+    wanted = colours.transpose(2, 0, 1) if planes else colours
+    assert native_frame(image, 1) == wanted.tobytes()
 
 
 @pytest.mark.parametrize("number", [0, 5])

@@ -18,11 +18,12 @@ import pytest
 import requests
 
 from gateway.clock import utc_now
-from gateway.demo.servers import OrthancServer, Program, answers, free_port
+from gateway.demo.servers import OrthancServer, answers, free_port
 from gateway.records.alarms import close_alarms, load_alarms
 from gateway.records.engine import Records, open_records
 from tests.chaosproxy import ChaosProxy
 from tests.faults.images import Study, make_study
+from tests.forked import ForkedProgram
 
 SITES = ("gkb1", "magnit", "zlat")
 DEADLINE_S = 1.5
@@ -81,7 +82,7 @@ class Hospital:
         return found.json()
 
 
-class GatewayProcess(Program):
+class GatewayProcess(ForkedProgram):
     """`gateway web` with one worker, and what the kernel knows of that worker."""
 
     def __init__(self, folder: Path, region: Path, **environ: str) -> None:

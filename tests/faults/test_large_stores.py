@@ -83,7 +83,7 @@ def test_more_parts_than_anybody_has_are_refused(shared: GatewayProcess) -> None
     "kind", ["text/html", "image/svg+xml", "application/zip", "multipart/related; boundary=c"]
 )
 def test_a_part_of_another_kind_refuses_the_request(shared: GatewayProcess, kind: str) -> None:
-    """H15, H18"""
+    """H18"""
     page = part_head(BOUNDARY, [("Content-Type", kind)]) + b"<html></html>\r\n"
     assert post(shared, page, closing(BOUNDARY)).status_code == 415
 

@@ -3,23 +3,32 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import requests
 
+from gateway.clock import utc_now
 from gateway.demo.servers import Program, answers, free_port
+from gateway.model.access import Purpose
+from gateway.records.engine import open_records
+from gateway.records.keyring import load_keyring
+from gateway.records.sessions import start_session
+from gateway.records.sharing import add_grant, revoke
 from tests.faults.callers import open_request
+from tests.forked import run_gateway
 from tests.running import RunningGateway, region_toml, start_gateway
 from tests.waiting import wait_until
+from tests.web.signing_in import add_person
 
 pytestmark = pytest.mark.real
 
-SITE, HUGE = "gkb1", "1.2.100000.1024"  # as many megabytes
+SITE, OTHER, HUGE = "gkb1", "gkb2", "1.2.100000.1024"  # as many megabytes
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +40,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
         folder / "site.log",
         ready=lambda: answers(port, "/dicom-web/studies"),
     ).start()
-    sites = {SITE: f"http://127.0.0.1:{port}"}
-    servers = {SITE: SimpleNamespace(username="u", password="p")}
+    sites = {OTHER: "http://127.0.0.1:9", SITE: f"http://127.0.0.1:{port}"}
+    servers = dict.fromkeys(sites, SimpleNamespace(username="u", password="p"))
     more = 'kind = "dicomweb"\n'
-    (folder / f"{SITE}.password").write_text("p")
+    for site_id in sites:
+        (folder / f"{site_id}.password").write_text("p")
     (folder / "region.toml").write_text(region_toml(sites, servers, SITE) + more)
     command(folder, "init")
     settings = {"GATEWAY_ACCESS": "login"}
@@ -45,11 +55,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 
 
 def command(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words],
-        cwd=folder, env=os.environ | {"GATEWAY_STATE_DIR": str(folder / "state")},
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    environ = os.environ | {"GATEWAY_STATE_DIR": str(folder / "state")}
+    done = run_gateway(words, folder, environ, 60)
+    done.check_returncode()
     return done.stdout
 
 
@@ -86,3 +94,21 @@ def test_a_revoked_program_loses_its_download_and_another_keeps_its_own(
         wait_until(lambda: is_reset(sock), 60, "the end of the download")
         assert other.recv(1024)
         assert not is_reset(other)
+
+
+def test_a_colleague_loses_the_download_with_the_grant_whatever_the_own_post_allows(
+    gateway: RunningGateway,
+) -> None:
+    state, now = gateway.folder / "state", utc_now()
+    keyring = load_keyring(state / "gateway.key")
+    with closing(open_records(f"sqlite:///{state / 'gateway.db'}")) as records:
+        account_id, _ = add_person(records, keyring, "colleague", f"doctor@{OTHER}")
+        cookie = start_session(records, account_id, "::1", Purpose.TREATMENT, now)
+        soon = now + timedelta(hours=1)
+        share_id = add_grant(records, HUGE, account_id, "x", "x", now, soon, downloads=True)
+        port = int(gateway.url.rpartition(":")[2])
+        header = f"Cookie: gateway={cookie}"
+        with open_request(port, f"/dicom-web/studies/{HUGE}", header) as sock:
+            assert sock.recv(1024).startswith(b"HTTP/1.1 200")
+            assert revoke(records, HUGE, share_id, utc_now())
+            wait_until(lambda: is_reset(sock), 60, "the end of the download")

@@ -6,7 +6,7 @@ from gateway.clock import Deadline
 from gateway.federation.fanout import ask_all
 from gateway.log import REQUEST
 from gateway.model.sites import Site
-from gateway.orthanc.wire import _request_head
+from gateway.orthanc.request import request_head
 from tests.fakes import a_site
 
 
@@ -16,7 +16,7 @@ def heads_under(request_id: str) -> set[bytes]:
         with ThreadPoolExecutor(2) as pool:
 
             def ask(site: Site, _: Deadline) -> bytes:
-                return _request_head(site, "GET", "/studies", [], None)
+                return request_head(site, "GET", "/studies", [], None)
 
             answers, _ = ask_all([a_site("gkb1"), a_site("zlat")], ask, pool, 60.0)
     finally:

@@ -6,35 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from gateway.clock import utc_now
 from gateway.demo.servers import GENERATIONS, OrthancServer
 from gateway.index.follow import Follower, Pace
 from gateway.model.sites import Site
 from gateway.orthanc.wire import Wire
-from gateway.records.engine import Records, open_records
+from gateway.records.engine import Records
 from gateway.records.indexing import IndexWriter
 from gateway.records.leases import Fence, take_lease
-from gateway.records.schema import migrate
 from gateway.records.sightings import witness_of
+from tests.databases import open_without_rows
 from tests.fakes import a_site
-from tests.postgres import Postgres, postgres_server
 from tests.waiting import wait_until
 
 FAST = Pace(follow_s=0.01, check_s=1e9, studies_per_s=1e9)
 Follow = Callable[..., Follower]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgres_url(postgres: Postgres) -> str:
-    return postgres.url
 
 
 @pytest.fixture
@@ -42,14 +29,9 @@ def records(
     orthanc_generation: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Records]:
     """An index without a row: SQLite with the older Orthanc, PostgreSQL with the newer one."""
-    if orthanc_generation == GENERATIONS[0]:
-        records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    else:
-        records = open_records(request.getfixturevalue("postgres_url"))
-        with records.write() as connection:
-            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-            connection.execute(sa.text("CREATE SCHEMA public"))
-    migrate(records)
+    on_sqlite = orthanc_generation == GENERATIONS[0]
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
+    records = open_without_rows(url if on_sqlite else request.getfixturevalue("postgres_url"))
     yield records
     records.close()
 

@@ -25,6 +25,7 @@ def open_door(ask: Ask, spoil: Spoil) -> Iterator[str]:
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body leave together: else the kernel holds the body for 40 ms
 
         def do_GET(self) -> None:
             status, right = ask(self.path)
@@ -40,7 +41,7 @@ def open_door(ask: Ask, spoil: Spoil) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
     server.daemon_threads = True
     server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

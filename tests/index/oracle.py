@@ -11,7 +11,7 @@ import requests
 import sqlalchemy as sa
 
 from gateway.demo.servers import OrthancServer
-from gateway.orthanc.feed import SERIES_FIELDS, STUDY_FIELDS
+from gateway.orthanc.asking import SERIES_FIELDS, STUDY_FIELDS
 from gateway.records.engine import Records
 from gateway.records.studies import series, site_cursor, study
 

@@ -14,6 +14,7 @@ from gateway.model.rollout.register import (
     UnitKind,
     UnitState,
 )
+from gateway.model.rollout.suggestions import Suggester
 from gateway.records.evidence import load_studies
 from gateway.records.indexing import load_sums
 from gateway.records.studies import load_index_states
@@ -92,7 +93,8 @@ def test_what_is_stored_at_a_hospital_proves_its_unit(
         waits_for(lambda: len(seen().unknown), 1)
         found = seen()
         (stranger,) = found.unknown
-        told = suggest(records, found, UNITS, FACILITIES, found.unknown)[stranger.sender_id]
+        suggester = Suggester(UNITS, FACILITIES)
+        told = suggest(suggester, found.unknown, found.matched, found.alive)[stranger.sender_id]
         assert [one.unit_id for one in told.near] == ["mammograph"]
         assert told.new.kind is UnitKind.MAMMOGRAPHY
 

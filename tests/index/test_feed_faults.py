@@ -9,11 +9,10 @@ import sqlalchemy as sa
 
 from gateway.errors import SiteSpeaksGarbage
 from gateway.index.follow import Pace
-from gateway.records.engine import open_records
 from gateway.records.indexing import load_cursor
-from gateway.records.schema import migrate
 from gateway.records.studies import study
 from tests.bench.feed_stand_in import ROOT, FeedSite, orthanc_id
+from tests.databases import open_without_rows
 from tests.fakes import a_site
 from tests.index.conftest import catch_up, step_until
 from tests.index.door import Spoil, ask_feed, open_door
@@ -21,8 +20,7 @@ from tests.index.door import Spoil, ask_feed, open_door
 
 @pytest.fixture
 def records(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

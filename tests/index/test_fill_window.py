@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from gateway import clock
 from gateway.index import follow as following
 from gateway.index.follow import Pace
-from gateway.orthanc.feed import UIDS_PER_REQUEST
-from gateway.records.engine import open_records
+from gateway.orthanc.study_records import UIDS_PER_REQUEST
 from gateway.records.indexing import load_cursor
-from gateway.records.schema import migrate
 from gateway.records.studies import load_index_states, study
 from tests.bench.feed_stand_in import FeedSite
+from tests.databases import open_without_rows
 from tests.fakes import a_site
 from tests.index.door import ask_feed, open_door
 
@@ -50,8 +49,7 @@ def time(monkeypatch):
 
 @pytest.fixture
 def records(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

@@ -17,7 +17,8 @@ from gateway.index.persons import check_one_patient, decide, settle
 from gateway.index.query import find_page
 from gateway.index.rows import row_of
 from gateway.model.persons import with_issuer
-from gateway.orthanc.feed import Listed, StudyRecord
+from gateway.orthanc.feed import Listed
+from gateway.orthanc.study_records import StudyRecord
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import Records, metadata
 from gateway.records.indexing import Cursor, IndexWriter

@@ -14,8 +14,6 @@ from gateway.errors import TooBroad
 from gateway.index import names
 from gateway.index import query as plans
 from gateway.index.query import find_page, paging_key
-from gateway.records.engine import open_records
-from gateway.records.schema import migrate
 from gateway.records.studies import (
     modality_set,
     patient_name,
@@ -26,6 +24,7 @@ from gateway.records.studies import (
     word_of_name,
 )
 from gateway.records.words import save_words
+from tests.databases import open_without_rows
 from tests.index.rows import (
     START,
     a_series_record,
@@ -35,17 +34,16 @@ from tests.index.rows import (
     some_studies,
     study_row,
 )
-from tests.records.conftest import database_url, postgres_url
+from tests.records.conftest import database_url
 
-__all__ = ["database_url", "postgres_url"]
+__all__ = ["database_url"]
 SITES = ["north", "south", "west"]
 UID = {Level.STUDY: "StudyInstanceUID", Level.SERIES: "SeriesInstanceUID"}
 
 
 @pytest.fixture
 def index(database_url):
-    records = open_records(database_url)
-    migrate(records)
+    records = open_without_rows(database_url)
     yield records
     records.close()
 
@@ -256,8 +254,7 @@ def test_a_search_that_reads_too_many_records_is_refused(index, monkeypatch, par
 @pytest.mark.parametrize("params", [[], [("SeriesInstanceUID", "1.2.1.1")]], ids=["all", "one"])
 def test_no_search_for_series_reads_all_series(tmp_path, params):
     """By SQLite's own plans: with hundreds of sites only the UID leads to the row of a series."""
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     above = element("StudyInstanceUID", "1.2.1")
     inside = element("SeriesInstanceUID", "1.2.1.1")
     fill(records, [("gkb1", "1.2.1", above, START)], [("gkb1", "1.2.1.1", "1.2.1", inside, START)])

@@ -10,10 +10,9 @@ from gateway import clock
 from gateway.index import follow as following
 from gateway.index import sizes
 from gateway.index.follow import Pace
-from gateway.records.engine import open_records
-from gateway.records.schema import migrate
 from gateway.records.studies import load_index_states, series, study
 from tests.bench.feed_stand_in import IMAGE_BYTES, IMAGES, SERIES, FeedSite, orthanc_id
+from tests.databases import open_without_rows
 from tests.fakes import a_site
 from tests.index.door import ask_feed, open_door
 
@@ -45,8 +44,7 @@ def time(monkeypatch):
 
 @pytest.fixture
 def records(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

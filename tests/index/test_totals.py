@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from gateway.index import totals
 from gateway.index.scope import find_scope
 from gateway.index.totals import count_studies
-from gateway.records.engine import Records, open_records
+from gateway.records.engine import Records
 from gateway.records.indexing import Cursor, IndexWriter
-from gateway.records.schema import migrate
 from gateway.records.studies import site_cursor, study
+from tests.databases import open_without_rows
 from tests.index.rows import START, element, study_row
-from tests.records.conftest import database_url, postgres_url
+from tests.records.conftest import database_url
 from tests.waiting import wait_until
 
-__all__ = ["database_url", "postgres_url"]
+__all__ = ["database_url"]
 SITES = ["north", "south"]
 LONG_AGO, LATER = START - timedelta(days=2), START + timedelta(days=1)
 
@@ -30,8 +30,7 @@ def index(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     monkeypatch.setattr(totals, "SLICE", 3)
     monkeypatch.setattr(totals, "MANY", 3)
     monkeypatch.setattr(totals, "PAUSE_S", 0.0)
-    records = open_records(database_url)
-    migrate(records)
+    records = open_without_rows(database_url)
     yield records
     records.close()
 

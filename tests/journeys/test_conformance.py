@@ -64,6 +64,8 @@ ACCEPTS = (
     "image/png",
     "image/gif",
     "text/html",
+    "text/plain",
+    "text/xml",
     "application/pdf",
 )
 
@@ -89,6 +91,8 @@ BEGINNINGS = {
     "image/png": b"\x89PNG",
     "image/gif": b"GIF8",
     "text/html": b"<!doctype html>",
+    "text/plain": "Протокол".encode(),
+    "text/xml": b"<?xml",
 }
 
 
@@ -97,8 +101,8 @@ def is_of(kind: str, body: bytes) -> bool:
         return body[128:132] == b"DICM"
     if kind == "application/dicom+json":
         return isinstance(json.loads(body), list)
-    if kind == "application/octet-stream":
-        return len(body) == 64 * 64
+    if kind == "application/octet-stream":  # pixels of a frame, of all frames, or a document
+        return len(body) in (64 * 64, 3 * 64 * 64) or body.startswith(b"%PDF-")
     return body.lstrip().startswith(BEGINNINGS[kind])
 
 

@@ -25,6 +25,8 @@ from gateway.records.engine import Records, open_records
 from gateway.records.rules import activate, save_version
 from gateway.records.schema import migrate
 from tests.chaosproxy import ChaosProxy, hangs, only
+from tests.forked import ForkedProgram
+from tests.hurry import end_leases
 from tests.postgres import run_postgres
 from tests.running import load, region_toml
 from tests.studies import a_study
@@ -73,7 +75,7 @@ class Region:
         region = str(self.folder / "region.toml")
         command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", region]
         log = self.folder / f"{name}.log"
-        program = Program(name, command, log, folder=REPOSITORY, environ=self.environ)
+        program = ForkedProgram(name, command, log, folder=REPOSITORY, environ=self.environ)
         self.programs.append(program)
         return program.start()
 
@@ -222,6 +224,7 @@ def test_a_killed_worker_takes_its_child_along_and_another_goes_on(ruled):
     assert os.getpgid(horse) != os.getpgid(worker.pid)
     os.kill(worker.pid, signal.SIGKILL)
     wait_until(lambda: _is_gone(horse), WAIT_S, "the child to die with its parent")
+    end_leases(ruled.records)
     ruled.proxy.reset()
     ruled.start("worker --queue routine")
     ruled.wait_for(uid, State.DELIVERED)

@@ -11,6 +11,7 @@ import requests
 from gateway.demo.servers import OrthancServer, Program
 from gateway.dicom.attributes import text
 from tests.conftest import StartOrthanc
+from tests.forked import ForkedProgram
 from tests.running import RunningGateway, load, region_toml, start_gateway
 from tests.studies import ROOT, a_study, relabelled
 from tests.waiting import wait_until
@@ -58,7 +59,7 @@ def indexed(
     gateway = start_gateway(
         folder, urls, servers, home="gkb1", settings={"GATEWAY_MAX_INDEX_AGE_S": "5"}
     )
-    keeper = Program(
+    keeper = ForkedProgram(
         "keeper",
         [sys.executable, "-m", "gateway.cli", "keeper", "--region", str(folder / "region.toml")],
         folder / "keeper.log",

@@ -3,7 +3,6 @@ searched, opened and stored, and the alarms of it.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from gateway.demo.servers import OrthancServer, Program
+from gateway.demo.servers import OrthancServer
 from gateway.dicom.attributes import text
 from gateway.dicom.store_response import DUPLICATE, OTHER_PATIENT
 from tests.conftest import StartOrthanc
+from tests.forked import ForkedProgram, run_gateway
 from tests.journeys.conftest import Region
 from tests.journeys.test_store_journey import held, store, stored
 from tests.journeys.test_store_truth import reasons
@@ -45,13 +45,7 @@ class Hospitals:
 
     def command(self, *words: str) -> str:
         """What `gateway ...` says."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway.cli", *words],
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-        )
+        done = run_gateway(words, self.gateway.folder, self.environ, LONGEST_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -87,7 +81,7 @@ def hospitals(
         "GATEWAY_REDIS_URL": "redis://127.0.0.1:1/0",
         "USER": "registrar",
     }
-    keeper = Program(
+    keeper = ForkedProgram(
         "keeper",
         [sys.executable, "-m", "gateway.cli", "keeper"],
         folder / "keeper.log",

@@ -2,10 +2,10 @@
 
 import shlex
 import subprocess
-import sys
 
 import pytest
 
+from tests.forked import run_gateway
 from tests.journeys.conftest import Region
 from tests.test_readme import ROOT, commands, rules_example
 
@@ -34,14 +34,8 @@ def test_each_command_of_the_gateway_works(region: Region, command: str) -> None
     (region.gateway.folder / "image.dcm").write_bytes(region.loaded["gkb1"][0].data)
     words += ["--help"] if words[0] in ENDLESS else []
     settings = EXPORTED | {"GATEWAY_STATE_DIR": str(region.gateway.folder / "state")}
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *words],
-        cwd=region.gateway.folder,
-        env={"PATH": "/usr/bin:/bin"} | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    environ = {"PATH": "/usr/bin:/bin"} | settings
+    done = run_gateway(words, region.gateway.folder, environ, 60)
     assert done.returncode == 0, done.stderr
     if words[0] == "sites":
         version = next(iter(region.servers.values())).generation

@@ -15,13 +15,13 @@ import requests
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from gateway.demo.servers import Program
 from gateway.dicom.attributes import text
 from gateway.model.alarms import Alarm
 from gateway.records.alarms import load_alarms
 from gateway.records.engine import open_records
 from tests.conftest import StartOrthanc
 from tests.documents import a_text_report
+from tests.forked import ForkedProgram
 from tests.journeys.conftest import Region, start_region
 from tests.journeys.test_retrieve_journey import AS_STORED, parts, path_of
 from tests.running import load, start_gateway
@@ -105,7 +105,7 @@ def split(
     ):
         folder = region.gateway.folder
         command = [sys.executable, "-m", "gateway.cli", "keeper"]
-        keeper = Program(
+        keeper = ForkedProgram(
             "keeper",
             [*command, "--region", str(folder / "region.toml")],
             folder / "keeper.log",

@@ -114,6 +114,16 @@ KINDS = {
     "a sign-in": (said(action="sign_in", outcome="done"), "110114", "E", "0"),
     "a wrong password": (
         said(action="sign_in", outcome="refused", actor="", reason="password"), "110114", "E", "4"),
+    "a patient's link": (
+        said(action="open_link", outcome="done", actor="link1"), "110114", "E", "0"),
+    "a wrong date of birth": (
+        said(action="open_link", outcome="refused", actor="link1"), "110114", "E", "4"),
+    "a token is taken back": (said(action="token", outcome="withdrawn"), "110114", "E", "0"),
+    "a look into the console": (
+        entry(1, study_uid=STUDY, action="read_deliveries", outcome="done"), "110112", "E", "0"),
+    "a study is looked for": (
+        said(action="read_deliveries", outcome="done", target="/console/find"),
+        "110112", "E", "0"),
     "a sign-out": (said(action="sign_out", outcome="done"), "110114", "E", "0"),
     "a refusal": (
         entry(1, study_uid=STUDY, outcome="refused", reason="outside"), "110113", "E", "4"),
@@ -174,6 +184,23 @@ def test_a_security_alert_says_what_it_is_about() -> None:
     assert detail.get("type") == "Alert Description"
     assert b"write_rules" in base64.b64decode(detail.get("value", ""))
     assert {one.get("UserIsRequestor") for one in message.findall("ActiveParticipant")} == {"false"}
+
+
+@pytest.mark.parametrize(
+    ("action", "study", "kind"),
+    [
+        ("password", "", "110137"),
+        ("viewer", "", "110137"),
+        ("share_link", STUDY, "110135"),
+        ("share_revoke", STUDY, "110135"),
+        ("break_glass", STUDY, "110127"),
+        ("break_glass", "", "110132"),
+    ],
+)
+def test_an_alert_says_of_what_kind_it_is(action: str, study: str, kind: str) -> None:
+    """An emergency has begun when a study is open, not when the page for it was looked at."""
+    message = message_of(entry(1, action=action, study_uid=study, outcome="done"))
+    assert code(message, "EventIdentification/EventTypeCode") == kind
 
 
 def test_hostile_text_stays_text() -> None:

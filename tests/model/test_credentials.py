@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pyotp
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,13 @@ def test_a_password_is_kept_as_argon2id_and_judged_by_it():
     assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert c.is_password(hashed, "верный пароль 12")
     assert not c.is_password(hashed, "другой пароль 12")
+
+
+def test_where_there_is_no_account_as_much_is_computed():
+    kept = c.hash_password("верный пароль 12")
+    assert extract_parameters(c._OF_NOBODY) == extract_parameters(kept)
+    with pytest.raises(VerifyMismatchError):  # judged to the end, not refused at a glance
+        PasswordHasher().verify(c._OF_NOBODY, "верный пароль 12")
 
 
 @pytest.mark.parametrize("kept", [None, "", "no hash at all"])
@@ -75,3 +84,17 @@ def test_secrets_are_kept_as_digests():
     assert len(secret) == 43
     assert c.is_secret(c.digest(secret), secret)
     assert not c.is_secret(c.digest(secret), secret + "x")
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_an_ipv6_caller_is_its_network_and_an_ipv4_caller_its_address(address, counted_as):
+    assert c.network_of(address) == counted_as

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import SettingsError
 from gateway.model.destinations import Limits, allowed, with_destinations
-from gateway.model.sites import Region, parse_region
+from gateway.model.reading_region import parse_region
+from gateway.model.sites import Region
 
 HEAD = """
 [region]

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.model.sites import parse_region
+from gateway.model.reading_region import parse_region
 
 SECRETS = {("env", "KEY"): "k" * 32, ("file", "short"): "k" * 15}
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.model.sites import QuirkProfile, Region, parse_region
+from gateway.model.reading_region import parse_region
+from gateway.model.sites import QuirkProfile, Region
 
 GOOD = """
 [region]

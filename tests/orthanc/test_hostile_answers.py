@@ -13,6 +13,7 @@ from gateway.dicom.query import Query, parse_query
 from gateway.errors import SiteError
 from gateway.federation.merge import merge
 from gateway.orthanc import dicomweb, holdings
+from gateway.orthanc.storing import send_store
 from tests.fakes import a_site
 
 STUDY = "1.2.3"
@@ -93,7 +94,7 @@ def test_any_json_is_an_answer_or_a_site_error(kind: str, answers: list[Any], qu
         copies = holdings.list_copies(wire, site, STUDY, Deadline(5))
         holdings.find_studies_of(wire, site, {STUDY, "1.2.4"}, Deadline(5))
         holdings.find_patients(wire, site, STUDY, Deadline(5))
-        dicomweb.send_store(wire, site, "b", iter(()), 5)
+        send_store(wire, site, "b", iter(()), 5)
     except SiteError:
         return
     assert all(

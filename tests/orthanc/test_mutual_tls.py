@@ -21,6 +21,7 @@ from gateway.model.sites import Site
 from gateway.orthanc import dicomweb, rest
 from gateway.orthanc.holdings import list_copies
 from gateway.orthanc.probe import probe_site
+from gateway.orthanc.storing import send_store
 from gateway.orthanc.trust import context_of
 from gateway.orthanc.wire import Wire
 from tests.authority import Authority
@@ -83,7 +84,7 @@ def test_a_store_comes_through_in_pieces(site: Site) -> None:
     head = part_head("b", [("Content-Type", "application/dicom")])
     with closing(Wire()) as wire:
         body = [[head, instance.data], [b"\r\n", closing_line("b")]]
-        assert dicomweb.send_store(wire, site, "b", body, 30).status == 200
+        assert send_store(wire, site, "b", body, 30).status == 200
         stored = list_copies(wire, site, instance.study_uid, Deadline(30))
     assert stored.keys() == {instance.instance_uid}
 

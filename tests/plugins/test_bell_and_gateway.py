@@ -7,11 +7,12 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy as sa
 
-from gateway.demo.servers import REPOSITORY, OrthancServer, Program, free_port
+from gateway.demo.servers import REPOSITORY, OrthancServer, free_port
 from gateway.model.sites import QuirkProfile
 from gateway.records.engine import open_records
 from gateway.records.events import site_event
 from gateway.records.probes import load_profiles
+from tests.forked import ForkedProgram
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -50,7 +51,8 @@ def region(tmp_path):
 
     def program(*words):
         command = [sys.executable, "-m", "gateway.cli", *words, "--region", str(file)]
-        return Program(words[0], command, tmp_path / words[0], folder=REPOSITORY, environ=environ)
+        log = tmp_path / words[0]
+        return ForkedProgram(words[0], command, log, folder=REPOSITORY, environ=environ)
 
     records = open_records(database)
     with program("web", "--port", str(port)):

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import AccountRefused, RecordsRefused, SettingsError, TooManyTries
 from gateway.model.access import Post, Purpose, Role, parse_post
-from gateway.model.credentials import OF_ACCOUNT, OF_ACCOUNT_AT_ADDRESS, OF_ADDRESS
+from gateway.model.credentials import OF_ACCOUNT, OF_ACCOUNT_AT_ADDRESS, OF_ADDRESS, OF_CODE
 from gateway.records import accounts, clients, sessions
 from gateway.records.keyring import Keyring, load_keyring, make_keyring
 
@@ -107,6 +107,24 @@ def test_wrong_tries_elsewhere_do_not_hold_up_the_owner(records):
         now = fail(records, "ivanova", f"198.51.100.{n}", 1, begin=now)
     assert wait_of(records, "ivanova", ELSEWHERE, now) > 0
     assert wait_of(records, "ivanova", HOME, now, known=True) == 0
+
+
+def test_codes_are_guessed_from_many_addresses_no_faster_than_from_one(records):
+    for n in range(OF_CODE.free):
+        accounts.begin_try(records, "ivanova", f"198.51.100.{n}", False, NOW, at_code=True)
+        accounts.end_try(records, "ivanova", f"198.51.100.{n}", is_in=False)  # the password
+    with pytest.raises(TooManyTries):
+        accounts.begin_try(records, "ivanova", ELSEWHERE, False, NOW, at_code=True)
+    accounts.begin_try(records, "ivanova", HOME, True, NOW, at_code=True)
+    accounts.begin_try(records, "ivanova", ELSEWHERE, False, NOW)  # at the password nobody waits
+
+
+def test_who_has_a_network_of_addresses_is_one_caller(records):
+    now = NOW
+    for n in range(OF_ACCOUNT_AT_ADDRESS.free):
+        now = fail(records, "ivanova", f"2001:db8:1:2::{n:x}", 1, begin=now)
+    assert wait_of(records, "ivanova", "2001:db8:1:2:ffff::9", now) > 0
+    assert wait_of(records, "ivanova", "2001:db8:1:3::1", now) == 0
 
 
 def test_an_address_that_guesses_many_logins_waits(records):

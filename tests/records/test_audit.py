@@ -19,8 +19,10 @@ from gateway.records import journal as journals
 from gateway.records.audit import (
     append,
     append_seal,
+    audit_cursor,
     audit_entry,
     chained,
+    load_after,
     load_entries,
     verify,
 )
@@ -103,6 +105,23 @@ def test_rows_that_changed_places_are_found(records):
     assert verify(records).breaks == (3, 4, 5)
 
 
+def test_rows_that_were_taken_off_the_end_are_missed_and_their_numbers_stay_free(records):
+    append(records, [entry(n) for n in range(8)])
+    with records.write() as connection:
+        connection.execute(sa.delete(audit_entry).where(audit_entry.c.number > 5))
+    assert verify(records).breaks == (6,)
+    append(records, [entry(n) for n in range(20, 24)])
+    assert verify(records).breaks == (6,)
+    assert [row.number for row in load_after(records, 5, 9)] == [9, 10, 11, 12]
+
+
+def test_an_audit_that_was_emptied_is_found(records):
+    append(records, [entry(n) for n in range(8)])
+    with records.write() as connection:
+        connection.execute(sa.delete(audit_entry))
+    assert verify(records).breaks == (1,)
+
+
 def remake(records, changed: int) -> None:
     """What somebody does who knows how rows are chained, and may write to the table."""
     with records.write() as connection:
@@ -132,6 +151,7 @@ def test_a_chain_that_was_made_anew_is_found_by_its_seals(records):
     # The seals, too, are taken out of the table: a copy elsewhere has them.
     with records.write() as connection:
         connection.execute(sa.delete(audit_entry).where(audit_entry.c.number > 6))
+        connection.execute(sa.update(audit_cursor).values(number=6))
         connection.execute(
             sa.update(audit_entry).where(audit_entry.c.number == 4).values(action="x")
         )

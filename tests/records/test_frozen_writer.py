@@ -14,7 +14,8 @@ from psycopg.types.string import StrDumper
 
 from gateway.errors import GatewayError, RecordsUnavailable
 from gateway.index.rows import row_of
-from gateway.orthanc.feed import Listed, StudyRecord
+from gateway.orthanc.feed import Listed
+from gateway.orthanc.study_records import StudyRecord
 from gateway.records.engine import open_records
 from gateway.records.indexing import Cursor, IndexWriter, load_known
 from gateway.records.leases import Fence, take_lease

@@ -39,8 +39,8 @@ def test_migrations_lead_to_the_indexes_of_the_models(tmp_path):
     created.close()
 
 
-def test_second_migration_has_nothing_to_do(database_url):
-    records = open_records(database_url)
+def test_second_migration_has_nothing_to_do(empty_database_url):
+    records = open_records(empty_database_url)
     assert [migrate(records), migrate(records)] == [True, False]
     records.close()
 
@@ -52,11 +52,11 @@ def _migrate_elsewhere(url, start, done):
     records.close()
 
 
-def test_processes_that_start_at_once_migrate_once(database_url):
+def test_processes_that_start_at_once_migrate_once(empty_database_url):
     context = multiprocessing.get_context("spawn")
     start, done = context.Barrier(5), context.Queue()
     processes = [
-        context.Process(target=_migrate_elsewhere, args=(database_url, start, done))
+        context.Process(target=_migrate_elsewhere, args=(empty_database_url, start, done))
         for _ in range(5)
     ]
     for process in processes:
@@ -74,8 +74,8 @@ def test_database_of_a_newer_gateway_is_left_alone(records):
         migrate(records)
 
 
-def test_failed_migration_leaves_nothing_behind(database_url, monkeypatch):
-    records = open_records(database_url)
+def test_failed_migration_leaves_nothing_behind(empty_database_url, monkeypatch):
+    records = open_records(empty_database_url)
 
     def fail_at_the_end(*_args):
         command_upgrade(*_args)

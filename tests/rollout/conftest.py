@@ -1,3 +1,3 @@
-from tests.records.conftest import database_url, postgres_url, records
+from tests.records.conftest import database_url, records
 
-__all__ = ["database_url", "postgres_url", "records"]
+__all__ = ["database_url", "records"]

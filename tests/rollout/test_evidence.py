@@ -1,10 +1,12 @@
 """What the images say of each unit: computed anew whenever somebody puts a word right."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from gateway.errors import BadRequest, NotFound
+from gateway.model.rollout.measures import Inventory, Seen, whole_flows
 from gateway.model.rollout.minutes import Moment
 from gateway.model.rollout.register import (
     Capture,
@@ -17,13 +19,12 @@ from gateway.model.rollout.register import (
     as_of,
 )
 from gateway.model.rollout.senders import Fingerprint
-from gateway.model.rollout.suggestions import Reason
-from gateway.records.engine import open_records
+from gateway.model.rollout.suggestions import Reason, Suggester
 from gateway.records.evidence import load_senders
 from gateway.records.fingerprints import load_history
-from gateway.records.schema import migrate
 from gateway.rollout import saying
 from gateway.rollout.evidence import UnitFacts, flows, homes_of, look, suggest
+from tests.databases import open_without_rows
 from tests.sightings import NOW, TODAY, XRAY, Region, a_study
 
 BORN = NOW - timedelta(days=400)
@@ -49,8 +50,7 @@ UNITS = {one.unit_id: one for one in (XRAY_UNIT, a_unit("y"), a_unit("z", "f2"))
 
 @pytest.fixture
 def region(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield Region(records)
     records.close()
 
@@ -66,6 +66,12 @@ def told(looked):
         for unit_id, one in looked.units.items()
     }
     return units, [one.sender.station for one in looked.unknown]
+
+
+def suggested(looked, units=UNITS, facilities=FACILITIES):
+    """What each unknown sender may be."""
+    suggester = Suggester(units, facilities)
+    return suggest(suggester, looked.unknown, looked.matched, looked.alive)
 
 
 def number_of(region, station):
@@ -95,7 +101,7 @@ def test_an_accepted_suggestion_changes_the_past_and_taking_it_back_does_too(reg
     assert (told(seen(region)), told(seen(region, past))) == (unknown, unknown)
     found = seen(region)
     sender_id = number_of(region, "ROOM1")
-    suggestion = suggest(region.records, found, UNITS, FACILITIES, found.unknown)[sender_id]
+    suggestion = suggested(found)[sender_id]
     assert [(one.unit_id, one.reasons) for one in suggestion.near] == []
     assert (suggestion.new.facility_id, suggestion.new.kind) == ("f1", UnitKind.RADIOGRAPHY)
 
@@ -194,14 +200,13 @@ def test_unknown_senders_come_by_their_studies(region):
     found = seen(region)
     assert told(found) == ({}, ["ROOM1", "ROOM2", "OLD"])
     assert found.unknown_30 == 2
-    near = suggest(region.records, found, UNITS, FACILITIES, found.unknown)
+    near = suggested(found)
     assert {one.unit_id for told in near.values() for one in told.near} == set()
     typo = {**UNITS, "x": a_unit("x", model="Прграф", serial="0010044", manufacturer="АМИКО")}
     region.show(a_study(5, {**XRAY, "DeviceSerialNumber": "10043"}))
     found = seen(region, units=typo)
-    facts = [one for one in found.unknown if one.sender.serial == "10043"]
-    ((likely,),) = [one.near for one in suggest(
-        region.records, found, typo, FACILITIES, facts).values()]  # fmt: skip
+    (sender_id,) = (one.sender_id for one in found.unknown if one.sender.serial == "10043")
+    (likely,) = suggested(found, typo)[sender_id].near
     assert likely.unit_id == "x"
     assert Reason.SIMILAR_MODEL in likely.reasons
 
@@ -217,3 +222,17 @@ def test_a_facility_has_the_flow_of_its_site(region):
     assert found["f1"].by_modality == {"DX": 3, "CT": 1}, "two machines of a study count at both"
     assert (found["f1"].visible, found["f1"].archived) == ({60: 2}, {})
     assert region.clock() == {("gkb1", Moment.VISIBLE): {60: 2}}
+
+
+def test_what_reaches_the_site_of_a_merged_facility_counts_where_it_went(region):
+    """A merge moves no server: f1's Orthanc goes on, and its studies are f2's."""
+    region.show(a_study(1), a_study(2))
+    region.show(a_study(3), site_id="gkb2")
+    merged = {**FACILITIES, "f1": replace(FACILITIES["f1"], merged_into="f2")}
+    found = flows(region.records, merged, TODAY)
+    assert {name: flow.studies_30 for name, flow in found.items()} == {"f2": 3}
+    assert found["f2"].by_modality == {"DX": 3}
+    assert whole_flows(Inventory(merged, {}), Seen({}, found))["f2"].studies == 3
+    region.show(a_study(4, BARE))
+    looked = look(region.records, {}, merged, TODAY)
+    assert {one.new.facility_id for one in suggested(looked, {}, merged).values()} == {"f2"}

@@ -141,7 +141,7 @@ def test_a_reason_that_begins_like_a_formula_is_neutralised(tmp_path):
     place = Facility("a", "А", "", FacilityKind.HOSPITAL, "М")
     reason = '=HYPERLINK("http://x.test")'
     sheets = sheets_of_history([Revision(1, TODAY, NOON, "+x", reason, place)], [])
-    assert b";'+x;\"'=HYPERLINK" in write_csv(sheets[0], "ru")
+    assert b';"\'+x";"\'=HYPERLINK' in write_csv(sheets[0], "ru")
     (tmp_path / "f.xlsx").write_bytes(write_xlsx(sheets, "ru"))
     row = load_workbook(tmp_path / "f.xlsx")["Организации"][2]
     assert (row[-1].value, row[-1].data_type) == (f"'{reason}", "s")

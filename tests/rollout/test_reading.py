@@ -41,6 +41,7 @@ def refusal(tables):
         pytest.param(TEXT.replace(";", "\t").encode("utf-16"), id="tabs, as Excel's Unicode text"),
         pytest.param(f"sep=;\r\n{TEXT}".encode(), id="with Excel's line of the separator"),
         pytest.param(TEXT.replace("\r\n", "\n").encode(), id="line feeds alone"),
+        pytest.param(TEXT.replace("\r\n", "\r").encode(), id="carriage returns alone"),
     ],
 )
 def test_a_csv_file_is_read_in_whatever_way_it_was_saved(content):
@@ -67,10 +68,37 @@ def test_rows_keep_their_numbers_over_empty_ones():
         pytest.param(b"\xd0\xcf\x11\xe0" + bytes(600), "old Excel", id="XLS"),
         pytest.param(b"PK\x03\x04 and then nothing", "broken", id="a torn workbook"),
         pytest.param(b";" * 70, "columns", id="too many columns"),
+        pytest.param(b"a" * 200_000, "quote", id="one word without an end"),
     ],
 )
 def test_a_file_that_is_none_is_refused(content, why):
     assert why in refusal(read_tables("f.csv", content))
+
+
+HEADINGS = "unit_id;facility_id;kind;capture;state;serial"
+ROW = "u1;gkb1;ct;digital;active;"
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (f"{HEADINGS}\n", [(0, "", "no row below")]),
+        (f"{HEADINGS}\n{ROW}1;;;\n", []),
+        (f"{HEADINGS}\n{ROW}1;;2\n", [(2, "column 8", "without a heading")]),
+        (f"{HEADINGS}\n{ROW}1,23457E+11\n", [(2, "Serial number", "has rounded")]),
+        (f"{HEADINGS}\n{ROW}E+11\n", []),
+    ],
+    ids=["headings alone", "separators at the end", "moved cells", "a serial by Excel", "a serial"],
+)
+def test_what_would_be_lost_is_told_by_row_and_column(content, where):
+    found = plan_import(read_tables("f.csv", content.encode()), [], [], TERMS)
+    told = [
+        (m.row, m.column.en, m.words.en) for m in found.mistakes if "register" not in m.words.en
+    ]
+    assert [(row, column) for row, column, _ in told] == [one[:2] for one in where]
+    assert [why in words for (*_, words), (*_, why) in zip(told, where, strict=True)] == [
+        True for _ in where
+    ]
 
 
 def test_a_file_may_have_a_hundred_thousand_rows_and_not_one_more():
@@ -125,6 +153,32 @@ def with_part(content, name, part):
         for info in old.infolist():
             new.writestr(info.filename, part if info.filename == name else old.read(info))
     return out.getvalue()
+
+
+@pytest.mark.parametrize("number", [123_456_789_012_345_678, 1.2345678901234567e17])
+def test_a_long_serial_that_is_a_number_is_refused(number):
+    book = workbook([HEADINGS.split(";"), [*ROW.split(";")[:-1], number]])
+    found = plan_import(read_tables("f.xlsx", book), [], [], TERMS)
+    assert [(m.row, m.column.en) for m in found.mistakes] == [(2, "Serial number")]
+
+
+def test_merged_cells_and_hidden_sheets_are_told():
+    book = Workbook()
+    sheet, hidden = book.active, book.create_sheet("Списки")
+    for line in (["facility_id", "oid"], ["a", "1.2"], ["b"]):
+        sheet.append(line)
+    sheet.merge_cells("B2:B3")
+    hidden.append(["больница"])
+    hidden.sheet_state = "hidden"
+    out = io.BytesIO()
+    book.save(out)
+    tables = read_tables("f.xlsx", out.getvalue())
+    assert [table.name for table in tables] == [
+        "f.xlsx", "f.xlsx / Sheet", "f.xlsx / Списки (скрытый · hidden)",
+    ]  # fmt: skip
+    (mistake,) = tables[0].mistakes
+    assert (mistake.row, mistake.column.en) == (2, "B2:B3")
+    assert not plan_import(tables, [], [], TERMS).changes
 
 
 SHEET = "xl/worksheets/sheet1.xml"

@@ -21,11 +21,11 @@ from gateway.routing.consignment import Consignment, Outcome
 from gateway.routing.deliver import deliver
 from gateway.routing.prove import verify
 from tests.chaosproxy import ChaosProxy
-from tests.index.conftest import follow, postgres, postgres_url, records
+from tests.index.conftest import follow, records
 from tests.running import load
 from tests.studies import Instance, an_instance
 
-__all__ = ["follow", "postgres", "postgres_url", "records"]
+__all__ = ["follow", "records"]
 
 PLANNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 PATIENT = Timeouts(connect_s=10, search_s=60, first_byte_s=60, idle_s=60, metadata_s=60, store_s=60)

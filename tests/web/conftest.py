@@ -5,26 +5,35 @@ from sites that ignore every key, so that all is judged here.
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 
-from gateway.records.engine import open_records
 from gateway.web import create_app
-from tests.records.conftest import postgres_url
+from tests.databases import another
 from tests.web.indexed import indexed_gateway, stubborn_sites
 from tests.web.rows import ROWS
 
-__all__ = ["postgres_url"]
+
+class Compiled(BytecodeCache):
+    """Templates are compiled once, not for each of a thousand applications."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._codes:
+            bucket.bytecode_from_string(self._codes[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key] = bucket.bytecode_to_string()
 
 
-def empty(url: str) -> str:
-    """The same database without a table."""
-    records = open_records(url)
-    with records.write() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    records.close()
-    return url
+@pytest.fixture(scope="session", autouse=True)
+def templates_are_compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Flask.jinja_options, "bytecode_cache", Compiled())
+        yield
 
 
 @pytest.fixture(
@@ -41,7 +50,7 @@ def region(
             yield create_app(gateway).test_client()
         return
     on_postgres = request.param == "postgresql"
-    url = empty(request.getfixturevalue("postgres_url")) if on_postgres else ""
+    url = another(request.getfixturevalue("postgres_url"), "web") if on_postgres else ""
     with indexed_gateway(folder, ROWS, database_url=url) as gateway:
         yield create_app(gateway).test_client()
 

@@ -21,6 +21,7 @@ from gateway.model.persons import with_issuer
 from gateway.records.studies import series, site_cursor, study
 from gateway.records.words import save_words
 from gateway.settings import Settings
+from tests.databases import open_without_rows
 from tests.web.rows import U
 
 SITE = """
@@ -169,6 +170,8 @@ def indexed_gateway(
     region = folder / "region.toml"
     head = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
     region.write_text(head + "".join(tables), encoding="utf-8")
+    if not (database_url or (folder / "gateway.db").exists()):
+        open_without_rows(f"sqlite:///{folder / 'gateway.db'}").close()
     gateway = build_gateway(
         Settings(
             region=region,

@@ -7,9 +7,11 @@ import pytest
 from gateway.clock import utc_now
 from gateway.model.access import Purpose, parse_post
 from gateway.model.credentials import is_password
+from gateway.model.sharing import LONGEST
 from gateway.records.accounts import load_proof
 from gateway.records.outside import save_outsider
 from gateway.records.sessions import start_session
+from gateway.records.sharing import add_grant
 from tests.web.forms import form_to, forms_of
 from tests.web.signing_in import PASSWORD
 from tests.web.test_authorize import HOME, OWN_PAGE, Region, region
@@ -42,6 +44,19 @@ def test_a_person_sees_the_other_session_with_its_viewer_and_ends_both(region: R
     assert there.get("/dicom-web/studies").status_code == 401
     assert region.studies(token).status_code == 401
     assert here.get("/dicom-web/studies").status_code == 200
+
+
+def test_who_was_shown_a_study_finds_it_on_the_own_page(region: Region) -> None:
+    records, now = region.gateway.records, utc_now()
+    giver, _ = region.person("giver", "doctor@gkb1")
+    for number, login in enumerate(("guest", "newcomer")):
+        account_id, browser = region.person(login, "doctor@zlat")
+        study = f"1.2.840.9.{number + 1}"
+        add_grant(records, study, account_id, giver, "второе мнение", now, now + LONGEST)
+        page = page_of(browser)
+        assert f'href="/viewer/viewer?StudyInstanceUIDs={study}"' in page
+        assert "второе мнение" in page
+        assert "врач · doctor (Больница zlat)" in page
 
 
 def test_all_others_are_ended_at_once(region: Region) -> None:
@@ -109,7 +124,7 @@ def test_whoever_another_issuer_vouches_for_has_no_password_here(region: Region)
     browser = region.app.test_client()
     browser.set_cookie("gateway", secret)
     page = page_of(browser)
-    assert "врач · doctor (gkb1)" in page
+    assert "врач · doctor (Больница gkb1)" in page
     assert "/account/password" not in page
     answer = send(browser, "/account/password", old="", password=NEW, again=NEW)
     assert answer.status_code == 401

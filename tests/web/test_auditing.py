@@ -96,6 +96,8 @@ def test_what_is_refused_leaves_its_line(watched: Watched) -> None:
     assert (line.action, line.outcome, line.reason, line.site_id) == (
         "search", "refused", "outside", "zlat",
     )  # fmt: skip
+    (line,) = watched.of("/sites/%01%02/dicom-web/studies")
+    assert (line.outcome, line.site_id) == ("refused", "??")  # no XML takes those
     (line,) = watched.of("/status/sites")
     assert (line.outcome, line.reason) == ("refused", "role")
     before = len(watched.lines())
@@ -245,6 +247,15 @@ def test_pages_that_show_themselves_again_leave_few_lines(console: Watched) -> N
         ("read_deliveries", "began", f"{U}.1"),
         ("read_deliveries", "failed", f"{U}.1"),  # nothing of it has ever been delivered
     ]
+
+
+def test_what_is_carried_away_as_a_file_leaves_its_lines_each_time(console: Watched) -> None:
+    files = ("/rollout/register/export", "/rollout/report.csv", "/console/rules/gkb1/1.yaml")
+    before = len(console.lines())
+    for path in (*files, files[0]):
+        console.client.get(path).close()
+    began = [one for one in console.lines()[before:] if one.outcome == "began"]
+    assert [one.target for one in began] == [*files, files[0]]
 
 
 def test_what_no_uid_is_does_not_come_into_the_audit(console: Watched) -> None:

@@ -351,7 +351,7 @@ BODIES = {
     "a part of HTML": (part(b"Content-Type: text/html") + END, 415),
     "a part of SVG": (part(b"Content-Type: image/svg+xml") + END, 415),
     "a ZIP": (part(b"Content-Type: application/zip") + END, 415),
-    "a nested multipart": (part(b"Content-Type: multipart/related; boundary=c") + END, 415),
+    "a nested multipart": (part(b"Content-Type: multipart/related; boundary=c") + END, 400),
     "a packed part": (part(DICOM_LINE, b"Content-Encoding: gzip") + END, 415),
     "a part in base64": (part(DICOM_LINE, b"Content-Transfer-Encoding: Base64") + END, 415),
     "HTML after nonsense": (part(DICOM_LINE) + part(b"Content-Type: text/html") + END, 415),

@@ -33,6 +33,7 @@ from gateway.web.console.alarms import OF_STUDY, tell
 from gateway.web.console.frame import own_origins
 from gateway.web.console.words import GROUPS, MARKS, NEXT
 from tests.arrived import NOW, plan, room, touch
+from tests.databases import open_without_rows
 from tests.web.forms import with_token
 
 REGION = """
@@ -72,6 +73,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     settings = Settings(
         region=tmp_path / "region.toml", state_dir=tmp_path, redis_url="redis://127.0.0.1:1/0"
     )
+    open_without_rows(settings.database).close()
     gateway = build_gateway(settings)
     touch(gateway.records, UID, 3, NOW)
     plan(gateway.records, UID, NOW)

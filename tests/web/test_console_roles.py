@@ -11,7 +11,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from gateway.clock import utc_now
+from gateway.model.alarms import COPIES_DIFFER, REFUSED_CONTENT
 from gateway.model.routing.document import parse_rule_set
+from gateway.records.alarms import close_alarms, load_alarms, write_alarm
+from gateway.records.replays import order_replay
 from gateway.records.rules import active_version, load_activations, load_version, save_version
 from gateway.web import create_app
 from tests.arrived import NOW, plan, touch
@@ -152,6 +155,41 @@ def test_rules_are_written_by_those_whose_they_are(desk: Desk, path: str, owner:
     assert {found[who] for who in RUNNING_IT if who not in allowed} <= {404}
 
 
+def test_an_alarm_of_another_hospital_and_the_archive_is_not_seen_nor_closed(desk: Desk) -> None:
+    """The archive's name is a destination's, too, and those everybody sees."""
+    records, both = desk.gateway.records, {"sites": ["archive", "zlat"]}
+    with records.write() as connection:
+        write_alarm(connection, COPIES_DIFFER, DOE, both, utc_now())
+        write_alarm(connection, COPIES_DIFFER, CHEST, both, utc_now())
+        write_alarm(connection, REFUSED_CONTENT, CHEST, {"sites": ["gkb1"]}, utc_now())
+    assert DOE in desk.browsers["other-it"].get("/console/alarms").text
+    own = desk.browsers["it"]
+    assert DOE not in own.get("/console/alarms").text
+    told = [
+        own.post("/console/alarms/close", data={"subject": one, "reason": "ясно"}).status_code
+        for one in (DOE, CHEST)
+    ]
+    assert told == [404, 303]
+    still = {(one.kind, one.subject) for one in load_alarms(records)}
+    assert {(COPIES_DIFFER, DOE), (COPIES_DIFFER, CHEST)} <= still
+    assert (REFUSED_CONTENT, CHEST) not in still
+    assert close_alarms(records, DOE, "tests", utc_now())
+    assert close_alarms(records, CHEST, "tests", utc_now())
+
+
+def test_a_replay_of_the_ministrys_rules_is_not_a_hospitals_to_read(desk: Desk) -> None:
+    records, today = desk.gateway.records, utc_now().date()
+    found = {}
+    for owner in ("ministry", "gkb1"):
+        version = load_version(records, owner)
+        assert version is not None
+        made = order_replay(records, version.rule_set, today, 1, "tests", utc_now())
+        path = f"/console/rules/{owner}/replays/{made}"
+        asking = ("it", "other-it", "admin")
+        found[owner] = [desk.browsers[who].get(path).status_code for who in asking]
+    assert found == {"ministry": [404, 404, 200], "gkb1": [200, 404, 200]}
+
+
 def test_who_has_not_signed_in_is_led_to_the_sign_in(desk: Desk) -> None:
     answer = desk.browser().get("/console/rules", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.location) == (303, "/login?back=/console/rules")
@@ -217,6 +255,19 @@ def test_a_rule_that_drops_studies_counts_only_by_the_word_of_who_may_drop(desk:
     assert "ждёт второго человека" in activate(desk, "other-it", dropping)
     assert "Версия действует" in activate(desk, "admin", dropping)
     assert "Версия действует" in activate(desk, "other-it", dropping), "it drops no more than now"
+
+
+def test_a_rule_that_may_drop_is_not_moved_up_to_drop_more(desk: Desk) -> None:
+    """Word for word as it was approved, but no longer behind what is sent first."""
+    approved = next_version(desk, "zlat", DROP)
+    assert "Версия действует" in activate(desk, "admin", approved)
+    kept = load_version(desk.gateway.records, "zlat", approved)
+    assert kept is not None
+    first_dropped = replace(kept.rule_set, rules=kept.rule_set.rules[::-1])
+    moved = save_version(desk.gateway.records, first_dropped, "x", "вверх", approved, utc_now())
+    assert "ждёт второго человека" in activate(desk, "other-it", moved)
+    assert counts(desk) == approved
+    assert approve(desk, "admin").status_code == 303
 
 
 def test_a_second_person_may_be_made_mandatory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

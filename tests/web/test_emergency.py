@@ -11,6 +11,7 @@ from gateway.clock import utc_now
 from gateway.model.alarms import EMERGENCY_ACCESS
 from gateway.model.sharing import Kind
 from gateway.records.alarms import load_alarms
+from gateway.records.audit import load_entries
 from gateway.records.sharing import granted_studies, load_emergencies, share
 from gateway.records.studies import study
 from tests.web.forms import form_to, forms_of
@@ -66,6 +67,16 @@ def test_one_study_opens_at_once_with_an_alarm_until_an_auditor_has_looked(
     )  # fmt: skip
     assert open_alarms(clinic)[one.share_id] == {"account": account_id, "study": SMITH}
     assert WHY in auditor.get("/audit/emergencies").text
+    went.close()
+    clinic.app.extensions["journal"].drain(clinic.gateway.records)
+    hour = timedelta(hours=1)
+    of_study = load_entries(
+        clinic.gateway.records, study_uid=SMITH, actor=account_id, since=utc_now() - hour,
+        until=utc_now() + hour,
+    )  # fmt: skip
+    assert [(e.action, e.outcome) for e in of_study if e.action != "search"] == [
+        ("break_glass", "done")
+    ]
     assert review(auditor, one.share_id, "").status_code == 400
     assert one.share_id in open_alarms(clinic)
     assert review(auditor, one.share_id, "обоснованно, звонили врачу").status_code == 303

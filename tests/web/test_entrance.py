@@ -184,8 +184,20 @@ def test_cookies_go_over_tls_alone(client: FlaskClient) -> None:
 
 def test_a_fault_has_the_headers_too() -> None:
     app = Flask("broken")
-    errors.register(app, is_secure=True)
+    errors.register(app, PUBLIC)
     app.add_url_rule("/", "fault", lambda: 1 / 0)
     answer = app.test_client().get("/")
     assert answer.status_code == 500
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_a_stranger_is_told_whether_we_can_serve_and_not_what_is_amiss(tmp_path) -> None:
+    with login_gateway(tmp_path, ROWS) as (gateway, _):
+        client = create_app(gateway).test_client()
+        here, there = (
+            client.get("/readyz", environ_base={"REMOTE_ADDR": address})
+            for address in ("127.0.0.1", "203.0.113.9")
+        )
+    assert {"database", "site gkb1"} <= set(here.get_json()["checks"])
+    assert here.status_code == there.status_code
+    assert set(there.get_json()) == {"status"}

@@ -1,7 +1,9 @@
 """Who asks too much is told to wait, and nobody else is (trust.md H86)."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import ThreadingHTTPServer
 
 import pytest
 from flask.testing import FlaskClient
@@ -10,6 +12,7 @@ from gateway.errors import TooManyTries
 from gateway.model.access import NOBODY, Actor, Duty, Purpose, Reach, Role
 from gateway.web import create_app, limits
 from gateway.web.limits import Limits
+from tests.faults.endless_site import Endless
 from tests.web.indexed import stubborn_sites
 from tests.web.rows import ROWS, U
 from tests.web.signing_in import login_gateway
@@ -39,7 +42,8 @@ class Door:
 def door(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     few = tuple(replace(rate, most=MOST) for rate in limits.RATES)
     monkeypatch.setattr(limits, "RATES", few)
-    for name, rate in zip(("SIGN_IN", "TOKEN", "SEARCH", "DOWNLOAD", "EXPORT"), few, strict=True):
+    names = ("SIGN_IN", "TOKEN", "SEARCH", "DOWNLOAD", "EXPORT", "EMERGENCY")
+    for name, rate in zip(names, few, strict=True):
         monkeypatch.setattr(limits, name, rate)
     of_action = {action: few[limits.RATES.index(few[2])] for action in (limits.Action.SEARCH,)}
     monkeypatch.setattr(limits, "OF_ACTION", of_action)
@@ -77,10 +81,32 @@ def test_tries_to_sign_in_are_counted_for_each_address(door: Door, path: str) ->
     assert door.statuses(NOBODY, "/login", 2 * MOST) == [200] * 2 * MOST
 
 
+def test_numbers_are_not_tried_out_by_emergencies(door: Door) -> None:
+    """A number of several studies shows where and of which day they are, without an alarm."""
+    assert door.statuses(ONE, "/emergency", MOST + 1, "POST")[-1] == 429
+    assert 429 not in door.statuses(ONE, "/emergency", MOST + 1)
+    assert 429 not in door.statuses(OTHER, "/emergency", 1, "POST")
+
+
 def test_whole_studies_are_counted(door: Door) -> None:
     found = door.statuses(ONE, f"/dicom-web/studies/{U}.2", MOST + 1)
     assert found[-1] == 429
     assert 429 not in found[:-1]
+
+
+def test_a_download_that_has_ended_leaves_its_place(tmp_path) -> None:
+    """As many as may run at once, and more, one after the other."""
+    site = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=site.serve_forever, args=(0.05,), daemon=True).start()
+    live = {"gkb1": f"http://127.0.0.1:{site.server_port}"}
+    try:
+        with login_gateway(tmp_path, {"gkb1": ()}, live=live) as (gateway, _):
+            door, count = Door(gateway), limits.DOWNLOADS_AT_ONCE + 2
+            found = door.statuses(ONE, "/dicom-web/studies/1.2.1.1", count)
+    finally:
+        site.shutdown()
+        site.server_close()
+    assert found == [200] * count
 
 
 def test_so_many_downloads_run_at_once_for_one_person_and_no_more() -> None:

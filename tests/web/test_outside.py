@@ -18,7 +18,7 @@ from gateway.clock import monotonic_s, utc_now
 from gateway.demo.servers import free_port
 from gateway.records import sessions
 from gateway.records.accounts import load_accounts, save_lock
-from gateway.web import create_app, identity, outside
+from gateway.web import create_app, identity, limits, outside
 from tests.openid import AUDIENCE, CLIENT_ID, SECRET, Browser, Provider
 from tests.waiting import wait_until
 from tests.web.forms import forms_of
@@ -148,6 +148,10 @@ def test_several_posts_of_a_group_and_none_of_a_group_without_one(region: Region
 
 def test_the_ministry_stands_alone_whatever_else_the_issuer_says(region: Region) -> None:
     assert region.studies(region.sign_in("both")) == 403
+
+
+def test_whoever_makes_us_ask_the_issuer_is_counted(region: Region) -> None:
+    assert set(limits.TO_ISSUER) <= set(region.app.view_functions)
 
 
 def test_a_shut_account_stays_shut(region: Region) -> None:

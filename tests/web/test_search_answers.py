@@ -181,6 +181,8 @@ def test_the_query_parameter_accept_wins_over_the_header(client):
     path = f"/dicom-web/studies?accept={XML}"
     answer = client.get(path.replace("+", "%2B"), headers={"Accept": JSON})
     assert parse_content_type(answer.content_type)[0] == "multipart/related"
+    answer = client.get("/dicom-web/studies?accept=image/png", headers={"Accept": JSON})
+    assert answer.content_type == JSON
 
 
 def test_xml_says_the_same_as_json(client):

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from gateway.clock import utc_now
 from gateway.model.sharing import TRIES
 from gateway.records.accounts import load_accounts
+from gateway.records.audit import load_entries
 from gateway.records.sharing import granted_studies, load_shares, share
 from gateway.web import create_app, identity
 from tests.web.indexed import uids
@@ -90,6 +91,20 @@ def test_a_patient_sees_the_one_study_and_nothing_else(
     assert browser.post("/dicom-web/studies", headers=OWN_PAGE).status_code == 403
     cookies = answer.headers.getlist("Set-Cookie")
     assert any("HttpOnly" in one and "SameSite=Strict" in one for one in cookies)
+
+
+def test_whoever_asks_the_audit_about_a_study_finds_its_links(
+    clinic: Clinic, doctor: FlaskClient
+) -> None:
+    opened(clinic, a_link(doctor))
+    opened(clinic, a_link(doctor), "02.01.1970")
+    clinic.app.extensions["journal"].drain(clinic.gateway.records)
+    hour = timedelta(hours=1)
+    found = load_entries(
+        clinic.gateway.records, study_uid=CHEST, since=utc_now() - hour, until=utc_now() + hour
+    )
+    told = {(one.action, one.outcome) for one in found}
+    assert {("share_link", "done"), ("open_link", "done"), ("open_link", "refused")} <= told
 
 
 def test_neither_the_secret_nor_the_date_is_kept(clinic: Clinic, doctor: FlaskClient) -> None:

@@ -15,8 +15,8 @@ from gateway.bootstrap import Gateway
 from gateway.clock import utc_now
 from gateway.errors import GatewayBusy
 from gateway.model.access import parse_post
-from gateway.model.credentials import OF_ACCOUNT_AT_ADDRESS
-from gateway.records.accounts import add_account, load_accounts, save_lock
+from gateway.model.credentials import OF_ACCOUNT, OF_ACCOUNT_AT_ADDRESS
+from gateway.records.accounts import add_account, begin_try, load_accounts, save_lock
 from gateway.records.keyring import Keyring
 from gateway.web import create_app, identity, sign_in
 from tests.web.forms import form_to
@@ -190,6 +190,59 @@ def test_too_many_wrong_passwords_must_wait_and_another_address_need_not(
     assert "Код из приложения" in told(page)
 
 
+def test_a_page_for_a_new_password_is_of_no_use_once_there_is_one(clinic: Clinic) -> None:
+    """Who read the one-time password over a shoulder opened the page, and waits with it."""
+    clinic.newcomer("watched", "doctor@gkb1")
+    thief, owner = clinic.browser(), clinic.browser()
+    pages = [
+        fill(one, one.get("/login"), login="watched", password=PASSWORD) for one in (thief, owner)
+    ]
+    mine, theirs = "только мои слова", "чужие слова тут"
+    assert "svg" in told(fill(owner, pages[1], password=mine, again=mine))  # the authenticator
+    late = fill(thief, pages[0], password=theirs, again=theirs)
+    assert (late.status_code, "Время вышло" in told(late)) == (400, True)
+    again = clinic.browser()
+    assert fill(again, again.get("/login"), login="watched", password=mine).status_code == 200
+
+
+def test_a_shut_account_gets_no_new_password(clinic: Clinic) -> None:
+    clinic.newcomer("shut-early", "doctor@gkb1")
+    browser = clinic.browser()
+    page = fill(browser, browser.get("/login"), login="shut-early", password=PASSWORD)
+    account = load_accounts(clinic.gateway.records, "shut-early")[0]
+    save_lock(clinic.gateway.records, account.account_id, utc_now())
+    new = "совсем другие слова"
+    assert fill(browser, page, password=new, again=new).status_code == 400
+    assert load_accounts(clinic.gateway.records, "shut-early")[0].one_time_until is not None
+
+
+def test_a_right_password_forgets_no_wrong_code(clinic: Clinic) -> None:
+    """H86: who has the password alone does not guess codes as fast as the password is judged."""
+    clinic.person("leaked", "doctor@gkb1")
+    browser = clinic.app.test_client()
+    browser.environ_base["REMOTE_ADDR"] = "192.0.2.8"
+    answers = []
+    for _ in range(OF_ACCOUNT_AT_ADDRESS.free):
+        page = fill(browser, browser.get("/login"), login="leaked", password=PASSWORD)
+        answers.append(fill(browser, page, code="000000").status_code)
+    assert answers == [401] * OF_ACCOUNT_AT_ADDRESS.free
+    assert fill(browser, page, code="000000").status_code == 429
+    page = fill(browser, browser.get("/login"), login="leaked", password=PASSWORD)
+    assert page.status_code == 429
+
+
+def test_who_guesses_from_everywhere_does_not_shut_the_owner_out(clinic: Clinic) -> None:
+    secret = clinic.person("envied", "doctor@gkb1")
+    clinic.sign_in("envied", secret)  # this address is known from here on
+    soon = utc_now() + timedelta(minutes=1)  # it takes a while until the code is typed
+    for n in range(OF_ACCOUNT.free):
+        begin_try(clinic.gateway.records, "envied", f"198.51.100.{n}", False, soon)
+    browser = clinic.browser()
+    page = fill(browser, browser.get("/login"), login="envied", password=PASSWORD)
+    next_code = pyotp.TOTP(secret).at(int(utc_now().timestamp()) + 30)
+    assert fill(browser, page, code=next_code).status_code == 303
+
+
 def test_in_a_storm_nobody_is_judged_and_no_try_is_counted(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +278,32 @@ def test_a_form_without_its_token_is_refused(clinic: Clinic) -> None:
 def test_a_form_that_is_too_large_is_not_read(clinic: Clinic) -> None:
     for path in ("/login", "/login/password", "/login/code"):
         assert clinic.browser().post(path, data={"login": "x" * 20_000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/login", {"login": "a\0b", "password": "x", "purpose": "TREAT"}),
+        ("/oauth/token", {"client_id": "a\0b", "client_secret": "x"}),
+        ("/open", {"secret": "\0", "birth": "01.01.1970"}),
+        ("/console/studies/%00/judge", {}),
+        ("/sites/%00/dicom-web/studies", None),
+        ("/oauth/authorize?client_id=%00", None),
+        ("/rollout/register/facilities/1%00", None),
+    ],
+)
+def test_a_nul_is_refused_before_any_database_sees_it(
+    clinic: Clinic, path: str, form: dict[str, str] | None
+) -> None:
+    """PostgreSQL takes none: it would be a fault, and a line of the audit that never gets in."""
+    browser = clinic.browser()
+    token = form_to(told(browser.get("/login")), "/login")["csrf_token"]
+    bearer = {"Authorization": "Bearer x.y.z"} if path.startswith("/console") else {}
+    if form is None:
+        answer = browser.get(path)
+    else:
+        answer = browser.post(path, data=form | {"csrf_token": token}, headers=OWN_PAGE | bearer)
+    assert (answer.status_code, "NUL" in told(answer)) == (400, True)
 
 
 def test_a_ticket_leads_to_its_own_step_only(clinic: Clinic) -> None:
@@ -298,3 +377,19 @@ def test_pages_run_no_script_and_are_not_kept(clinic: Clinic) -> None:
     assert "script-src" not in page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("asked", "led"),
+    [
+        ("/rollout", "/rollout"),
+        ("/rollout?lang=en", "/rollout?lang=en"),
+        ("/rollout/report?month=2026-10&version=1", "/rollout/report?month=2026-10&version=1"),
+        ("/rollout/facilities?words=%E2%84%96+39", "/rollout/facilities?words=%E2%84%96+39"),
+        ("/rollouts", ""),
+        ("/rollout/\\evil.example", ""),
+        ("//evil.example/rollout", ""),
+    ],
+)
+def test_a_link_to_the_figures_is_kept_over_the_sign_in(asked: str, led: str) -> None:
+    assert sign_in.back_of(asked) == led

@@ -8,7 +8,8 @@ from redis import Redis
 
 from gateway.demo.servers import REPOSITORY, Program, RedisServer, free_port
 from gateway.records.engine import Records, open_records
-from gateway.records.schema import migrate
+from tests.databases import open_without_rows
+from tests.forked import ForkedProgram
 from tests.waiting import wait_until
 
 REGION_HEAD = '[region]\nname_ru = "Область"\nname_en = "Region"\n'
@@ -33,8 +34,7 @@ def wait_for_worker(redis, name="routine"):
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'gateway.db'}"
-    records = open_records(url)
-    migrate(records)
+    records = open_without_rows(url)
     records.close()
     return url
 
@@ -75,7 +75,9 @@ def start(tmp_path, database, region, redis_server):
         log = tmp_path / f"{len(programs)}.log"
         command = [sys.executable, "-m", "gateway.cli", *what.split(), "--region", str(region)]
         environ = {"GATEWAY_DATABASE_URL": database, "GATEWAY_REDIS_URL": redis_url, **more}
-        program = Program(what, command, log, folder=REPOSITORY, environ=environ)
+        # On another path lie other packages than those that are imported already.
+        begun_by = Program if "PYTHONPATH" in more else ForkedProgram
+        program = begun_by(what, command, log, folder=REPOSITORY, environ=environ)
         programs.append(program)
         return program.start()
 

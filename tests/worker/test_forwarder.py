@@ -14,11 +14,11 @@ from gateway.errors import CollectorUnavailable
 from gateway.model.alarms import AUDIT_WAITS
 from gateway.records.alarms import load_alarms
 from gateway.records.audit import append, load_cursor
-from gateway.records.engine import Records, open_records
-from gateway.records.schema import migrate
+from gateway.records.engine import Records
 from gateway.settings import load_settings
 from gateway.worker.collector import collector_of, deliver
 from gateway.worker.forwarder import CURSOR, MOST_LINES, Forwarder
+from tests.databases import open_without_rows
 from tests.records.test_audit import entry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -111,8 +111,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

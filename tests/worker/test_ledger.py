@@ -10,11 +10,11 @@ from gateway.model.alarms import AUDIT_BROKEN
 from gateway.records.alarms import load_alarms
 from gateway.records.audit import append, audit_entry, load_last, verify
 from gateway.records.audit_seals import load_seals, load_signer, seals_file
-from gateway.records.engine import Records, open_records
+from gateway.records.engine import Records
 from gateway.records.keyring import make_keyring
-from gateway.records.schema import migrate
 from gateway.settings import Settings, load_settings
 from gateway.worker.ledger import Ledger, is_due
+from tests.databases import open_without_rows
 from tests.records.test_audit import entry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -30,8 +30,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def records(settings: Settings) -> Iterator[Records]:
-    records = open_records(settings.database)
-    migrate(records)
+    records = open_without_rows(settings.database)
     yield records
     records.close()
 
@@ -95,6 +94,16 @@ def test_a_change_of_long_ago_is_found_at_night_and_told_until_it_is_mended(
         connection.execute(audit_entry.update().where(one).values(actor=entry(1).actor))
     ledger.look(NOW + 35 * HOUR)
     assert alarms(records) == []
+
+
+def test_an_audit_that_was_emptied_is_an_alarm(records, settings) -> None:
+    ledger = Ledger(records, settings)
+    append(records, [entry(n) for n in range(3)])
+    ledger.look(NOW)
+    with records.write() as connection:
+        connection.execute(audit_entry.delete())
+    ledger.look(NOW + timedelta(minutes=1))
+    assert [kind for kind, _ in alarms(records)] == [AUDIT_BROKEN]
 
 
 @pytest.mark.parametrize(

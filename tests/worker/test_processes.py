@@ -17,6 +17,7 @@ from gateway.records.alarms import load_alarms
 from gateway.records.leases import take_lease
 from gateway.records.notices import load_unsent
 from gateway.records.probes import load_probes, load_profiles, order_probe
+from tests.index.kills import end_lease
 from tests.mailserver import Post, run_mail_server
 from tests.waiting import wait_until
 from tests.worker.conftest import wait_for_worker, write_region
@@ -188,10 +189,12 @@ def test_a_keeper_tells_by_mail_and_the_next_one_does_not_say_it_again(start, re
     first = start("keeper", away, **mail)
     wait_until(lambda: load_unsent(records), 60, "an alarm that waits for the mail server")
     first.kill()
+    end_lease(records)
     with run_mail_server(post, port):
         second = start("keeper", away, **mail)
         wait_until(lambda: post.mails and not load_unsent(records), 120, "the mail")
         second.kill()
+        end_lease(records)
         third = start("keeper", away, **mail)
         wait_until(lambda: _says(third, "keeper leads"), 60, "the next leader")
         wait_until(lambda: load_alarms(records)[0].last_seen_at > sent_at(post), 90, "a look")

@@ -11,10 +11,10 @@ import pytest
 
 from gateway.demo.servers import Program, free_port
 from gateway.records.audit import append, load_cursor
-from gateway.records.engine import Records, open_records
-from gateway.records.schema import migrate
+from gateway.records.engine import Records
 from gateway.worker.forwarder import CURSOR
 from tests.authority import Authority
+from tests.databases import open_without_rows
 from tests.records.test_audit import entry
 from tests.waiting import wait_until
 from tests.worker.test_forwarder import NOW, forwarder_to
@@ -44,8 +44,7 @@ pytestmark = [
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 

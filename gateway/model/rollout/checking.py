@@ -22,8 +22,8 @@ AHEAD = timedelta(days=3660)
 """How far in the future a row may begin to count: a mistyped century is no plan."""
 MOST_COST = 10**12
 LONGEST = {
-    "name_ru": 300, "name_en": 300, "municipality": 120, "oid": 64,
-    "manufacturer": 64, "model": 64, "serial": 64, "funding": 120,
+    "name_ru": 300, "name_en": 300, "municipality": 120, "municipality_en": 120, "oid": 64,
+    "manufacturer": 64, "model": 64, "serial": 64, "funding": 120, "funding_en": 120,
 }  # fmt: skip
 LONGEST_REASON = 500
 _REQUIRED = ("name_ru", "municipality")

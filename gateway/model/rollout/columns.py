@@ -42,6 +42,13 @@ A_NUMBER = Words("не число", "is no number")
 A_WHOLE = Words("не целое число", "is no whole number")
 A_FLAG = Words("пишите «да» или «нет»", "write yes or no")
 A_TEXT = Words("здесь нужен текст", "must be a text")
+ROUNDED = Words(
+    "длинное число, которое программа таблиц округлила; введите его снова как текст",
+    "a long number that the spreadsheet program has rounded; enter it again as a text",
+)
+TOO_LONG = 10**15
+"""A cell that is a number has no more digits than fifteen."""
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 
 NO_HINT = Words("", "")
 
@@ -84,9 +91,17 @@ def as_text(cell: Cell) -> str | Words:
         return cell
     if isinstance(cell, bool | date | time):
         return A_TEXT
+    if abs(cell) >= TOO_LONG:
+        return ROUNDED
     if isinstance(cell, float):
         return str(int(cell)) if isfinite(cell) and cell.is_integer() else A_TEXT
     return str(cell)
+
+
+def _serial(cell: Cell) -> str | Words:
+    """A long number that a spreadsheet program has written as 1,23457E+11 is no longer that one."""
+    text = as_text(cell)
+    return ROUNDED if isinstance(text, str) and _SCIENTIFIC.fullmatch(text) else text
 
 
 def _date(cell: Cell) -> date | Words | None:
@@ -166,6 +181,7 @@ def _words_column(name: str, heading: Words, kinds: type[E], words: Mapping[str,
 
 
 ID = Words("строчные латинские буквы, цифры и дефис", "lower-case letters, digits and hyphens")
+SAME = Words("достаточно в одной строке", "in one row is enough")
 VALID_FROM: Column = Column(
     "valid_from", Words("Действует с", "Valid from"), _date, hint=Words("день", "day")
 )
@@ -177,6 +193,12 @@ FACILITY_COLUMNS: tuple[Column, ...] = (
         "kind", Words("Вид организации", "Kind of facility"), FacilityKind, FACILITY_KINDS
     ),
     Column("municipality", Words("Муниципалитет", "Municipality"), as_text, True),
+    Column(
+        "municipality_en",
+        Words("Муниципалитет по-английски", "Municipality in English"),
+        as_text,
+        hint=SAME,
+    ),
     Column("latitude", Words("Широта", "Latitude"), _number),
     Column("longitude", Words("Долгота", "Longitude"), _number),
     Column("oid", Words("OID", "OID"), as_text),
@@ -192,11 +214,17 @@ UNIT_COLUMNS: tuple[Column, ...] = (
     _words_column("kind", Words("Вид аппарата", "Kind of unit"), UnitKind, UNIT_KINDS),
     Column("manufacturer", Words("Производитель", "Manufacturer"), as_text),
     Column("model", Words("Модель", "Model"), as_text),
-    Column("serial", Words("Серийный номер", "Serial number"), as_text),
+    Column("serial", Words("Серийный номер", "Serial number"), _serial),
     Column("year", Words("Год выпуска", "Year of make"), _whole),
     _words_column("capture", Words("Получение снимка", "Capture"), Capture, CAPTURES),
     _words_column("state", Words("Состояние", "State"), UnitState, STATES),
     Column("funding", Words("Источник денег", "Funding"), as_text),
+    Column(
+        "funding_en",
+        Words("Источник денег по-английски", "Funding in English"),
+        as_text,
+        hint=SAME,
+    ),
     Column("cost", Words("Стоимость, руб.", "Cost, roubles"), _whole),
     Column("renewed", Words("Обновлён по программе", "Renewed by the programme"), _flag),
     Column("renewal_on", Words("Замена по плану", "Planned renewal"), _date),

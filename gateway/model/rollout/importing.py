@@ -81,6 +81,9 @@ def plan_import(
         if headed is not None:
             sorted_tables[headed.kind.key].append(headed)
     total = sum(len(one.rows) for found in sorted_tables.values() for one in found)
+    headings = [one for found in sorted_tables.values() for one in found]
+    if headings and not total and not plan.mistake_count:
+        plan.add_mistake(Mistake(headings[0].name, 0, Words("", ""), _NO_ROWS))
     counter = _Counter(total, progress)
     of_facilities = _Pass(plan, FACILITIES, Timelines(facilities), facilities, terms, counter)
     of_units = _Pass(plan, UNITS, Timelines(units), units, terms, counter)
@@ -106,13 +109,14 @@ def differences(
 
 @dataclass(frozen=True)
 class _Headed:
-    """A table whose headings were understood: place of each column."""
+    """A table whose headings were understood: place of each column, and how many there are."""
 
     name: str
     kind: Kind[Any]
     places: Mapping[str, int]
     headings: Mapping[str, Words]
     rows: Sequence[tuple[int, Sequence[Cell]]]
+    width: int
 
     def cell(self, row: Sequence[Cell], name: str) -> Cell:
         place = self.places.get(name)
@@ -148,7 +152,7 @@ def _read_headings(table: Table, plan: Plan) -> _Headed | None:
         plan.add_mistake(Mistake(table.name, first, Words("", ""), _NEITHER))
         return None
     by_name = {name: _heading(kind, name) for name in places}
-    return _Headed(table.name, kind, places, by_name, rows)
+    return _Headed(table.name, kind, places, by_name, rows, len(headings))
 
 
 def _heading(kind: Kind[Any], name: str) -> Words:
@@ -197,6 +201,7 @@ class _Pass(Generic[T]):
                 self._take_row(table, row, cells)
 
     def _take_row(self, table: _Headed, row: int, cells: Sequence[Cell]) -> None:
+        self._tell_beyond(table, row, cells)
         values, faults = self._read(table, cells)
         thing_id = str(values.get(self.kind.key, ""))
         if not thing_id or not ID.fullmatch(thing_id):
@@ -211,7 +216,7 @@ class _Pass(Generic[T]):
             self._tell(table, row, faults)
             return
         faults += self.kind.check(thing, day, self.terms.today)
-        faults += self._not_own(base, thing)
+        faults += self._not_own(base, thing, day)
         if number in self._revisions:
             faults += _rewrites(self._revisions[number], thing, day)
             told = RowPlan(table.name, row, thing_id, day, What.SAME)
@@ -221,6 +226,14 @@ class _Pass(Generic[T]):
         if not faults:
             self.plan.rows.append(told)
         self._tell(table, row, faults)
+
+    def _tell_beyond(self, table: _Headed, row: int, cells: Sequence[Cell]) -> None:
+        """What stands beside the headings: a separator in a text has moved the cells."""
+        beyond = [place for place in range(table.width, len(cells)) if as_text(cells[place]) != ""]
+        if beyond:
+            number = beyond[0] + 1
+            where = Words(f"столбец {number}", f"column {number}")
+            self.plan.add_mistake(Mistake(table.name, row, where, _BEYOND))
 
     def _read(self, table: _Headed, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[Fault]]:
         """Values of the columns that the table has."""
@@ -252,12 +265,15 @@ class _Pass(Generic[T]):
         empty = {f.name: _EMPTY_VALUES[f.name] for f in fields(self.kind.make)}
         return self.kind.make(**{**empty, **values}), None
 
-    def _not_own(self, base: T | None, thing: T) -> list[Fault]:
+    def _not_own(self, base: T | None, thing: T, day: date) -> list[Fault]:
         own = self.terms.own
         if own is None:
             return []
         if base is None and isinstance(thing, Facility):
             return [("facility_id", _NOT_YOURS)]
+        later = self.lines.next_after(id_of(thing), day)
+        if base is None and later is not None:  # what came later is whose past this would become
+            base = self.lines.at(id_of(thing), later)
         held = {one.facility_id for one in (base, thing) if one is not None}
         faults = [] if held <= own else [("facility_id", _NOT_YOURS)]
         if isinstance(thing, Facility) and isinstance(base, Facility):
@@ -319,6 +335,11 @@ _EMPTY_VALUES: Mapping[str, object] = {
     "renewed": False,
 }
 _EMPTY = Words("пустая таблица", "the table is empty")
+_NO_ROWS = Words("под заголовками нет ни одной строки", "there is no row below the headings")
+_BEYOND = Words(
+    "значение без заголовка: не сдвинуты ли ячейки? Текст с разделителем пишут в кавычках",
+    "a value without a heading: have cells moved? A text with a separator stands in quotes",
+)
 _UNKNOWN = Words("неизвестный столбец", "the column is unknown")
 _TWICE = Words("столбец повторяется", "the column is there twice")
 _NEITHER = Words(

@@ -7,8 +7,9 @@ a wrong one is undone by taking back the word that made it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.model.rollout.likeness import normal
 from gateway.model.rollout.register import Facility, Unit
@@ -42,14 +43,45 @@ NOBODYS = Match()
 class _Rule:
     """A fingerprint where it holds.
 
-    sites        at which; None: at its own, which it names
     bare_serial  only of a sender that does not tell its serial number
     """
 
     fingerprint: Fingerprint
     unit_id: str
-    sites: frozenset[str] | None
     bare_serial: bool = False
+
+
+_Key = tuple[str, str]
+"""The strongest of what a fingerprint says, with the name of its field."""
+_Rules = dict[_Key, list[_Rule]]
+
+
+@dataclass
+class _Site:
+    """What is known of a site: a region has hundreds of machines of one model, a site a few.
+
+    prints, units  each with the unit that the images are of in the end
+    """
+
+    prints: list[tuple[Fingerprint, str]] = field(default_factory=list)
+    units: list[tuple[Unit, str]] = field(default_factory=list)
+
+    def rules(self) -> tuple[_Rules, _Rules]:
+        """Those by which a sender is a unit's, and those by which it is not."""
+        rules: _Rules = {}
+        denials: _Rules = {}
+        for one, unit_id in self.prints:
+            _add(denials if one.is_not else rules, _Rule(one, unit_id))
+        for unit, unit_id in self.units:
+            for made, is_bare in _of_register(unit):
+                _add(rules, _Rule(made, unit_id, is_bare))
+        return rules, denials
+
+
+def _add(rules: _Rules, rule: _Rule) -> None:
+    key = _strongest(rule.fingerprint)
+    if key is not None:
+        rules.setdefault(key, []).append(rule)
 
 
 class Matcher:
@@ -64,46 +96,34 @@ class Matcher:
         self, fingerprints: Iterable[Fingerprint], units: Mapping[str, Unit],
         facilities: Mapping[str, Facility], homes: Mapping[str, frozenset[str]] | None = None,
     ) -> None:  # fmt: skip
-        self._units = units
-        self._ends = {unit_id: _end(unit_id, units) for unit_id in units}
-        self.sites = sites_of_units(units, facilities, homes or {})
-        self._rules: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
-        self._denials: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
+        ends = {unit_id: _end(unit_id, units) for unit_id in units}
+        sites = sites_of_units(units, facilities, homes or {})
+        self._sites: dict[str, _Site] = defaultdict(_Site)
+        self._rules: dict[str, tuple[_Rules, _Rules]] = {}
         for one in fingerprints:
-            if one.unit_id in self._ends:
-                self._add(one, self._denials if one.is_not else self._rules)
-        for unit in units.values():
-            self._add_register(unit)
+            if one.unit_id in ends:
+                for site_id in (one.site_id,) if one.site_id else sites[one.unit_id]:
+                    self._sites[site_id].prints.append((one, ends[one.unit_id]))
+        for unit_id, unit in units.items():
+            for site_id in sites[unit_id]:
+                self._sites[site_id].units.append((unit, ends[unit_id]))
 
-    def _add(
-        self, one: Fingerprint, rules: dict[tuple[str, str], list[_Rule]], *, bare: bool = False
-    ) -> None:
-        sites = None if one.site_id else self.sites[one.unit_id]
-        key = _strongest(one)
-        if key is not None:
-            rules[key].append(_Rule(one, self._ends[one.unit_id], sites, bare))
+    def differs(self, other: "Matcher", site_id: str) -> bool:
+        """Whether it may know a sender of that site as another unit's than the other does."""
+        return self._sites.get(site_id) != other._sites.get(site_id)
 
-    def _add_register(self, unit: Unit) -> None:
-        serial = unit.serial if normal("serial", unit.serial) else ""
-        made = Fingerprint(
-            REGISTER,
-            unit.unit_id,
-            "",
-            unit.manufacturer.strip(),
-            unit.model.strip(),
-            serial.strip(),
-        )
-        if serial:
-            self._add(made, self._rules)
-        if made.model:  # many images do not tell their serial number
-            plain = Fingerprint(REGISTER, unit.unit_id, "", made.manufacturer, made.model)
-            self._add(plain, self._rules, bare=bool(serial))
+    def _rules_at(self, site_id: str) -> tuple[_Rules, _Rules]:
+        """Made when a sender of the site is asked for first."""
+        if site_id not in self._rules:
+            self._rules[site_id] = self._sites.get(site_id, _Site()).rules()
+        return self._rules[site_id]
 
     def match(self, sender: Sender) -> Match:
         """The unit that made a sender's images."""
-        denied = {rule.unit_id for rule, _ in self._fitting(sender, self._denials)}
+        keys, (rules, denials) = _keys(sender), self._rules_at(sender.site_id)
+        denied = {rule.unit_id for rule, _ in _fitting(sender, keys, denials)}
         best: dict[str, tuple[bool, int, str]] = {}
-        for rule, is_exact in self._fitting(sender, self._rules):
+        for rule, is_exact in _fitting(sender, keys, rules):
             if rule.unit_id not in denied:
                 found = (is_exact, _weight(rule.fingerprint), rule.fingerprint.fingerprint_id)
                 best[rule.unit_id] = max(found, best.get(rule.unit_id, found))
@@ -115,28 +135,38 @@ class Matcher:
             return Match(is_exact=highest[0], rivals=tuple(first))
         return Match(first[0], best[first[0]][2], highest[0])
 
-    def _fitting(
-        self, sender: Sender, rules: Mapping[tuple[str, str], list[_Rule]]
-    ) -> Iterable[tuple[_Rule, bool]]:
-        """Rules that fit, and whether they do to the letter."""
-        for key in _keys(sender):
-            for rule in rules.get(key, ()):
-                if rule.sites is not None and sender.site_id not in rule.sites:
-                    continue
-                if rule.bare_serial and normal("serial", sender.serial):
-                    continue
-                is_exact = fits(rule.fingerprint, sender)
-                if is_exact is not None:
-                    yield rule, is_exact
+
+def _fitting(sender: Sender, keys: Iterable[_Key], rules: _Rules) -> Iterator[tuple[_Rule, bool]]:
+    """Rules that fit, and whether they do to the letter."""
+    for key in keys:
+        for rule in rules.get(key, ()):
+            if rule.bare_serial and normal("serial", sender.serial):
+                continue
+            is_exact = fits(rule.fingerprint, sender)
+            if is_exact is not None:
+                yield rule, is_exact
 
 
-def _strongest(one: Fingerprint) -> tuple[str, str] | None:
+@lru_cache(maxsize=16_384)
+def _of_register(unit: Unit) -> tuple[tuple[Fingerprint, bool], ...]:
+    """What the register says of its images; True: only of those that tell no serial number."""
+    serial = unit.serial.strip() if normal("serial", unit.serial) else ""
+    maker, model = unit.manufacturer.strip(), unit.model.strip()
+    whole = Fingerprint(REGISTER, unit.unit_id, "", maker, model, serial)
+    plain = Fingerprint(REGISTER, unit.unit_id, "", maker, model)
+    # Many images do not tell their serial number.
+    found = ((whole, False),) if serial else ()
+    return (*found, (plain, bool(serial))) if model else found
+
+
+@lru_cache(maxsize=32_768)
+def _strongest(one: Fingerprint) -> _Key | None:
     """Under which of its texts a fingerprint is kept; None: it says nothing."""
     found = next((field for field in WEIGHT if getattr(one, field)), None)
     return None if found is None else (found, _key(found, getattr(one, found)))
 
 
-def _keys(sender: Sender) -> list[tuple[str, str]]:
+def _keys(sender: Sender) -> list[_Key]:
     return [(field, _key(field, getattr(sender, field))) for field in WEIGHT]
 
 
@@ -147,16 +177,16 @@ def _key(field: str, said: str) -> str:
 
 def fits(one: Fingerprint, sender: Sender) -> bool | None:
     """Whether to the letter (True) or by meaning (False); None: it does not."""
-    said = [(field, getattr(one, field), getattr(sender, field)) for field in WEIGHT]
-    asked = [(field, wanted, found) for field, wanted, found in said if wanted]
+    said = [(name, getattr(one, name), getattr(sender, name)) for name in WEIGHT]
+    asked = [(name, wanted, found) for name, wanted, found in said if wanted]
     if not asked:
         return None
     if all(wanted == found for _, wanted, found in asked):
         return True
-    for field, wanted, found in asked:
-        if field == "site_id" and wanted != found:
+    for name, wanted, found in asked:
+        if name == "site_id" and wanted != found:
             return None
-        if wanted != found and normal(field, wanted) != (normal(field, found) or None):
+        if wanted != found and normal(name, wanted) != (normal(name, found) or None):
             return None
     return False
 
@@ -193,11 +223,16 @@ def sites_of_units(
     homes: Mapping[str, frozenset[str]],
 ) -> dict[str, frozenset[str]]:  # fmt: skip
     """Sites at which each unit's images may arrive without being asked for by name."""
-    sites = {facility_id: site_of_facility(facility_id, facilities) for facility_id in facilities}
+    own: dict[str, frozenset[str]] = {}
+    for facility_id in facilities:
+        site_id = site_of_facility(facility_id, facilities)
+        own[facility_id] = frozenset((site_id,)) if site_id else _NOWHERE
     return {
-        unit_id: frozenset(
-            sites.get(home, "") for home in {unit.facility_id, *homes.get(unit_id, ())}
+        unit_id: own.get(unit.facility_id, _NOWHERE).union(
+            *(own.get(home, _NOWHERE) for home in homes.get(unit_id, ()))
         )
-        - {""}
         for unit_id, unit in units.items()
     }
+
+
+_NOWHERE: frozenset[str] = frozenset()

@@ -144,11 +144,17 @@ def standing_facilities(facilities: Mapping[str, Facility]) -> Iterator[Facility
     return (one for one in facilities.values() if not one.merged_into)
 
 
+def is_late(facility: Facility, day: date) -> bool:
+    """Whether its day to join has passed, and it has not joined yet."""
+    joined, planned = facility.joined_on, facility.planned_on
+    return planned is not None and planned < day and (joined is None or joined > day)
+
+
 def whole_units(inventory: Inventory) -> list[Unit]:
     """Units that were not found to be another one, each at the facility that has it now: of one
     that was merged, that into which it was.
     """
-    ends = _ends(inventory.facilities, lambda one: one.merged_into)
+    ends = ends_of(inventory.facilities, lambda one: one.merged_into)
     homes = {one: end for one, end in ends.items() if not inventory.facilities[end].merged_into}
     return [
         unit
@@ -161,7 +167,7 @@ def whole_units(inventory: Inventory) -> list[Unit]:
 
 def whole_flows(inventory: Inventory, seen: Seen) -> dict[str, Flow]:
     """What arrived, by the facilities that stand; of what no facility has nothing is told."""
-    ends = _ends(inventory.facilities, lambda facility: facility.merged_into)
+    ends = ends_of(inventory.facilities, lambda facility: facility.merged_into)
     found: dict[str, Flow] = {}
     for facility_id, flow in seen.facilities.items():
         end = ends.get(facility_id)
@@ -262,7 +268,7 @@ class _Tally:
             self.joined += 1
         elif facility.planned_on is not None:
             self.planned += facility.planned_on >= day
-            self.late += facility.planned_on < day
+            self.late += is_late(facility, day)
 
     def add_unit(
         self, unit: Unit, told: UnitEvidence | None, images: UnitImages, *, shared: bool
@@ -308,7 +314,7 @@ class _Tally:
         )
 
 
-def _ends(things: Mapping[str, T], merged_into: Callable[[T], str]) -> dict[str, str]:
+def ends_of(things: Mapping[str, T], merged_into: Callable[[T], str]) -> dict[str, str]:
     """Where each thing has come to at last; one that leads nowhere or in a circle stays itself."""
     found = {}
     for key, thing in things.items():
@@ -324,7 +330,7 @@ def _merge_images(
     units: Mapping[str, Unit], images: Mapping[str, UnitImages]
 ) -> dict[str, UnitImages]:
     """What was sent by a unit that is found to be another one was sent by that."""
-    ends = _ends(units, lambda unit: unit.merged_into)
+    ends = ends_of(units, lambda unit: unit.merged_into)
     found: dict[str, UnitImages] = {}
     for unit_id, one in images.items():
         end = ends.get(unit_id, unit_id)

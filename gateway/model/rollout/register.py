@@ -4,11 +4,14 @@ A change is a revision: the whole of a facility or unit as it is from a day on, 
 and when. What was written is never changed, so that every figure of the past can be explained.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
+
+from gateway.model.wording import Words
 
 
 class FacilityKind(StrEnum):
@@ -63,7 +66,7 @@ IS_DIGITAL = frozenset({Capture.DIGITAL, Capture.DIGITISER})
 class Facility:
     """A medical organisation or a part of one.
 
-    municipality  its name in Russian
+    municipality  its name in Russian; …_en: in English, or ""
     latitude, …   degrees (WGS 84); None: not known
     oid           in the national register of organisations; "" if it has none
     parent_id     the facility that it belongs to, or ""
@@ -85,6 +88,12 @@ class Facility:
     joined_on: date | None = None
     site_id: str = ""
     merged_into: str = ""
+    municipality_en: str = ""
+
+    @property
+    def name(self) -> Words:
+        """In Russian where it has no English one."""
+        return Words(self.name_ru, self.name_en or self.name_ru)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class Unit:
     """A modality unit.
 
     year         of make; None: not known
-    funding      line of funding it was bought from, or ""
+    funding      line of funding it was bought from, or ""; …_en: in English, or ""
     cost         roubles, whole; None: not known
     renewed      it was bought, or got its digitiser, by the programme
     renewal_on   when it is planned to become digital; None: not planned
@@ -113,6 +122,7 @@ class Unit:
     renewed: bool = False
     renewal_on: date | None = None
     merged_into: str = ""
+    funding_en: str = ""
 
     @property
     def counts(self) -> bool:
@@ -141,6 +151,22 @@ class Revision(Generic[T]):
     author: str
     reason: str
     thing: T
+
+
+def english_of(facilities: Iterable[Facility], units: Iterable[Unit]) -> dict[str, str]:
+    """Municipalities and lines of funding in English, by their Russian names.
+
+    Where rows differ, as most of them say it. What two of them are called alike is called neither:
+    it would look like one. Those without an English name are absent.
+    """
+    said: dict[str, Counter[str]] = {}
+    places = ((one.municipality, one.municipality_en) for one in facilities)
+    for russian, english in (*places, *((one.funding, one.funding_en) for one in units)):
+        if russian and english:
+            said.setdefault(russian, Counter())[english] += 1
+    found = {ru: min(of, key=lambda one: (-of[one], one)) for ru, of in said.items()}
+    alike = Counter(found.values())
+    return {russian: english for russian, english in found.items() if alike[english] == 1}
 
 
 def as_of(

@@ -3,12 +3,14 @@ unit as its images describe it. A person decides. Pure.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from gateway.model.rollout.likeness import is_similar, normal
-from gateway.model.rollout.matching import Matcher, sites_of_units
+from gateway.model.rollout.matching import sites_of_units
+from gateway.model.rollout.measures import ends_of
 from gateway.model.rollout.register import Capture, Facility, Unit, UnitKind, UnitState
 from gateway.model.rollout.senders import Sender
 
@@ -96,44 +98,53 @@ class Suggestion:
 
 
 class Suggester:
-    """What is known of all units at one moment, ready to be asked.
+    """What is known of all units at one moment, ready to be asked."""
 
-    with_images  units whose images arrive
-    """
-
-    def __init__(
-        self, matcher: Matcher, units: Mapping[str, Unit], facilities: Mapping[str, Facility],
-        with_images: Iterable[str],
-    ) -> None:  # fmt: skip
-        self._matcher, self._units, self._with_images = matcher, units, {*with_images}
+    def __init__(self, units: Mapping[str, Unit], facilities: Mapping[str, Facility]) -> None:
+        self._units, self._places = units, facilities
         self._facilities = facility_of_sites(facilities)
-        self._here = sites_of_units(units, facilities, {})
-        self._by_site: dict[str, list[Unit]] = defaultdict(list)
-        self._by_serial: dict[str, list[Unit]] = defaultdict(list)
-        for unit in units.values():
+
+    @cached_property
+    def _here(self) -> Mapping[str, frozenset[str]]:
+        return sites_of_units(self._units, self._places, {})
+
+    @cached_property
+    def _near(self) -> tuple[Mapping[str, list[Unit]], Mapping[str, list[Unit]]]:
+        """Units that still stand, by site and by serial number; made when first asked for."""
+        by_site, by_serial = defaultdict(list), defaultdict(list)
+        for unit in self._units.values():
             if unit.merged_into or unit.state is UnitState.DECOMMISSIONED:
                 continue
             for site_id in self._here[unit.unit_id]:
-                self._by_site[site_id].append(unit)
-            self._by_serial[normal("serial", unit.serial)].append(unit)
+                by_site[site_id].append(unit)
+            by_serial[normal("serial", unit.serial)].append(unit)
+        return by_site, by_serial
 
-    def suggest(self, sender: Sender, by_modality: Mapping[str, int]) -> Suggestion:
+    def suggest(
+        self, sender: Sender, by_modality: Mapping[str, int], *,
+        rivals: Collection[str] = (), with_images: Container[str] = (),
+    ) -> Suggestion:  # fmt: skip
         """Units that a sender may be, the likeliest first; and the one that it would be.
 
         by_modality  its studies
+        rivals       units that it fits equally well (matching.Match)
+        with_images  units whose images arrive
         """
         modality = max(by_modality, key=lambda one: (by_modality[one], one), default="")
         serial = normal("serial", sender.serial)
-        elsewhere = self._by_serial.get(serial, ()) if serial else ()
-        near = {one.unit_id: one for one in (*self._by_site.get(sender.site_id, ()), *elsewhere)}
-        rivals = self._matcher.match(sender).rivals
+        by_site, by_serial = self._near
+        elsewhere = by_serial.get(serial, ()) if serial else ()
+        near = {one.unit_id: one for one in (*by_site.get(sender.site_id, ()), *elsewhere)}
         near |= {unit_id: self._units[unit_id] for unit_id in rivals}
-        found = [self._judge(sender, unit, modality, rivals) for unit in near.values()]
+        found = [self._judge(sender, unit, modality, rivals, with_images) for unit in near.values()]
         found = [one for one in found if one.points >= LEAST]
         found.sort(key=lambda one: (-one.points, one.unit_id))
         return Suggestion(tuple(found[:MOST]), self._new_unit(sender, modality))
 
-    def _judge(self, sender: Sender, unit: Unit, modality: str, rivals: Iterable[str]) -> NearUnit:
+    def _judge(
+        self, sender: Sender, unit: Unit, modality: str, rivals: Container[str],
+        with_images: Container[str],
+    ) -> NearUnit:  # fmt: skip
         reasons = [] if unit.unit_id not in rivals else [Reason.FITS_SEVERAL]
         reasons += _alike("serial", sender.serial, unit.serial)
         reasons += _alike("model", sender.model, unit.model)
@@ -144,7 +155,7 @@ class Suggester:
         if modality in KINDS:
             fits = unit.kind in KINDS[modality]
             reasons.append(Reason.SAME_KIND if fits else Reason.OTHER_KIND)
-        if unit.counts and unit.is_digital and unit.unit_id not in self._with_images:
+        if unit.counts and unit.is_digital and unit.unit_id not in with_images:
             reasons.append(Reason.NO_IMAGES)
         if sender.site_id not in self._here[unit.unit_id]:
             reasons.append(Reason.OTHER_FACILITY)
@@ -179,11 +190,19 @@ def _alike(field: str, said: str, registered: str) -> list[Reason]:
 
 
 def facility_of_sites(facilities: Mapping[str, Facility]) -> dict[str, str]:
-    """Whose a site is; of several that share one, the one that the others belong to."""
+    """Whose a site is; of several that share one, the one that the others belong to.
+
+    The site of one that was merged is that of the one it has become a part of, unless a standing
+    one has it.
+    """
     found: dict[str, str] = {}
     standing = [one for one in facilities.values() if one.site_id and not one.merged_into]
     for one in sorted(standing, key=lambda one: (_depth(one, facilities), one.facility_id)):
         found.setdefault(one.site_id, one.facility_id)
+    ends = ends_of(facilities, lambda one: one.merged_into)
+    for one in sorted(facilities.values(), key=lambda one: one.facility_id):
+        if one.site_id and not facilities[ends[one.facility_id]].merged_into:
+            found.setdefault(one.site_id, ends[one.facility_id])
     return found
 
 

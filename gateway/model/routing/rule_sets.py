@@ -89,14 +89,16 @@ class RuleSet:
 
 
 def drops_anew(rule_set: RuleSet, before: RuleSet | None) -> tuple[Rule, ...]:
-    """Rules that count and send studies nowhere, and are not word for word in the set before."""
-    known = before.rules if before else ()
+    """Rules that count and send studies nowhere, and do not stand word for word in the set before,
+    behind the same rules: without one in front of it a rule drops what that one sent.
+    """
+    known = [rule for rule in before.rules if rule.state == "active"] if before else []
+    counting = [rule for rule in rule_set.rules if rule.state == "active"]
     return tuple(
         rule
-        for rule in rule_set.rules
-        if rule.state == "active"
-        and rule not in known
-        and any(isinstance(action, Drop) for action in rule.then)
+        for place, rule in enumerate(counting, 1)
+        if any(isinstance(action, Drop) for action in rule.then)
+        and counting[:place] != known[:place]
     )
 
 

@@ -67,9 +67,8 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
     def close_alarm() -> Response:
         subject = text_of(request.form, "subject", required=True)
         reason = text_of(request.form, "reason", required=True)
-        if subject not in {one.subject for one in visible(gateway)} or not close_alarms(
-            gateway.records, subject, actor(), utc_now(), reason
-        ):
+        meant = {one.kind for one in visible(gateway) if one.subject == subject}
+        if not close_alarms(gateway.records, subject, actor(), utc_now(), reason, meant):
             raise NotFound("alarm")
         log.info("alarm closed", subject=subject, by=actor())
         return back_to("console.alarms", done="close", count=1)
@@ -81,7 +80,7 @@ def visible(gateway: Gateway, *, cleared: bool = False) -> list[Alarm]:
     if within is None:
         return found
     known = within.union(one.destination_id for one in gateway.region.destinations)
-    return [one for one in found if known & {one.subject, *one.facts.get("sites", ())}]
+    return [one for one in found if one.subject in known or within & {*one.facts.get("sites", ())}]
 
 
 def tell(alarm: Alarm) -> Told:

@@ -167,19 +167,24 @@ def show(
 ) -> Response:
     """A page of templates/console/, with the words that every page uses."""
     region = gateway.region
-    home = region.site(region.home_site)
-    zone = ZoneInfo(home.time_zone if home else "UTC")
     sites = {site.site_id: Words(site.name_ru, site.name_en) for site in region.sites}
     places = {d.destination_id: Words(d.name_ru, d.name_en) for d in region.destinations}
     page = render_template(
         f"console/{name}.html",
-        region=region, now=utc_now(), clock=Clock(zone), site_names=sites, place_names=places,
+        region=region, now=utc_now(), clock=clock_of(gateway), site_names=sites, place_names=places,
         number=number, span=span, volume=volume, reason_in_words=reason_in_words, STATES=STATES,
         ARRIVED=ARRIVED, LANE_WORDS=LANE_WORDS, DONE=DONE, did=did or Did(),
         may=lambda action: may(Action(action)), me=actor(), is_local=g.actor == LOCAL_OPERATOR,
         who=partial(who, gateway), **facts,
     )  # fmt: skip
     return Response(page, status)
+
+
+def clock_of(gateway: Gateway) -> "Clock":
+    """The clock of the region's home site."""
+    region = gateway.region
+    home = region.site(region.home_site)
+    return Clock(ZoneInfo(home.time_zone if home else "UTC"))
 
 
 @dataclass(frozen=True)

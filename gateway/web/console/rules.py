@@ -109,7 +109,7 @@ def add_routes(door: Blueprint, gateway: Gateway) -> None:
         )  # fmt: skip
 
     @door.get("/rules/<owner>/<int:number>.yaml")
-    @needs(Action.READ_RULES)
+    @needs(Action.READ_RULES, export=True)
     def rule_yaml(owner: str, number: int) -> Response:
         check_owner(gateway.region, owner)
         version = load_version(records, owner, number)

@@ -52,7 +52,7 @@ SUMMARIES: Mapping[str, str] = {
     "snapshots": "Все отчёты · All snapshots",
     "month_versions": "Отчёт месяца и его исправления · A month and its corrections",
 }
-FORM = "1"
+FORM = "2"
 """Of the answers; another one gives them other tags."""
 MOST_BYTES = 4 * 2**20  # of answers that were made, packed
 

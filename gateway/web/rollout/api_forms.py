@@ -113,6 +113,7 @@ def facility(snapshot: Snapshot, known: Facility) -> Json:
         "name": {"ru": known.name_ru, "en": known.name_en},
         "kind": str(known.kind),
         "municipality": known.municipality,
+        "municipality_en": known.municipality_en,
         "figures": figures(snapshot, scope, snapshot.figures[scope]),
     }
 
@@ -243,6 +244,7 @@ FACILITY = _object(
     name=_object(ru=TEXT, en=TEXT),
     kind=TEXT,
     municipality=TEXT,
+    municipality_en=TEXT,
     figures=FIGURES,
 )
 UNIT = _object(

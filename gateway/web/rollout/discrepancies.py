@@ -16,6 +16,7 @@ from gateway.model.rollout.register import Facility, Unit
 from gateway.web.console.frame import choice_of, text_of
 from gateway.web.permissions import needs
 from gateway.web.rollout.frame import Desk
+from gateway.web.rollout.language import Language
 from gateway.web.rollout.senders import DONE, read_senders
 from gateway.web.rollout.shown import Shown
 
@@ -54,11 +55,11 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         return desk.form_page(
             "discrepancies",
             shown,
-            lambda _: {
+            lambda language: {
                 "senders": senders,
                 "done": DONE.get(done),
                 **facts,
-                **_tell(shown, municipality),
+                **_tell(shown, municipality, language),
             },
         )
 
@@ -77,14 +78,15 @@ def rows_of(shown: Shown, evidence: Evidence) -> list[Row]:
     )
 
 
-def _tell(shown: Shown, municipality: str) -> Mapping[str, Any]:
+def _tell(shown: Shown, municipality: str, language: Language) -> Mapping[str, Any]:
     tables = {kind: rows_of(shown, kind) for kind in KINDS}
     towns = {row.facility.municipality for rows in tables.values() for row in rows}
+    named = {town: language.called(town, shown.english) for town in towns}
     return {
         "tables": {
             kind: [row for row in rows if municipality in ("", row.facility.municipality)]
             for kind, rows in tables.items()
         },
         "municipality": municipality,
-        "municipalities": sorted(towns),
+        "municipalities": dict(sorted(named.items(), key=lambda one: one[1])),
     }

@@ -27,10 +27,9 @@ from gateway.web.rollout.teller import Teller
 def create_blueprint(gateway: Gateway) -> Blueprint:
     """All pages of the rollout and of the register."""
     door = Blueprint("rollout", __name__, url_prefix="/rollout")
-    desk = Desk(
-        gateway, Teller(gateway.records), Shelf(gateway.records), SenderShelf(gateway.records),
-        mark_of_code(),
-    )  # fmt: skip
+    shelf = Shelf(gateway.records)
+    teller, looks = Teller(gateway.records, shelf), SenderShelf(gateway.records)
+    desk = Desk(gateway, teller, shelf, looks, mark_of_code())
     guard(door, desk.problem)
     for page in (
         glance, facilities, facility, discrepancies, programme, report, senders, register,

@@ -51,6 +51,7 @@ class Row:
     figures: Figures
     standing: Standing
     curve: Sequence[Point]
+    town: Words
 
     @property
     def on_film(self) -> int:
@@ -68,8 +69,8 @@ def _part(share: Share) -> float:
 
 
 SORTS: Mapping[str, Callable[[Row, Language], Any]] = {
-    "name": lambda row, lang: lang.say(row.facility.name_ru, row.facility.name_en).casefold(),
-    "municipality": lambda row, _: row.facility.municipality,
+    "name": lambda row, lang: lang.words(row.facility.name).casefold(),
+    "municipality": lambda row, lang: lang.words(row.town),
     "units": lambda row, _: row.figures.digital.whole,
     "declared": lambda row, _: _part(row.figures.digital),
     "proven": lambda row, _: _part(row.figures.connected),
@@ -123,8 +124,18 @@ def rows_of(shown: Shown) -> list[Row]:
             continue
         scope = Scope(ScopeKind.FACILITY, one.facility_id)
         figures = shown.snapshot.figures.get(scope, NOTHING)
-        found.append(Row(one, figures, standing_of(figures), shown.curve(scope)))
+        town = Words(one.municipality, shown.english.get(one.municipality, one.municipality))
+        found.append(Row(one, figures, standing_of(figures), shown.curve(scope), town))
     return found
+
+
+def towns_of(shown: Shown, language: Language) -> dict[str, tuple[str, Figures]]:
+    """What each municipality is called, and its figures, in the order of what they are called."""
+    found = {
+        name: (language.called(name, shown.english), figures)
+        for name, figures in shown.scopes(ScopeKind.MUNICIPALITY).items()
+    }
+    return dict(sorted(found.items(), key=lambda one: one[1][0]))
 
 
 def standing_of(figures: Figures) -> Standing:
@@ -185,8 +196,11 @@ def _tell(shown: Shown, asked: Asked, language: Language) -> Mapping[str, Any]:
         "all": len(everything),
         "spark": spark,
         "standings": STANDINGS,
-        "municipalities": sorted({row.facility.municipality for row in everything}),
-        "towns": shown.scopes(ScopeKind.MUNICIPALITY),
+        "municipalities": {
+            town.ru: language.words(town)
+            for town in sorted({row.town for row in everything}, key=language.words)
+        },
+        "towns": towns_of(shown, language),
         "map": _map(rows, language),
         "unplaced": sum(row.facility.latitude is None for row in rows),
         "size": (WIDTH, HEIGHT),
@@ -213,21 +227,21 @@ def _map(rows: Sequence[Row], language: Language) -> dict[str, Any]:
     ]
     middle = sum(lat for _, lat, _ in placed) / len(placed) if placed else 0.0
     km_east, km_north = 111.32 * cos(radians(middle)), 110.57
-    towns: dict[str, list[tuple[float, float]]] = {}
+    towns: dict[Words, list[tuple[float, float]]] = {}
     points = []
     for row, lat, lon in placed:
         x, y = round(lon * km_east, 2), round(lat * km_north, 2)
-        towns.setdefault(row.facility.municipality, []).append((x, y))
+        towns.setdefault(row.town, []).append((x, y))
         one, share = row.facility, row.figures.connected
-        name = language.say(one.name_ru, one.name_en)
+        name = language.words(one.name)
         told = f"{language.percent(share)} ({language.of(share)})" if share.whole else "—"
         points.append([x, y, str(row.standing), name, told, one.facility_id])
     return {
         "kind": "map",
         "points": points,
         "towns": [
-            [_middle([x for x, _ in of]), _middle([y for _, y in of]), name, len(of)]
-            for name, of in sorted(towns.items(), key=lambda item: -len(item[1]))
+            [*(_middle([*axis]) for axis in zip(*of, strict=True)), language.words(town), len(of)]
+            for town, of in sorted(towns.items(), key=lambda item: -len(item[1]))
         ],
         "names": {code: language.words(words) for code, (_, words) in STANDINGS.items()},
         "address": link("facility", facility_id="ID"),

@@ -13,6 +13,8 @@ from gateway.clock import utc_now
 from gateway.errors import NotFound
 from gateway.model.access import Action
 from gateway.model.rollout.figures import Evidence, Scope, ScopeKind, UnitEvidence
+from gateway.model.rollout.forecast import COMING, planned
+from gateway.model.rollout.measures import is_late
 from gateway.model.rollout.register import X_RAY, Facility, Unit, UnitState
 from gateway.web.console.frame import choice_of, reach
 from gateway.web.permissions import may, needs
@@ -22,8 +24,6 @@ from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.language import Language
 from gateway.web.rollout.senders import DONE, read_senders, said_of
 from gateway.web.rollout.shown import Shown
-
-COMING = (UnitState.ORDERED, UnitState.INSTALLED)
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,17 @@ def rows_of(shown: Shown, facility_id: str) -> list[Row]:
 def hindrances(shown: Shown, facility: Facility, rows: list[Row]) -> list[tuple[str, int]]:
     """What holds a facility back: (code, how many), the codes of the page."""
     counted = [row for row in rows if row.unit.counts and row.unit.kind in X_RAY]
+    coming = [row for row in rows if row.unit.state in COMING]
     film = [row for row in counted if not row.unit.is_digital]
-    late = facility.planned_on is not None and facility.planned_on < shown.snapshot.day
+    _, unplanned = planned((row.unit for row in counted + coming), shown.snapshot.day)
     found = {
         "film": len(film),
-        "unplanned": sum(row.unit.renewal_on is None for row in film),
+        "unplanned": unplanned,
         "never": sum(_says(row, Evidence.NEVER) for row in counted),
         "silent": sum(_says(row, Evidence.SILENT) for row in counted),
         "undeclared": sum(_says(row, Evidence.UNDECLARED) for row in counted),
         "waiting": sum(row.unit.state is UnitState.INSTALLED for row in rows),
-        "late": int(late and facility.joined_on is None),
+        "late": int(is_late(facility, shown.snapshot.day)),
     }
     return [(code, count) for code, count in found.items() if count]
 

@@ -13,16 +13,18 @@ from zoneinfo import ZoneInfo
 from flask import Response, g, render_template, request, url_for
 
 from gateway.bootstrap import Gateway
-from gateway.errors import BadRequest, GatewayError, NotFound
+from gateway.errors import BadRequest, ForeignPage, GatewayError, NotFound, RegisterChanged
 from gateway.model.access import Action
 from gateway.model.rollout.figures import REGION
 from gateway.model.wording import Words
 from gateway.rollout.register import Shelf
+from gateway.rollout.report import zone_of
 from gateway.rollout.sender_shelf import SenderShelf
 from gateway.web.console.words import PROBLEMS
 from gateway.web.errors import answer_of
 from gateway.web.packed import PackedBodies, packed_answer
 from gateway.web.permissions import may
+from gateway.web.problem_page import page_of
 from gateway.web.rollout import words
 from gateway.web.rollout.language import LANGUAGES, Language, language_of
 from gateway.web.rollout.shown import Shown
@@ -40,6 +42,8 @@ NO_FIGURES = (
         "gateway rollout snapshot.",
     ),
 )
+OWN = (BadRequest, NotFound, RegisterChanged, ForeignPage)
+"""Mistakes that these pages tell in their own language; all others are told as everywhere."""
 WEB = Path(__file__).parent.parent
 
 
@@ -56,9 +60,7 @@ class Desk:
 
     @property
     def zone(self) -> ZoneInfo:
-        region = self.gateway.region
-        home = region.site(region.home_site)
-        return ZoneInfo(home.time_zone if home else "UTC")
+        return zone_of(self.gateway.region)
 
     def page(
         self,
@@ -107,6 +109,8 @@ class Desk:
     def problem(self, error: GatewayError) -> Response:
         """A page that says what is wrong; the status is that of web/errors.py."""
         plain = answer_of(error)
+        if "actor" not in g or not isinstance(error, OWN):  # or: refused before it was known who
+            return page_of(plain, error, self.gateway.settings.base_url)
         told = next((w for kind, w in PROBLEMS.items() if isinstance(error, kind)), None)
         if isinstance(error, NotFound) and error.what == "snapshot":
             told = NO_FIGURES
@@ -132,7 +136,8 @@ class Desk:
         return render_template(
             f"rollout/{name}.html", region=self.gateway.region, lang=language, say=language.say,
             may=_may, link=link, many=many, same=_same_page, names=words, zone=self.zone,
-            REGION=REGION, sites=self._sites(language), **facts,
+            REGION=REGION, sites=self._sites(language),
+            signs_in=self.gateway.settings.access == "login", **facts,
         )  # fmt: skip
 
 

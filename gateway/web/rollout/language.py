@@ -3,6 +3,7 @@ write them (CLDR, by Babel). Everywhere else both languages stand beside each ot
 printed and quoted is of one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -40,6 +41,10 @@ class Language:
 
     def words(self, words: Words) -> str:
         return self.say(words.ru, words.en)
+
+    def called(self, russian: str, english: Mapping[str, str]) -> str:
+        """A text of the register that has a name in English, or has none."""
+        return self.say(russian, english.get(russian, russian))
 
     def number(self, value: float, digits: int = 0) -> str:
         """Its thousands apart; at most so many digits behind the point."""

@@ -11,14 +11,14 @@ from typing import Any
 from flask import Blueprint, Response
 
 from gateway.model.access import Action
-from gateway.model.rollout.register import X_RAY, Facility, Unit, UnitState
+from gateway.model.rollout.forecast import COMING
+from gateway.model.rollout.measures import is_late
+from gateway.model.rollout.register import X_RAY, Facility, Unit
 from gateway.web.permissions import needs
 from gateway.web.rollout.charts import joining_chart, money_chart, months_chart
 from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.language import Language
 from gateway.web.rollout.shown import Shown
-
-COMING = (UnitState.ORDERED, UnitState.INSTALLED)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,7 @@ def late_ones(shown: Shown) -> list[Facility]:
     found = [
         one
         for one in shown.facilities.values()
-        if not one.merged_into
-        and one.planned_on is not None
-        and one.planned_on < shown.snapshot.day
-        and (one.joined_on is None or one.joined_on > shown.snapshot.day)
+        if not one.merged_into and is_late(one, shown.snapshot.day)
     ]
     return sorted(found, key=lambda one: (one.planned_on or date.max, one.facility_id))
 
@@ -121,7 +118,7 @@ def tell_programme(shown: Shown, language: Language) -> Mapping[str, Any]:
     by_month, joined = deliveries(shown), joining(shown)
     money = shown.snapshot.region.money
     funding = {
-        name or language.say("не указано", "not named"): spent
+        language.called(name, shown.english) or language.say("не указано", "not named"): spent
         for name, spent in sorted(money.by_funding.items(), key=lambda one: -one[1])
     }
     return {

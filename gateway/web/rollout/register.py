@@ -4,6 +4,7 @@ them. Hospital IT sees its own facility, the ministry all of them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from flask import Blueprint, Response, request
 
@@ -13,7 +14,15 @@ from gateway.model.access import Action
 from gateway.model.rollout.columns import FACILITY_COLUMNS, UNIT_COLUMNS, Column
 from gateway.model.rollout.import_plan import Difference
 from gateway.model.rollout.importing import differences
-from gateway.model.rollout.register import Facility, Revision, T, Unit, UnitState, as_of
+from gateway.model.rollout.register import (
+    Facility,
+    Revision,
+    T,
+    Unit,
+    UnitState,
+    as_of,
+    english_of,
+)
 from gateway.model.rollout.writing import text_of as cell_text
 from gateway.model.wording import Words
 from gateway.rollout.register import Register, own_facilities
@@ -59,7 +68,12 @@ class View:
     def name(self, facility_id: str) -> Words:
         """Also of one that the reader may not see: what theirs belongs to."""
         found = self._all.get(facility_id)
-        return Words(found.name_ru, found.name_en or found.name_ru) if found else Words("—", "—")
+        return found.name if found else Words("—", "—")
+
+    @cached_property
+    def english(self) -> Mapping[str, str]:
+        """Municipalities, by their Russian names."""
+        return english_of(self._all.values(), ())
 
     def facility(self, facility_id: str) -> Facility:
         """raises  NotFound, also for one that the reader may not see"""
@@ -136,9 +150,13 @@ def _fitting_facilities(view: View, words: str) -> list[Facility]:
     found = [
         one
         for one in view.facilities.values()
-        if _holds(asked, one.facility_id, one.name_ru, one.name_en, one.municipality, one.oid)
+        if _holds(asked, one.facility_id, *one.name, one.oid, *_towns(one))
     ]
     return sorted(found, key=lambda one: (bool(one.merged_into), one.municipality, one.name_ru))
+
+
+def _towns(one: Facility) -> tuple[str, str]:
+    return one.municipality, one.municipality_en
 
 
 def _fitting_units(view: View, words: str) -> list[Unit]:

@@ -5,6 +5,7 @@ What is applied is what was shown: the confirmation names the files and the stat
 
 from datetime import date
 
+import gevent
 from flask import Blueprint, Response, request
 
 from gateway.clock import utc_now
@@ -16,7 +17,7 @@ from gateway.model.rollout.columns import tidy
 from gateway.model.rollout.import_plan import What
 from gateway.records.register_drafts import drop_draft, keep_draft, load_draft
 from gateway.rollout.reading import MOST_BYTES
-from gateway.rollout.register import Author, File, Shown, apply_import, show_import
+from gateway.rollout.register import Author, File, Shown, apply_import, plan_files
 from gateway.rollout.writing import (
     sheets_of_day,
     sheets_of_history,
@@ -44,7 +45,7 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
     own_with_files = own_form(desk.gateway, MOST_FILES * MOST_BYTES)
 
     @door.get("/register/export")
-    @needs(Action.READ_REGISTER)
+    @needs(Action.READ_REGISTER, export=True)
     def register_export() -> Response:
         return _export(desk)
 
@@ -62,7 +63,7 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
             raise BadRequest("files", f"from 1 to {MOST_FILES} files are taken")
         files = [File(tidy(part.filename or "")[:100], part.stream.read()) for part in sent]
         day = day_of(request.form, "valid_from", _today(desk))
-        shown = show_import(desk.gateway.records, files, day, _today(desk), reach())
+        shown = _plan(desk, files, day)
         draft_id = ""
         if shown.plan.changes:
             pairs = [(file.name, file.content) for file in files]
@@ -82,13 +83,20 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
             raise NotFound("draft")
         day, pairs = draft
         files = [File(*pair) for pair in pairs]
-        shown = show_import(records, files, day, _today(desk), reach())
+        shown = _plan(desk, files, day)
         if shown.key != text_of(request.form, "key"):
             raise RegisterChanged("")
         apply_import(records, shown, Author(by, reason), utc_now())
         drop_draft(records, draft_id)
         log.info("register imported", rows=len(shown.plan.rows), by=by)
         return redirect_to("register", done="imported")
+
+
+def _plan(desk: Desk, files: list[File], day: date) -> Shown:
+    """Aside: the process serves others meanwhile."""
+    asked = (desk.shelf.now(), files, day, _today(desk), reach())
+    found: Shown = gevent.get_hub().threadpool.apply(plan_files, asked)
+    return found
 
 
 def _show(desk: Desk, shown: Shown, draft_id: str, day: date) -> Response:

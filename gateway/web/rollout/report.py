@@ -16,6 +16,7 @@ from gateway.web.permissions import needs
 from gateway.web.rollout.charts import evidence_chart, flow_chart, share_chart
 from gateway.web.rollout.definitions import DEFINITIONS
 from gateway.web.rollout.export import write_csv, write_xlsx
+from gateway.web.rollout.facilities import towns_of
 from gateway.web.rollout.frame import Desk
 from gateway.web.rollout.glance import kinds_of_units
 from gateway.web.rollout.language import Language, language_of
@@ -38,14 +39,14 @@ def add_routes(door: Blueprint, desk: Desk) -> None:
         return desk.page("report", shown, lambda language: _tell(shown, language))
 
     @door.get("/report.xlsx")
-    @needs(Action.READ_FIGURES)
+    @needs(Action.READ_FIGURES, export=True)
     def workbook() -> Response:
         return _file(desk, "xlsx", XLSX, lambda shown, language: write_xlsx(
             tables_of(shown, language, region=_region(desk, language)), language
         ))  # fmt: skip
 
     @door.get("/report.csv")
-    @needs(Action.READ_FIGURES)
+    @needs(Action.READ_FIGURES, export=True)
     def lines() -> Response:
         return _file(desk, "csv", CSV, lambda shown, lang: write_csv(flat_table(shown, lang), lang))
 
@@ -88,7 +89,7 @@ def _tell(shown: Shown, language: Language) -> Mapping[str, Any]:
         "by_kind": evidence_chart(kinds, language),
         "curve": share_chart(shown.curve(), language, shown.snapshot.forecast),
         "flow": flow_chart(shown.curve(), language),
-        "towns": shown.scopes(ScopeKind.MUNICIPALITY),
+        "towns": dict(towns_of(shown, language).values()),
         "facility_kinds": {
             language.words(FACILITY_KINDS[name]): figures for name, figures in of_facilities.items()
         },

@@ -158,10 +158,9 @@ def read_senders(desk: Desk, now: datetime, site_id: str = "") -> Senders:
     """
     within = frozenset({site_id}) if site_id else reach()
     standing = desk.senders.now(desk.shelf.now(), now.astimezone(desk.zone).date())
-    looked, units, facilities = standing.looked, standing.units, standing.facilities
-    unknown = [one for one in looked.unknown if _within(one.sender.site_id, within)]
-    suggested = suggest(desk.gateway.records, looked, units, facilities, unknown[:MOST])
-    ignored, why = looked.ignored.values(), standing.ignored
+    units, facilities = standing.units, standing.facilities
+    unknown = [one for one in standing.unknown if _within(one.sender.site_id, within)]
+    suggested = suggest(standing.suggester, unknown[:MOST], standing.matched, standing.alive)
     return Senders(
         [
             Unknown(
@@ -171,11 +170,7 @@ def read_senders(desk: Desk, now: datetime, site_id: str = "") -> Senders:
             )
             for one in unknown[:MOST]
         ],
-        [
-            (one, why[one.sender_id])
-            for one in ignored
-            if one.sender_id in why and _within(one.sender.site_id, within)
-        ],
+        [one for one in standing.ignored if _within(one[0].sender.site_id, within)],
         max(len(unknown) - MOST, 0),
     )
 

@@ -18,7 +18,7 @@ from gateway.model.rollout.figures import (
     Snapshot,
     UnitEvidence,
 )
-from gateway.model.rollout.register import X_RAY, Facility, Unit
+from gateway.model.rollout.register import X_RAY, Facility, Unit, english_of
 from gateway.records.snapshots import Point, Taken
 
 
@@ -55,6 +55,11 @@ class Shown:
             if not unit.merged_into:
                 found.setdefault(unit.facility_id, []).append(unit)
         return {name: tuple(units) for name, units in found.items()}
+
+    @cached_property
+    def english(self) -> Mapping[str, str]:
+        """Municipalities and lines of funding, by their Russian names."""
+        return english_of(self.facilities.values(), self.units.values())
 
     def curve(self, scope: Scope = REGION) -> Sequence[Point]:
         return self.curves.get(scope, ())

@@ -129,12 +129,12 @@ def studies_cell(told: Count | None) -> Cell:
 def _name(shown: Shown, scope: Scope, language: Language) -> str:
     facility = shown.facilities.get(scope.name) if scope.kind is ScopeKind.FACILITY else None
     if facility is not None:
-        return language.say(facility.name_ru, facility.name_en)
+        return language.words(facility.name)
     kinds = {ScopeKind.FACILITY_KIND: FACILITY_KINDS, ScopeKind.UNIT_KIND: UNIT_KINDS}
     words = kinds.get(scope.kind, {}).get(scope.name)
     if scope.kind is ScopeKind.REGION:
         words = SCOPES[ScopeKind.REGION]
-    return language.words(words) if words else scope.name
+    return language.words(words) if words else language.called(scope.name, shown.english)
 
 
 def _summary(shown: Shown, language: Language) -> Table:
@@ -233,7 +233,10 @@ def _course(shown: Shown, language: Language) -> Table:
 
 def _funding(shown: Shown, language: Language) -> Table:
     say, money = language.say, shown.snapshot.region.money
-    rows = [(name or say("не указано", "not named"), n) for name, n in money.by_funding.items()]
+    rows = [
+        (language.called(name, shown.english) or say("не указано", "not named"), spent)
+        for name, spent in money.by_funding.items()
+    ]
     header = (say("Источник", "Line of funding"), say("Потрачено, ₽", "Spent, RUB"))
     return Table(say("Деньги", "Money"), header, rows)
 

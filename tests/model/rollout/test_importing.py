@@ -267,6 +267,20 @@ def test_hospital_it_writes_its_own_facility_alone():
         assert not found.changes
 
 
+def test_hospital_it_gives_no_past_to_a_unit_of_another():
+    """Under an id that was there later alone, and with a day before that."""
+    other = Facility("zlat", "ГБ", "", FacilityKind.HOSPITAL, "Златогорск", site_id="zlat")
+    long_ago = revisions(HOSPITAL, other, valid_from=date(2010, 1, 1))
+    head = ("Код аппарата", *UNIT_HEAD[1:5], "Действует с")
+    row = ("ct", "zlat", "КТ", "цифровой", "работает", "01.01.2020")
+    ministry, own = (
+        plan_import([table(head, row)], long_ago, revisions(CT), terms)
+        for terms in (TERMS, Terms(DAY, TODAY, frozenset({"zlat"})))
+    )
+    assert ministry.changes
+    assert (own.changes, own.mistake_count) == (False, 1), said(own)
+
+
 def test_of_very_many_mistakes_the_rest_is_counted(monkeypatch):
     monkeypatch.setattr(import_plan, "MOST_TOLD", 10)
     rows = [(f"u{n}", "2020") for n in range(50)]

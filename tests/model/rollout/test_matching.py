@@ -244,8 +244,9 @@ def test_a_typing_error_is_similar_and_another_number_is_not(one, other, similar
 
 
 def suggested(sender, units, by_modality, with_images=()):
-    suggester = Suggester(Matcher((), units, FACILITIES), units, FACILITIES, with_images)
-    return suggester.suggest(sender, by_modality)
+    rivals = Matcher((), units, FACILITIES).match(sender).rivals
+    suggester = Suggester(units, FACILITIES)
+    return suggester.suggest(sender, by_modality, rivals=rivals, with_images=with_images)
 
 
 def test_units_that_nearly_fit_are_ranked_with_their_reasons():

@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from gateway.bootstrap import Gateway
+from gateway.rollout.register import Shelf
 from gateway.web import create_app
 from gateway.web.rollout.shown import Shown
 from gateway.web.rollout.teller import Teller
@@ -27,4 +28,4 @@ def browser(rollout: Gateway) -> FlaskClient:
 
 @pytest.fixture(scope="session")
 def shown(rollout: Gateway) -> Shown:
-    return Teller(rollout.records).now()
+    return Teller(rollout.records, Shelf(rollout.records)).now()

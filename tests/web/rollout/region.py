@@ -38,6 +38,10 @@ TOWNS = (
     ("Варна", 53.38, 60.98, 10), ("Нязепетровск", 56.05, 59.60, 8),
     ("Октябрьское", 54.41, 62.74, 9), ("Аргаяш", 55.49, 60.88, 11),
 )  # fmt: skip
+IN_ENGLISH = """Chelyabinsk Magnitogorsk Zlatoust Miass Kopeysk Troitsk Ozyorsk Snezhinsk Satka
+    Kyshtym Korkino Yuzhnouralsk Asha Kartaly Verkhneuralsk Chebarkul Bredy Agapovka Kunashak Varna
+    Nyazepetrovsk Oktyabrskoye Argayash"""
+ENGLISH = dict(zip((one[0] for one in TOWNS), IN_ENGLISH.split(), strict=True))
 MAKERS = (
     ("НИПК «Электрон»", "ОКО"), ("Siemens", "Multix Fusion"), ("GE", "Optima XR646"),
     ("Philips", "DigitalDiagnost"), ("Амико", "АРЦ"), ("Гелпик", "ДИАКОМ"),
@@ -48,7 +52,10 @@ KINDS = (
     + [UnitKind.C_ARM, UnitKind.CT, UnitKind.MRI, UnitKind.ULTRASOUND, UnitKind.DENSITOMETER,
        UnitKind.ANGIOGRAPHY]
 )  # fmt: skip
-FUNDING = ("Модернизация первичного звена", "Областной бюджет", "Средства ОМС")
+FUNDING = (
+    ("Модернизация первичного звена", "Primary care modernisation"),
+    ("Областной бюджет", "Regional budget"), ("Средства ОМС", "Health insurance"),
+)  # fmt: skip
 NAMES = {
     FacilityKind.HOSPITAL: ("Городская больница", "City hospital"),
     FacilityKind.CLINIC: ("Поликлиника", "Clinic"),
@@ -144,13 +151,18 @@ def draw_facility(rng: random.Random, number: int, count: int) -> Facility:
     planned = date(2025, 3, 1) + timedelta(days=rng.randrange(900))
     on_time = planned < TODAY - timedelta(60) and rng.random() < 0.85
     ru, en = NAMES[kind]
+    name_ru, name_en = f"{ru} № {number + 1}, {town}", f"{en} No. {number + 1}, {ENGLISH[town]}"
     return Facility(
-        f"f{number:03}", f"{ru} № {number + 1}, {town}", f"{en} No. {number + 1}, {town}", kind,
+        f"f{number:03}", name_ru, name_en, kind,
         town, lat + rng.gauss(0, spread), lon + rng.gauss(0, spread * 1.6),
         f"1.2.643.5.1.13.{number + 1}", "", planned,
         planned + timedelta(days=rng.randrange(-20, 90)) if on_time else None,
-        ("gkb1", "zlat")[number] if number < 2 else "",
+        ("gkb1", "zlat")[number] if number < 2 else "", municipality_en=ENGLISH[town],
     )  # fmt: skip
+
+
+def funded(rng: random.Random) -> dict:
+    return dict(zip(("funding", "funding_en"), rng.choice(FUNDING), strict=True))
 
 
 def draw_unit(rng: random.Random, found: Region, facility_id: str, unit_id: str) -> None:
@@ -164,7 +176,7 @@ def draw_unit(rng: random.Random, found: Region, facility_id: str, unit_id: str)
     )  # fmt: skip
     if state in (UnitState.ORDERED, UnitState.INSTALLED):
         unit = replace(
-            unit, capture=Capture.DIGITAL, renewed=True, funding=rng.choice(FUNDING),
+            unit, capture=Capture.DIGITAL, renewed=True, **funded(rng),
             cost=rng.randrange(900, 9_000) * 1000,
         )  # fmt: skip
     if fate < 0.38:
@@ -175,7 +187,7 @@ def draw_unit(rng: random.Random, found: Region, facility_id: str, unit_id: str)
         since = AUDIT + timedelta(days=20 + int((fate - 0.38) / 0.32 * 640))
         how = Capture.DIGITAL if rng.random() < 0.7 else Capture.DIGITISER
         changed = replace(
-            unit, capture=how, renewed=True, renewal_on=None, funding=rng.choice(FUNDING),
+            unit, capture=how, renewed=True, renewal_on=None, **funded(rng),
             cost=rng.randrange(300, 9_000) * 1000,
         )  # fmt: skip
         found.units.append(Change(changed, since))

@@ -1,12 +1,15 @@
 """Numbers, dates and plurals of the ministry's pages are those of their language."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 
 from gateway.errors import BadRequest
 from gateway.model.rollout.figures import Count, Share
+from gateway.model.rollout.register import english_of
 from gateway.web.rollout.language import LANGUAGES, language_of
+from tests.model.rollout.small_register import facility, unit
 
 RU, EN = LANGUAGES["ru"], LANGUAGES["en"]
 
@@ -64,3 +67,28 @@ def test_few_studies_are_not_told() -> None:
 def test_a_third_language_is_refused() -> None:
     with pytest.raises(BadRequest, match="lang"):
         language_of("de")
+
+
+def test_what_the_register_calls_in_english_is_told_in_english():
+    called = english_of(
+        [
+            facility("a", municipality="Златоуст", municipality_en="Zlatoust"),
+            facility("b", municipality="Златоуст"),
+            facility("c", municipality="Миасс", municipality_en="Miass"),
+            facility("d", municipality="Миасс", municipality_en="Mias"),
+            facility("e", municipality="Миасс", municipality_en="Miass"),
+            facility("f", municipality="Верхний район", municipality_en="District"),
+            facility("g", municipality="Нижний район", municipality_en="District"),
+            facility("h", municipality="Сатка"),
+        ],
+        [unit("u1", "a", funding="Средства ОМС", funding_en="Health insurance"), unit("u2", "a")],
+    )
+    assert called == {
+        "Златоуст": "Zlatoust", "Миасс": "Miass", "Средства ОМС": "Health insurance",
+    }  # fmt: skip
+    english, russian = LANGUAGES["en"], LANGUAGES["ru"]
+    assert english.called("Златоуст", called) == "Zlatoust"
+    assert russian.called("Златоуст", called) == "Златоуст"
+    assert english.called("Нижний район", called) == "Нижний район"
+    nameless = replace(facility("a"), name_ru="Больница", name_en="")
+    assert english.words(nameless.name) == "Больница"

@@ -4,11 +4,14 @@ were overtaken, imports that are shown before they are applied.
 
 import io
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from html import unescape
+from typing import Any
 
+import gevent
 import pytest
 from flask.testing import FlaskClient
 from openpyxl import load_workbook
@@ -33,6 +36,7 @@ from gateway.records.register import (
     unit_history,
 )
 from gateway.web import create_app
+from gateway.web.rollout import register_files
 from tests.web.forms import form_to
 from tests.web.signing_in import login_gateway
 from tests.web.test_sign_in import Clinic
@@ -281,6 +285,27 @@ def test_an_import_with_mistakes_cannot_be_confirmed(desk: Desk) -> None:
     assert "аппараты.csv 2 Код организации не ваша организация" in page
     assert "аппараты.csv 3 Год выпуска не целое число" in page
     assert "/rollout/register/import/" not in shown.text
+
+
+def test_others_are_served_while_a_large_file_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, served = threading.Event(), threading.Event()
+    whole = register_files.plan_files
+
+    def slow(*asked: Any) -> Any:
+        begun.set()
+        assert served.wait(60)
+        return whole(*asked)
+
+    monkeypatch.setattr(register_files, "plan_files", slow)
+    sent = gevent.spawn(upload, desk.browsers["ministry"], "unit_id;year\ng-1;2011\n")
+    with gevent.Timeout(60):
+        while not begun.is_set():
+            gevent.sleep(0)
+    assert desk.browsers["it"].get("/rollout/register").status_code == 200
+    served.set()
+    assert "2011" in sent.get(timeout=60).text
 
 
 def test_a_draft_is_its_authors_own(desk: Desk) -> None:

@@ -1,8 +1,10 @@
 """Who sees the pages and who puts things right, by people who have really signed in."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
@@ -18,6 +20,10 @@ from tests.web.signing_in import login_gateway
 from tests.web.test_sign_in import Clinic
 
 ORIGIN = "http://127.0.0.1:8080"
+HTML = "text/html"
+MOST_PAGES = 60
+ALSO = ("/static/", "/viewer/")
+"""Files of the pages, and the viewer, which not every test region has."""
 PEOPLE = {
     "ministry": "ministry", "admin": "regional_admin", "it": "hospital_it@gkb1",
     "other": "hospital_it@zlat", "doctor": "doctor@gkb1", "auditor": "auditor",
@@ -73,6 +79,30 @@ def test_hospital_it_sees_no_link_that_leads_to_a_refusal(desk: Desk) -> None:
     page = desk.browsers["it"].get("/rollout/facilities/f000").text
     nav = page.partition("<nav")[2].partition("</nav>")[0]
     assert "/rollout/report" not in nav
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_from_the_own_page_no_link_leads_to_a_refusal(desk: Desk, who: str) -> None:
+    browser, seen, todo = desk.browsers[who], set[str](), ["/account"]
+    refused: dict[str, int] = {}
+    while todo and len(seen) < MOST_PAGES:
+        path = todo.pop(0)
+        seen.add(path)
+        with browser.get(path) as answer:
+            page = answer.text if answer.mimetype == HTML else ""
+        if answer.status_code >= 400:
+            refused[path] = answer.status_code
+        found = {unescape(one) for one in re.findall(r'href="(/[^"#]*)', page)}
+        todo += sorted(one for one in found - seen - set(todo) if not one.startswith(ALSO))
+    assert refused == {}
+    assert len(seen) > 3
+
+
+def test_who_is_refused_is_told_what_to_do_in_words_of_these_pages(desk: Desk) -> None:
+    refused = desk.browsers["doctor"].get("/rollout")
+    assert refused.status_code == 403
+    assert "Роли даёт администратор региона" in refused.text
+    assert 'href="/account"' in refused.text
 
 
 def test_a_sender_is_told_whose_it_is_and_the_word_is_taken_back(desk: Desk) -> None:
