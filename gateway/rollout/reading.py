@@ -29,10 +29,10 @@ LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 IN_A_ROW = 4 * LAST_COLUMN
 """Elements at most: a cell has its value inside."""
 BLOCK = 256 * 1024
-LONGEST_TAG = 200
+MOST_MERGED, LONGEST_REFERENCE = 1000, 40
 LONGEST_LINE = 32 * 1024
 """Of headings, in letters."""
-_MERGED_CELL = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+\d+)["']""")
+_REFERENCE = re.compile(r"[A-Z]+(\d+):[A-Z]+\d+", re.ASCII)
 
 _NO_COLUMN = Words("", "")
 _FORMULA = Words(
@@ -202,9 +202,11 @@ def _check_parts(name: str, content: bytes) -> list[Mistake]:
             for part in parts:
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as stream:
-                        for cells, row in _check_xml(cast(BinaryIO, stream)):
-                            where = Words(cells, cells)
-                            merged.append(Mistake(name, row, where, _MERGED, part.filename + cells))
+                        references = _check_xml(cast(BinaryIO, stream))
+                    for cells in filter(None, map(_REFERENCE.fullmatch, references)):
+                        where = Words(cells[0], cells[0])
+                        told = part.filename + cells[0]
+                        merged.append(Mistake(name, int(cells[1]), where, _MERGED, told))
     except (
         zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
         expat.ExpatError,
@@ -213,34 +215,31 @@ def _check_parts(name: str, content: bytes) -> list[Mistake]:
     return merged
 
 
-def _check_xml(stream: BinaryIO) -> Iterator[tuple[str, int]]:
-    """Merged cells, and their first row."""
+def _check_xml(stream: BinaryIO) -> list[str]:
+    """References of merged cells, like "A1:B2"; raises _Unusable"""
+    cells = 0
+    merged: list[str] = []
 
     def refuse(*_: Any) -> None:
         raise _Unusable(_DTD)
 
-    cells = 0
-
-    def count(name: str, _: Any) -> None:
+    def look(name: str, attributes: dict[str, str]) -> None:
         """openpyxl keeps a whole row in memory, however long it is."""
         nonlocal cells
-        cells = 0 if name.endswith("row") else cells + 1
-        if cells > IN_A_ROW and (name == "c" or name.endswith(":c")):
+        element = name.rpartition(":")[2]
+        cells = 0 if element == "row" else cells + 1
+        if cells > IN_A_ROW and element == "c":
             raise _Unusable(_COLUMNS)
+        if element == "mergeCell" and len(merged) < MOST_MERGED:
+            merged.append(attributes.get("ref", "")[:LONGEST_REFERENCE])
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler = count
-    rest = b""
+    parser.StartElementHandler = look
     while block := stream.read(BLOCK):
         parser.Parse(block, False)
-        seen = rest + block
-        end = 0
-        for found in _MERGED_CELL.finditer(seen):
-            end = found.end()
-            yield found[1].decode(), int(found[2])
-        rest = seen[max(end, len(seen) - LONGEST_TAG) :]
     parser.Parse(b"", True)
+    return merged
 
 
 def _read_sheet(name: str, sheet: Any) -> Table:
