@@ -352,6 +352,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "H70 patients in logs, queues, metrics": (
         "journeys/test_canary.py::test_a_patient_and_a_secret_turn_up_nowhere",
         "faults/test_bad_requests_on_the_wire.py::test_a_search_is_not_written_to_the_log",
+        "journeys/test_store_metadata.py::test_what_cannot_be_written_stands_in_no_log",
         "test_log.py::test_a_uid_stands_under_another_name_wherever_it_stands",
     ),
     "H71 foreign jobs in Redis": (
@@ -414,6 +415,10 @@ CASES: dict[str, tuple[str, ...]] = {
         "test_every_role_comes_through_the_doors_that_the_table_names_and_no_other",
         "journeys/test_store_truth.py::"
         "test_a_named_site_takes_a_copy_but_not_other_content_of_what_another_holds",
+        "journeys/test_store_truth.py::"
+        "test_a_file_that_says_twice_whose_it_is_comes_into_nobodys_study",
+        "journeys/test_store_truth.py::"
+        "test_a_study_that_is_hidden_behind_a_sequence_is_not_reached",
     ),
     "H84 a site that lies": (
         "faults/test_faults_of_retrieve.py::"
