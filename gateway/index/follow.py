@@ -448,8 +448,17 @@ class Follower:
     def _save(
         self, cursor: Cursor, rows: Sequence[IndexRow] = (), gone: Sequence[str] = ()
     ) -> None:
+        if cursor.phase == "following" and (rows or gone):
+            cursor = self._counted(cursor, rows, gone)
         cursor = replace(cursor, aside=len(self._aside))
         self._writer.save(cursor, rows, gone, utc_now())
         self._cursor = cursor
         if rows:
             self._sizes.look_soon()
+
+    def _counted(self, cursor: Cursor, rows: Sequence[IndexRow], gone: Sequence[str]) -> Cursor:
+        """How many studies there are keeps step with what comes and goes after the fill."""
+        read = {str(row.study["study_uid"]) for row in rows}
+        known = load_known(self._records, self.site.site_id, {*read, *gone}).keys()
+        filled = cursor.filled + len(read - known) - len(known & set(gone))
+        return replace(cursor, filled=filled, to_fill=filled)

@@ -52,6 +52,24 @@ def test_index_of_a_site_is_filled_then_follows_it(server, follow, records):
     assert differences(records, {"gkb1": server}) == []
 
 
+def test_the_count_of_studies_keeps_step_after_the_fill(server, follow, records):
+    def counted():
+        cursor = load_cursor(records, "gkb1")
+        return cursor.phase, cursor.filled, cursor.to_fill
+
+    follower = follow(site_of(server), Pace(follow_s=0.01, check_s=0.0, studies_per_s=1e9))
+    catch_up(follower)
+    assert counted() == ("following", 0, 0)
+    for number in (1, 2):
+        load(server, a_study(number, (1,)))
+    step_until(follower, lambda: counted() == ("following", 2, 2))
+    load(server, a_study(2, (3, 1)))  # late images are no study more
+    step_until(follower, lambda: _rows(records) == {"A1": 1, "A2": 4})
+    assert counted() == ("following", 2, 2)
+    delete(server, "studies", listed(server, "studies")[0])
+    step_until(follower, lambda: counted() == ("following", 1, 1))
+
+
 def test_another_issuer_of_patient_ids_stands_in_every_row(server, follow, records):
     def issuers():
         with records.read() as connection:
