@@ -141,6 +141,7 @@ def region(
             MONSTER,
             *ACTIVE,
             *MIXED,
+            *MANY,
             DEFLATED,
             BITS,
         ]
