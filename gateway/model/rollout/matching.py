@@ -60,21 +60,24 @@ _Rules = dict[_Key, list[_Rule]]
 class _Site:
     """What is known of a site: a region has hundreds of machines of one model, a site a few.
 
-    prints, units  each with the unit that the images are of in the end
+    ends  the unit that one was found to be, of those that were
     """
 
-    prints: list[tuple[Fingerprint, str]] = field(default_factory=list)
-    units: list[tuple[Unit, str]] = field(default_factory=list)
+    prints: list[Fingerprint] = field(default_factory=list)
+    units: list[Unit] = field(default_factory=list)
+    ends: dict[str, str] = field(default_factory=dict)
 
     def rules(self) -> tuple[_Rules, _Rules]:
         """Those by which a sender is a unit's, and those by which it is not."""
         rules: _Rules = {}
         denials: _Rules = {}
-        for one, unit_id in self.prints:
-            _add(denials if one.is_not else rules, _Rule(one, unit_id))
-        for unit, unit_id in self.units:
+        for one in self.prints:
+            end = self.ends.get(one.unit_id, one.unit_id)
+            _add(denials if one.is_not else rules, _Rule(one, end))
+        for unit in self.units:
+            end = self.ends.get(unit.unit_id, unit.unit_id)
             for made, is_bare in _of_register(unit):
-                _add(rules, _Rule(made, unit_id, is_bare))
+                _add(rules, _Rule(made, end, is_bare))
         return rules, denials
 
 
@@ -96,17 +99,19 @@ class Matcher:
         self, fingerprints: Iterable[Fingerprint], units: Mapping[str, Unit],
         facilities: Mapping[str, Facility], homes: Mapping[str, frozenset[str]] | None = None,
     ) -> None:  # fmt: skip
-        ends = {unit_id: _end(unit_id, units) for unit_id in units}
         sites = sites_of_units(units, facilities, homes or {})
         self._sites: dict[str, _Site] = defaultdict(_Site)
         self._rules: dict[str, tuple[_Rules, _Rules]] = {}
         for one in fingerprints:
-            if one.unit_id in ends:
+            if one.unit_id in units:
                 for site_id in (one.site_id,) if one.site_id else sites[one.unit_id]:
-                    self._sites[site_id].prints.append((one, ends[one.unit_id]))
+                    self._sites[site_id].prints.append(one)
+                    self._sites[site_id].ends[one.unit_id] = _end(one.unit_id, units)
         for unit_id, unit in units.items():
             for site_id in sites[unit_id]:
-                self._sites[site_id].units.append((unit, ends[unit_id]))
+                self._sites[site_id].units.append(unit)
+                if unit.merged_into:
+                    self._sites[site_id].ends[unit_id] = _end(unit_id, units)
 
     def differs(self, other: "Matcher", site_id: str) -> bool:
         """Whether it may know a sender of that site as another unit's than the other does."""
@@ -227,12 +232,12 @@ def sites_of_units(
     for facility_id in facilities:
         site_id = site_of_facility(facility_id, facilities)
         own[facility_id] = frozenset((site_id,)) if site_id else _NOWHERE
-    return {
-        unit_id: own.get(unit.facility_id, _NOWHERE).union(
-            *(own.get(home, _NOWHERE) for home in homes.get(unit_id, ()))
-        )
-        for unit_id, unit in units.items()
-    }
+    found = {unit_id: own.get(unit.facility_id, _NOWHERE) for unit_id, unit in units.items()}
+    for unit_id, places in homes.items():
+        unit = units.get(unit_id)
+        if unit is not None and (len(places) > 1 or unit.facility_id not in places):
+            found[unit_id] = found[unit_id].union(*(own.get(home, _NOWHERE) for home in places))
+    return found
 
 
 _NOWHERE: frozenset[str] = frozenset()

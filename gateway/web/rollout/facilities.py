@@ -14,15 +14,12 @@ from gateway.model.access import Action
 from gateway.model.rollout.figures import Evidence, Figures, Scope, ScopeKind, Share
 from gateway.model.rollout.register import Facility
 from gateway.model.wording import Words
-from gateway.records.snapshots import Point
 from gateway.web.console.frame import choice_of, text_of
 from gateway.web.permissions import needs
 from gateway.web.rollout.frame import Desk, link
 from gateway.web.rollout.language import Language
-from gateway.web.rollout.shown import Shown
+from gateway.web.rollout.shown import HEIGHT, WIDTH, Shown
 from gateway.web.rollout.words import FACILITY_KINDS
-
-WIDTH, HEIGHT = 88, 20  # of a small curve
 
 
 class Standing(StrEnum):
@@ -50,8 +47,8 @@ class Row:
     facility: Facility
     figures: Figures
     standing: Standing
-    curve: Sequence[Point]
     town: Words
+    sparks: tuple[str, str]
 
     @property
     def on_film(self) -> int:
@@ -125,7 +122,8 @@ def rows_of(shown: Shown) -> list[Row]:
         scope = Scope(ScopeKind.FACILITY, one.facility_id)
         figures = shown.snapshot.figures.get(scope, NOTHING)
         town = Words(one.municipality, shown.english.get(one.municipality, one.municipality))
-        found.append(Row(one, figures, standing_of(figures), shown.curve(scope), town))
+        sparks = shown.sparks.get(scope, ("", ""))
+        found.append(Row(one, figures, standing_of(figures), town, sparks))
     return found
 
 
@@ -146,31 +144,6 @@ def standing_of(figures: Figures) -> Standing:
         return Standing.NONE
     whole = figures.connected.part == figures.connected.whole
     return Standing.WHOLE if whole else Standing.PARTLY
-
-
-def spark(curve: Sequence[Point]) -> tuple[str, str]:
-    """Paths of the declared and the proven share, of a picture of WIDTH by HEIGHT."""
-    points = [one for one in curve if one.digital.whole]
-    if len(points) < 2:
-        return "", ""
-    begin = points[0].day.toordinal()
-    scale = WIDTH / max(points[-1].day.toordinal() - begin, 1)
-    paths = []
-    for which in ("digital", "connected"):
-        path, last = [], None
-        for n, one in enumerate(points):
-            share: Share = getattr(one, which)
-            y = round(HEIGHT - HEIGHT * share.part / share.whole)
-            x = round((one.day.toordinal() - begin) * scale)
-            if last is None:
-                path.append(f"M{x} {y}")
-            elif y != last:
-                path.append(f"H{x}V{y}")
-            elif n == len(points) - 1:
-                path.append(f"H{x}")
-            last = y
-        paths.append("".join(path))
-    return paths[0], paths[1]
 
 
 def _read(given: Mapping[str, str]) -> Asked:
@@ -194,7 +167,6 @@ def _tell(shown: Shown, asked: Asked, language: Language) -> Mapping[str, Any]:
         "rows": rows,
         "asked": asked,
         "all": len(everything),
-        "spark": spark,
         "standings": STANDINGS,
         "municipalities": {
             town.ru: language.words(town)

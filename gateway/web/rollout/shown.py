@@ -15,11 +15,39 @@ from gateway.model.rollout.figures import (
     Figures,
     Scope,
     ScopeKind,
+    Share,
     Snapshot,
     UnitEvidence,
 )
 from gateway.model.rollout.register import X_RAY, Facility, Unit, english_of
 from gateway.records.snapshots import Point, Taken
+
+WIDTH, HEIGHT = 88, 20  # of a small curve
+
+
+def spark(curve: Sequence[Point]) -> tuple[str, str]:
+    """Paths of the declared and the proven share, of a picture of WIDTH by HEIGHT."""
+    points = [one for one in curve if one.digital.whole]
+    if len(points) < 2:
+        return "", ""
+    begin = points[0].day.toordinal()
+    scale = WIDTH / max(points[-1].day.toordinal() - begin, 1)
+    paths = []
+    for which in ("digital", "connected"):
+        path, last = [], None
+        for n, one in enumerate(points):
+            share: Share = getattr(one, which)
+            y = round(HEIGHT - HEIGHT * share.part / share.whole)
+            x = round((one.day.toordinal() - begin) * scale)
+            if last is None:
+                path.append(f"M{x} {y}")
+            elif y != last:
+                path.append(f"H{x}V{y}")
+            elif n == len(points) - 1:
+                path.append(f"H{x}")
+            last = y
+        paths.append("".join(path))
+    return paths[0], paths[1]
 
 
 @dataclass(frozen=True)
@@ -28,6 +56,7 @@ class Shown:
 
     facilities, units  as of the snapshot's day, as they were known when it was taken
     curves             points of a scope by day, the oldest first, until the snapshot's
+    sparks             small curves of them, as paths
     renewed_on         since when a unit that the programme renewed is digital
     changed            units of which the register has said something new since
     months             every version of each frozen month, the oldest first
@@ -38,6 +67,7 @@ class Shown:
     facilities: Mapping[str, Facility]
     units: Mapping[str, Unit]
     curves: Mapping[Scope, Sequence[Point]]
+    sparks: Mapping[Scope, tuple[str, str]] = field(default_factory=dict)
     renewed_on: Mapping[str, date] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
     months: Sequence[Taken] = ()

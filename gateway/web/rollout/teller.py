@@ -19,7 +19,7 @@ from gateway.records import snapshots
 from gateway.records.engine import Records
 from gateway.records.snapshots import Point, Taken
 from gateway.rollout.register import Register, Shelf
-from gateway.web.rollout.shown import Shown
+from gateway.web.rollout.shown import Shown, spark
 
 AGE_S = 2.0
 MOST_KEPT = 4
@@ -88,15 +88,17 @@ class Teller:
             raise NotFound("snapshot")
         units = _known(register.units, snapshot)
         standing = as_of(units, snapshot.day)
+        curves = {
+            scope: [point for point in points if point.day <= snapshot.day]
+            for scope, points in _curves(records, known_at).items()
+        }
         return Shown(
             mark="",
             snapshot=snapshot,
             facilities=as_of(_known(register.facilities, snapshot), snapshot.day),
             units=standing,
-            curves={
-                scope: [point for point in points if point.day <= snapshot.day]
-                for scope, points in _curves(records, known_at).items()
-            },
+            curves=curves,
+            sparks={scope: spark(points) for scope, points in curves.items()},
             renewed_on=_renewed_on(units, standing),
             months=_months(taken),
         )

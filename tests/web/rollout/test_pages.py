@@ -13,9 +13,8 @@ from flask.testing import FlaskClient
 from gateway.model.rollout.figures import Evidence
 from gateway.web import create_app
 from gateway.web.rollout import discrepancies
-from gateway.web.rollout.facilities import spark
 from gateway.web.rollout.language import LANGUAGES
-from gateway.web.rollout.shown import Shown
+from gateway.web.rollout.shown import Shown, spark
 from tests.web.indexed import indexed_gateway
 from tests.web.rollout.region import MAKERS
 
