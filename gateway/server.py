@@ -297,6 +297,10 @@ class Worker(GeventWorker):
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        for name, value in req.headers:
+            # gunicorn takes packed bodies and leaves them packed: nobody here would unpack them.
+            if name == "TRANSFER-ENCODING" and value.strip().lower() != "chunked":
+                raise errors.UnsupportedTransferCoding(value)
         sock.settimeout(STALL_S)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, Answer)

@@ -1,5 +1,7 @@
 """Lets time pass for what rests, where a test is about something else."""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
 from gateway.clock import utc_now
@@ -8,14 +10,18 @@ from gateway.records.deliveries import delivery
 from gateway.records.dispatch import destination_pace
 from gateway.records.engine import Records
 
+LONG = timedelta(minutes=2)
+"""More than any study must be quiet."""
+
 
 def hurry(records: Records) -> None:
     """As if the rests were over: of arrivals, before the next tries, of destinations."""
     now = utc_now()
     with records.write() as connection:
         connection.execute(sa.update(destination_pace).values(rests_until=None))
-        for table, column in ((delivery, delivery.c.next_at), (arrival, arrival.c.due_at)):
-            connection.execute(sa.update(table).where(column > now).values({column.name: now}))
+        connection.execute(sa.update(delivery).where(delivery.c.next_at > now).values(next_at=now))
+        rests = sa.update(arrival).where(arrival.c.due_at > now)
+        connection.execute(rests.values(due_at=now, changed_at=now - LONG))
 
 
 def end_leases(records: Records) -> None:

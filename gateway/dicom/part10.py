@@ -388,7 +388,10 @@ class _Open:
 
 class LengthCheck:
     """Follows the elements of a data set while its bytes pass: whether they add up, how deep they
-    are nested, and that nothing further on says again whose it is.
+    are nested, and that nothing but what was read already says whose it is.
+
+    A site walks into sequences, whoever reads the UIDs steps over them: where both do not come out
+    at the same place, what one of them takes for the UIDs is inside of something for the other.
 
     unsafe  its next bytes must not reach a site
 
@@ -407,7 +410,7 @@ class LengthCheck:
         self._held = b""  # the beginning of that head
         self._top = _Open(is_item=True, end=None, explicit=self._explicit)
         self._open: list[_Open] = []
-        self._broken = False
+        self._broken = self._agrees = False
         self.unsafe = False
 
     def feed(self, block: bytes) -> None:
@@ -428,6 +431,7 @@ class LengthCheck:
             self._held = data[self._next - start :]
         except NotUnderstood:
             self._broken = True
+            self.unsafe |= not self._agrees
 
     @property
     def adds_up(self) -> bool:
@@ -446,6 +450,10 @@ class LengthCheck:
         """
         if self._open:
             self._close_ended()
+        if not self._agrees and start + at >= self._known_to:
+            if self._open or start + at > self._known_to:
+                raise NotUnderstood("what says whose it is lies within a sequence")
+            self._agrees = True
         within = self._open[-1] if self._open else self._top
         walk = walks[within.explicit]
         tag, length, begin = walk.element(at)

@@ -104,8 +104,19 @@ def native_frame(image: Dataset, number: int) -> bytes:
     except WHAT_PYDICOM_RAISES as error:
         raise CannotDecode(f"broken, or no decoder: {type(error).__name__}") from error
     if image.BitsAllocated == 1 and count > 1:
-        raise CannotDecode("frames of single bits")  # they need not begin at a byte
+        return _bits_of_frame(pixels, number, image.Rows * image.Columns * image.SamplesPerPixel)
     return pixels[(number - 1) * size : number * size]
+
+
+def _bits_of_frame(pixels: bytes, number: int, bits: int) -> bytes:
+    """Frames of single bits follow each other without a gap (PS3.5 8.1.1): one of them, from the
+    begin of a byte."""
+    first = (number - 1) * bits
+    some = np.frombuffer(pixels[first // 8 : (first + bits + 7) // 8], np.uint8)
+    unpacked = np.unpackbits(some, bitorder="little")[first % 8 :][:bits]
+    if len(unpacked) < bits:
+        raise CannotDecode("broken: too few pixels")
+    return np.packbits(unpacked, bitorder="little").tobytes()
 
 
 def _laid_out(frame: bytes, image: Dataset, planes: int) -> bytes:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, cast
 from xml.parsers import expat
@@ -23,13 +24,15 @@ MOST_PARTS = 200
 MOST_SHEETS = 10
 MOST_ROWS = 100_000
 MOST_COLUMNS = 60
-LAST_ROW = 1_048_576
+LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """Of a sheet, by ECMA-376."""
+IN_A_ROW = 4 * LAST_COLUMN
+"""Elements at most: a cell has its value inside."""
 BLOCK = 256 * 1024
-LONGEST_TAG = 200
+MOST_MERGED, LONGEST_REFERENCE = 1000, 40
 LONGEST_LINE = 32 * 1024
 """Of headings, in letters."""
-_MERGED_CELL = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+\d+)["']""")
+_REFERENCE = re.compile(r"[A-Z]+(\d+):[A-Z]+\d+", re.ASCII)
 
 _NO_COLUMN = Words("", "")
 _FORMULA = Words(
@@ -150,7 +153,7 @@ def _delimiter(text: str) -> str:
     columns = (*FACILITY_COLUMNS, *UNIT_COLUMNS)
 
     def known(delimiter: str) -> int:
-        cells = next(csv.reader([first], delimiter=delimiter), [])
+        cells = next(csv.reader([first], delimiter=delimiter), [])[:MOST_COLUMNS]
         return sum(name_of_heading(cell, columns) is not None for cell in cells)
 
     return max((";", ",", "\t"), key=lambda mark: (known(mark), first.count(mark)))
@@ -173,7 +176,7 @@ def _read_workbook(name: str, content: bytes) -> Iterator[Table]:
     # openpyxl has no error of its own for what it does not understand.
     except (
         InvalidFileException, zipfile.BadZipFile, expat.ExpatError, SyntaxError, KeyError,
-        ValueError, TypeError, AttributeError, IndexError, EOFError, OverflowError,
+        ValueError, TypeError, AttributeError, IndexError, EOFError, OverflowError, OSError,
     ) as error:  # fmt: skip
         raise _Unusable(_BROKEN) from error
 
@@ -199,34 +202,44 @@ def _check_parts(name: str, content: bytes) -> list[Mistake]:
             for part in parts:
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as stream:
-                        for cells, row in _check_xml(cast(BinaryIO, stream)):
-                            where = Words(cells, cells)
-                            merged.append(Mistake(name, row, where, _MERGED, part.filename + cells))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise _Unusable(_BROKEN) from error
-    except expat.ExpatError as error:
+                        references = _check_xml(cast(BinaryIO, stream))
+                    for cells in filter(None, map(_REFERENCE.fullmatch, references)):
+                        where = Words(cells[0], cells[0])
+                        told = part.filename + cells[0]
+                        merged.append(Mistake(name, int(cells[1]), where, _MERGED, told))
+    except (
+        zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
+        expat.ExpatError,
+    ) as error:  # fmt: skip
         raise _Unusable(_BROKEN) from error
     return merged
 
 
-def _check_xml(stream: BinaryIO) -> Iterator[tuple[str, int]]:
-    """Merged cells, and their first row."""
+def _check_xml(stream: BinaryIO) -> list[str]:
+    """References of merged cells, like "A1:B2"; raises _Unusable"""
+    cells = 0
+    merged: list[str] = []
 
     def refuse(*_: Any) -> None:
         raise _Unusable(_DTD)
 
+    def look(name: str, attributes: dict[str, str]) -> None:
+        """openpyxl keeps a whole row in memory, however long it is."""
+        nonlocal cells
+        element = name.rpartition(":")[2]
+        cells = 0 if element == "row" else cells + 1
+        if cells > IN_A_ROW and element == "c":
+            raise _Unusable(_COLUMNS)
+        if element == "mergeCell" and len(merged) < MOST_MERGED:
+            merged.append(attributes.get("ref", "")[:LONGEST_REFERENCE])
+
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
-    rest = b""
+    parser.StartElementHandler = look
     while block := stream.read(BLOCK):
         parser.Parse(block, False)
-        seen = rest + block
-        end = 0
-        for found in _MERGED_CELL.finditer(seen):
-            end = found.end()
-            yield found[1].decode(), int(found[2])
-        rest = seen[max(end, len(seen) - LONGEST_TAG) :]
     parser.Parse(b"", True)
+    return merged
 
 
 def _read_sheet(name: str, sheet: Any) -> Table:

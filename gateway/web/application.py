@@ -29,7 +29,7 @@ OBJECT = re.compile(
 
 class Asked(Request):
     """A request whose form any database can take: PostgreSQL has no place for NUL, and no word of
-    a person has one. Paths and queries are judged in scope.py.
+    a person has one. Paths are judged in scope.py, queries by who reads them.
     """
 
     @cached_property

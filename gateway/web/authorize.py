@@ -49,7 +49,8 @@ class Authorize:
     def take_in(self) -> Response:
         """GET /oauth/authorize. What is wrong is told to the viewer, once it is known to be one."""
         args = dict(request.args.lists())
-        client = load_client(self._records, request.args.get("client_id", ""))
+        client_id = request.args.get("client_id", "")
+        client = load_client(self._records, client_id) if client_id.isprintable() else None
         if client is None or len(args["client_id"]) > 1:
             return _page("unknown", 400)
         try:

@@ -22,14 +22,13 @@ from gateway.federation.retrieve import unwrapped
 from gateway.model.sites import Site
 from gateway.orthanc.answer import SiteAnswer
 from gateway.web.decoding import pixel_data
-from gateway.web.metadata import Metadata
+from gateway.web.metadata import PIXELS, Metadata
 from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, target_of, upstream_type
 from gateway.web.representation import in_parts
 from gateway.web.scope import Scope, accepted
 from gateway.web.streaming import streamed
 
 STORED_BYTES = f'{MULTIPART}; type="{OCTETS}"'
-PIXELS = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 NATIVE = frozenset({EXPLICIT_LE, "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"})
 
 
@@ -87,9 +86,8 @@ class BulkData:
         decoded: dict[str, bool] = {}
 
         def open_at(site: Site) -> SiteAnswer:
-            compressed = element.tag in PIXELS and not self._is_native(site, whole)
-            decoded[site.site_id] = compressed
-            if compressed:
+            decoded[site.site_id] = self.is_compressed(site, whole, element.tag)
+            if decoded[site.site_id]:
                 return self._opener.ask(site, whole.path, WHOLE_AS_STORED)
             return self._opener.ask(site, target.path, STORED_BYTES)
 
@@ -99,14 +97,18 @@ class BulkData:
             opened.answer.close()
             raise SiteSpeaksGarbage(opened.site.site_id, "an unexpected media type")
         if decoded[opened.site.site_id]:
-            frames = pixel_data(self._opener, whole, replace(opened, asked=whole.asked))
-            return chain(next(frames, []), chain.from_iterable(frames))
+            return next(pixel_data(self._opener, whole, replace(opened, asked=whole.asked)))
         return unwrapped(opened, check_boundary(parameters.get("boundary")))[1]
 
-    def _is_native(self, site: Site, instance: Target) -> bool:
+    def is_compressed(self, site: Site, instance: Target, tag: str) -> bool:
+        """Whether these are pixels that are stored otherwise than they are to be given (8.7.3.3):
+        what Orthanc gives instead are no pixels at all, or the bytes of an offset table.
+        """
+        if tag.upper() not in PIXELS:
+            return False
         deadline = Deadline(site.timeouts.search_s)
         stored = self._opener.gateway.stored
-        return stored.find(site, instance.study, instance.series, deadline) <= NATIVE
+        return not stored.find(site, instance.study, instance.series, deadline) <= NATIVE
 
 
 def _elements(datasets: Sequence[Dataset], service_url: str) -> Iterator[Element]:

@@ -6,7 +6,7 @@ from itertools import chain
 
 from flask import Response
 
-from gateway.dicom.media_types import EXPLICIT_LE, MULTIPART, Choice, parse_content_type
+from gateway.dicom.media_types import EXPLICIT_LE, MULTIPART, OCTETS, Choice, parse_content_type
 from gateway.dicom.multipart import (
     MultipartReader,
     Part,
@@ -16,7 +16,7 @@ from gateway.dicom.multipart import (
     part_head,
 )
 from gateway.dicom.part10 import MoreBytesNeeded, NotUnderstood, identify
-from gateway.dicom.transcode import CannotDecode
+from gateway.dicom.transcode import DANGEROUS, CannotDecode
 from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteStreamCut
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.pixels.workers import Holding, PixelWorkers
@@ -66,6 +66,8 @@ def answer_of_items(
     first = next(items, None)
     if first is None:
         raise NotFound("instance")
+    if choice.single_part and content_type == OCTETS:
+        return single(iter(first), content_type, None, opened, tag)  # it may be of any length
     if choice.single_part:
         whole = b"".join(first)
         items.close()
@@ -85,21 +87,55 @@ def answer_of_items(
 
 
 def pixel_data(opener: Opener, target: Target, opened: Opened) -> Items:
-    """All frames of the opened instance, little endian, one after the other; as decoded_frames."""
-    return _frames(opener, target, opened, ())
+    """All frames of the opened instance, little endian, as one item; the first one is made before
+    it is given. What cannot be decoded here the site is asked for.
+
+    raises  NotAcceptable; NotFound if it has no pixels; SiteError
+    """
+    frames = _each_frame(opener, target, opened)
+    try:
+        first = next(frames, None)
+    except CannotDecode as error:
+        raise _refused(error) from error
+    if first is None:
+        raise NotFound("bulk data")
+    yield chain([first], _later(frames))
+
+
+def _later(frames: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from frames
+    except CannotDecode as error:
+        raise _refused(error) from error
+
+
+def _each_frame(opener: Opener, target: Target, opened: Opened) -> Iterator[bytes]:
+    pixels = opener.gateway.pixels
+    with (
+        pixels.holding() as held,
+        closing_at_end(StoredInstance(opener, target, opened, held)) as stored,
+    ):
+        for number in range(1, stored.about.frames + 1):
+            before = held.size
+            try:
+                yield pixels.run("frame", {"number": number}, *stored.frame(number))
+            except CannotDecode:
+                if stored.about.transfer_syntax in DANGEROUS:
+                    raise
+                yield stored.frame_of_site(number)
+            held.keep_only(before)
 
 
 def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[int]) -> Items:
-    """none: all of them"""
     pixels = opener.gateway.pixels
     try:
         with (
             pixels.holding() as held,
             closing_at_end(StoredInstance(opener, target, opened, held)) as stored,
         ):
-            if max(numbers, default=1) > stored.about.frames:  # later it could only cut it off
+            if max(numbers) > stored.about.frames:  # later it could only cut the answer off
                 raise NotFound("frame")
-            for number in numbers or range(1, stored.about.frames + 1):
+            for number in numbers:
                 before = held.size
                 yield [pixels.run("frame", {"number": number}, *stored.frame(number))]
                 held.keep_only(before)

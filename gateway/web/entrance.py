@@ -31,6 +31,9 @@ REQUEST_ID = "X-Request-Id"
 NAMED = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{16})[0-9a-f]{16}(?:-[0-9a-f]{16}-[0-9a-f]{2})?")
 """X-Request-Id as nginx makes it, or a traceparent (W3C Trace Context): we keep 16 digits."""
 
+NAMES_HOST = re.compile(r"[a-z]+://([^/?#]*)", re.IGNORECASE)
+"""A request's target in absolute form, as proxies are asked."""
+
 
 class Entrance:
     """Judges each request before any door is reached; one for each process."""
@@ -51,6 +54,9 @@ class Entrance:
         REQUEST.set(named)
         g.request_id = named
         host = environ.get("HTTP_HOST")
+        target = environ.get("RAW_URI", "/")
+        if not target.startswith("/") and (other := NAMES_HOST.match(target)) is not None:
+            host = other[1]  # whatever Host says (RFC 9112 3.2.2)
         if host is not None and not self._is_ours(host):  # HTTP/1.0 may name none
             raise BadRequest("Host", "is no name of this service (GATEWAY_TRUSTED_HOSTS)")
         if not self._open and not self._may_come(environ.get("REMOTE_ADDR", "")):
@@ -77,8 +83,10 @@ class Entrance:
         return f"{self._start}{next(self._count) & 0xFFFFFFFF:08x}"
 
     def _find_host(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if host.rpartition("]")[2].count(":") else host
-        return name.strip("[]").lower() in self._hosts
+        name, mark, port = host.rpartition(":")
+        if not mark or "]" in port:
+            name, port = host, ""
+        return (not port or port.isdecimal()) and name.strip("[]").lower() in self._hosts
 
     def _find_peer(self, peer: str) -> bool:
         try:

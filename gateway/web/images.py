@@ -37,7 +37,7 @@ from gateway.model.answers import Location
 from gateway.model.sites import Site
 from gateway.orthanc.answer import SiteAnswer
 from gateway.web.bulk import BulkData
-from gateway.web.decoding import decoded_frames, decoded_instances
+from gateway.web.decoding import answer_of_items, decoded_frames, decoded_instances, pixel_data
 from gateway.web.grants import check_files, may_be_by_grant
 from gateway.web.merged import Merger
 from gateway.web.opening import (
@@ -190,7 +190,13 @@ class Images:
             return located_below(unchanged, scope.service_url)
         accept = upstream_accept(replace(choice, transfer_syntax=None))
 
+        whole = replace(target, below="")
+        compressed: set[str] = set()
+
         def open_at(site: Site) -> SiteAnswer:
+            if self._bulk_data.is_compressed(site, whole, bulk):
+                compressed.add(site.site_id)
+                return self._opener.ask(site, whole.path, WHOLE_AS_STORED)
             return self._opener.ask(site, target.path, accept)
 
         try:
@@ -200,7 +206,10 @@ class Images:
         except NotAcceptable:  # the form was the stored one: the site has no such element
             raise NotFound("bulk data") from None
         tag = self._versions.tag(target.study, opened.site.site_id, form)
-        return passed_on(opened, choice, tag)
+        if opened.site.site_id not in compressed:
+            return passed_on(opened, choice, tag)
+        pixels = pixel_data(self._opener, whole, replace(opened, asked=whole.asked))
+        return answer_of_items(pixels, opened, choice, tag, OCTETS)
 
     def _first_that_works(
         self,
@@ -278,6 +287,14 @@ class Images:
         try:
             return self._open(scope, location, wish)
         except NotAcceptable:
+            if (
+                wish.numbers
+                and wish.choice.transfer_syntax == "*"
+                and wish.choice.part_type == OCTETS
+            ):
+                # Orthanc has no stored frames of some codings; "*" takes any, so also this one.
+                choice = replace(wish.choice, transfer_syntax=None)
+                return self._open_or_decode(scope, location, replace(wish, choice=choice))
             decodable = wanted_syntax(wish.choice) == EXPLICIT_LE
             if not decodable or Plan.DECODE not in wish.only_if:
                 raise

@@ -28,6 +28,7 @@ from gateway.web.streaming import tell_differing, tell_silence, warn_of_silence
 from gateway.web.versions import Versions, stamp
 
 FRAMES_AHEAD = 4
+PIXELS = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 
 
 class Metadata:
@@ -188,7 +189,25 @@ def _datasets(opened: Opened, target: Target) -> list[Dataset]:
     if opened.is_short and opened.is_short(len(datasets)):
         raise SiteStreamCut(opened.site.site_id, f"only {len(datasets)} datasets")
     rewrite_uris(datasets, lambda uri: dicomweb.public_uri(opened.site, uri, opened.service_url))
+    for dataset in datasets:
+        _name_pixels(dataset, opened.service_url)
     return datasets
+
+
+def _name_pixels(dataset: Dataset, service_url: str) -> None:
+    """Say where the pixels of an image are, also where its site says nothing: Orthanc before
+    DICOMweb 1.20 leaves out compressed ones, and the later one deflated ones.
+    """
+    names = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    uids = [text(dataset, name) for name in names]
+    if (
+        dataset.keys() & PIXELS
+        or not integer(dataset, "Rows")
+        or not all(map(is_lenient_uid, uids))
+    ):
+        return
+    uri = f"{service_url}{Target(*uids).path}/bulk/7fe00010"
+    dataset["7FE00010"] = {"vr": "OB", "BulkDataURI": uri}
 
 
 def _is_of(row: Dataset, target: Target) -> bool:

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from flask import Blueprint, Response, g, request
 
 from gateway.bootstrap import Gateway
-from gateway.dicom.attributes import Dataset, Level, text
+from gateway.dicom.attributes import Dataset, Level, tag_of, text
 from gateway.dicom.matching import has_wildcard
 from gateway.dicom.media_types import (
     DICOM_JSON,
@@ -22,7 +23,7 @@ from gateway.dicom.native_model import to_xml
 from gateway.dicom.query import Condition, Query, parse_query
 from gateway.dicom.soundness import keep_sound
 from gateway.dicom.uids import check_uid
-from gateway.errors import NotFound, PayloadTooLarge
+from gateway.errors import BadRequest, NotFound, PayloadTooLarge
 from gateway.model.access import Action
 from gateway.model.answers import SearchResult
 from gateway.web.permissions import needs
@@ -48,6 +49,7 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
             check_uid(study, "study")
         if series is not None:
             check_uid(series, "series")
+        _check_letters(request.query_string)
         query = parse_query(
             level,
             list(request.args.items(multi=True)),
@@ -87,6 +89,20 @@ def create_blueprint(gateway: Gateway, name: str) -> Blueprint:
         return find(Level.INSTANCE, site_id, study, series)
 
     return door
+
+
+def _check_letters(query_string: bytes) -> None:
+    """Werkzeug leaves alone what is no UTF-8, and a name in cp1251 would find nobody in silence.
+
+    raises  BadRequest that names the parameter
+    """
+    for piece in query_string.split(b"&"):
+        try:
+            unquote_to_bytes(piece).decode()
+        except UnicodeDecodeError as error:
+            name = piece.partition(b"=")[0].decode("latin-1")
+            field = name if tag_of(name) else "query"
+            raise BadRequest(field, "is not written in UTF-8 (PS3.18 8.3.1)") from error
 
 
 def _named(query: Query) -> frozenset[str] | None:

@@ -8,9 +8,10 @@ beyond the places of a few elements.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.dicom.media_types import MULTIPART, OCTETS
+from gateway.dicom.asked import coding_of
+from gateway.dicom.media_types import DICOM, EXPLICIT_LE, MULTIPART, OCTETS
 from gateway.dicom.multipart import check_boundary
-from gateway.dicom.part10 import Glance, MoreBytesNeeded, NotUnderstood, glance
+from gateway.dicom.part10 import DEFLATED, Glance, MoreBytesNeeded, NotUnderstood, glance
 from gateway.dicom.transcode import CannotDecode
 from gateway.errors import NotFound, SiteSpeaksGarbage
 from gateway.federation.retrieve import Opened, unwrapped
@@ -21,6 +22,8 @@ from gateway.web.scope import Scope
 
 HEADER_LIMIT = 64 * 2**20  # an encapsulated document is part of the header
 LARGEST = 256 * 2**20
+WHOLE_INFLATED = f'{MULTIPART}; type="{DICOM}"; transfer-syntax={EXPLICIT_LE}'
+FRAME_DECODED = f'{MULTIPART}; type="{OCTETS}"; transfer-syntax={EXPLICIT_LE}'
 FRAME_AS_STORED = f'{MULTIPART}; type="{OCTETS}"; transfer-syntax=*'
 
 
@@ -68,6 +71,12 @@ class StoredInstance:
         answer.close()  # Orthanc has no frames of some codings: big-endian, MPEG2
         return (self._again_whole(),)
 
+    def frame_of_site(self, number: int) -> bytes:
+        """One frame as the site decodes it to Explicit VR Little Endian; raises as `frame`."""
+        self.close()
+        path = self._target.path + frames_below([number])
+        return self._collected(self._part_at(path, FRAME_DECODED))
+
     def close(self) -> None:
         self.opened.answer.close()
 
@@ -96,14 +105,17 @@ class StoredInstance:
         return self._begun + self._collected(self._rest)
 
     def _again_whole(self) -> bytes:
+        return self._collected(self._part_at(self._target.path, WHOLE_AS_STORED))
+
+    def _part_at(self, path: str, accept: str) -> Iterator[bytes]:
         site = self.opened.site
-        answer = self._opener.ask(site, self._target.path, WHOLE_AS_STORED)
+        answer = self._opener.ask(site, path, accept)
         if answer.status != 200:
             answer.close()
             raise CannotDecode(f"the site does not give it: HTTP {answer.status}")
         first = answer.read()
         answer.become_stream()
-        return self._collected(_only_part(Opened(site, answer, first)))
+        return _only_part(Opened(site, answer, first))
 
     def _collected(self, blocks: Iterable[bytes]) -> bytes:
         found = bytearray()
@@ -121,6 +133,9 @@ def open_instance(
     """One instance at its best holder; raises what StoredInstance and Opener.open raise."""
     whole = replace(target, below="")
     opened = opener.open(scope, whole, WHOLE_AS_STORED, "instance", location)
+    if coding_of(opened.first) in DEFLATED:  # nothing is inflated here (trust.md H74)
+        opened.answer.close()
+        opened = opener.open(scope, whole, WHOLE_INFLATED, "instance", location)
     return StoredInstance(opener, whole, opened, held)
 
 

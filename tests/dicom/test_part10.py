@@ -289,6 +289,26 @@ def test_whose_a_file_is_is_said_once(syntax: str, tag: int, length: int) -> Non
         assert (check.unsafe, check.adds_up) == (True, False)
 
 
+OPEN_IN_8 = struct.pack("<HH2sHIHHI", 0x10, 0x1002, b"SQ", 0, 8, 0xFFFE, 0xE000, 0xFFFFFFFF)
+LONG_IN_8 = struct.pack("<HH2sHIHHI", 0x10, 0x1002, b"SQ", 0, 8, 0xFFFE, 0xE000, 200)
+
+
+@pytest.mark.parametrize("step", [1, 64, 10_000])
+@pytest.mark.parametrize("begun", [OPEN_IN_8, LONG_IN_8], ids=["an open item", "a long item"])
+def test_uids_that_lie_within_a_sequence_for_a_site_are_none(begun: bytes, step: int) -> None:
+    """F20, H83: measured, Orthanc took the study that followed, and its answer said refused."""
+    file = file_of(PatientID="1")
+    begin = dataset_start(file)
+    study, after = (file.index(struct.pack("<HH", 0x20, tag), begin) for tag in (0x000D, 0x0013))
+    end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+    hidden = file[study:after].replace(b"1.2.3", b"9.2.3")
+    data = file[:study] + begun + file[study:after] + end + hidden + file[after:]
+    check = LengthCheck(identify(data, whole=True))
+    for start in range(0, len(data), step):
+        check.feed(data[start : start + step])
+    assert check.unsafe
+
+
 def test_an_item_may_say_whose_another_instance_is() -> None:
     item = Dataset()
     item.SOPInstanceUID, item.PatientID = "9.9.9", "OTHER"

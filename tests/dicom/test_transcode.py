@@ -105,6 +105,18 @@ def test_colours_of_a_frame_are_in_the_order_that_the_header_names(planes: int, 
     assert native_frame(image, 1) == wanted.tobytes()
 
 
+def test_frames_of_single_bits_begin_at_a_byte_each() -> None:
+    image = read_file(an_instance(1).data)
+    image.Rows, image.Columns, image.NumberOfFrames = 3, 3, 2
+    image.BitsAllocated = image.BitsStored = 1
+    image.PixelData = bytes([0b10000001, 0b01111110, 0b00000001, 0])
+    assert native_frame(image, 1) == bytes([0b10000001, 0])
+    assert native_frame(image, 2) == bytes([0b10111111, 0b0])
+    image.PixelData = image.PixelData[:2]
+    with pytest.raises(CannotDecode):
+        native_frame(image, 2)
+
+
 @pytest.mark.parametrize("number", [0, 5])
 def test_a_frame_that_is_not_there_is_a_lookup_error(number: int) -> None:
     with pytest.raises(LookupError):

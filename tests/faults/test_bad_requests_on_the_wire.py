@@ -50,6 +50,15 @@ REQUESTS = {
     "a negative length": (STORE + KIND + b"Content-Length: -5\r\n\r\n", 400),
     "a length with a sign": (STORE + KIND + b"Content-Length: +5\r\n\r\nabcde", 400),
     "an unknown coding": (STORE + KIND + b"Transfer-Encoding: canary-zq\r\n\r\n", (400, 501)),
+    "packed and chunked": (
+        STORE + KIND + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
+    "packed, and chunked": (
+        STORE + KIND + b"Transfer-Encoding: deflate\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
+    "an address at another host": (get(target=b"http://canary-zq.example/healthz"), 400),
     "chunked twice": (STORE + KIND + b"Transfer-Encoding: chunked, chunked\r\n\r\n", (400, 501)),
     "an expectation": (STORE + KIND + b"Expect: canary-zq\r\nContent-Length: 5\r\n\r\n", 417),
 }

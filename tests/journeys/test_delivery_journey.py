@@ -26,7 +26,7 @@ from gateway.records.rules import activate, save_version
 from gateway.records.schema import migrate
 from tests.chaosproxy import ChaosProxy, hangs, only
 from tests.forked import ForkedProgram
-from tests.hurry import end_leases
+from tests.hurry import end_leases, hurry
 from tests.postgres import run_postgres
 from tests.running import load, region_toml
 from tests.studies import a_study
@@ -202,6 +202,7 @@ def test_what_no_rule_takes_is_held_with_the_reason(ruled):
     uid = study[0].study_uid
 
     def held() -> bool:
+        hurry(ruled.records)
         arrivals = [a for a in ruled.story(uid).arrivals if a.site_id == "gkb1"]
         return bool(arrivals) and arrivals[0].state == Arrived.HELD
 

@@ -326,6 +326,25 @@ def test_a_file_that_says_twice_whose_it_is_comes_into_nobodys_study(
     assert copies(empty_region, "archive", file) == []
 
 
+OPEN_ITEM = struct.pack("<HH2sHIHHI", 0x10, 0x1002, b"SQ", 0, 8, 0xFFFE, 0xE000, 0xFFFFFFFF)
+END_OF_ITEM = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+
+
+def test_a_study_that_is_hidden_behind_a_sequence_is_not_reached(empty_region: Region) -> None:
+    """F20, H83: for who steps over the sequence by its length the file is of a new study."""
+    mine = an_instance(325)
+    foreign = an_instance(325, number=2, PatientID="FOREIGN", PatientName="Чужой^Олег")
+    pretended = an_instance(326, number=2).data
+    assert store(empty_region, mine.data).status_code == 200
+    marks = (b"\x20\x00\x0d\x00UI", b"\x20\x00\x10\x00SH")
+    shown = pretended[slice(*(pretended.index(mark) for mark in marks))]
+    at = foreign.data.index(marks[0])
+    data = foreign.data[:at] + OPEN_ITEM + shown + END_OF_ITEM + foreign.data[at:]
+    answer = store(empty_region, data)
+    assert (answer.status_code, stored(answer)) == (400, [])
+    assert copies(empty_region, "archive", foreign) == []
+
+
 @pytest.mark.parametrize("name", UNTIDY)
 def test_an_untidy_file_is_stored_if_the_site_takes_it(empty_region: Region, name: str) -> None:
     """H77: what is told is what the site holds, and the gateway gives it on."""

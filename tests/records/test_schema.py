@@ -1,5 +1,3 @@
-import multiprocessing
-
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -9,6 +7,7 @@ from gateway.errors import RecordsRefused
 from gateway.records import schema
 from gateway.records.engine import metadata, open_records
 from gateway.records.schema import migrate
+from tests.forked import FORKS
 
 
 def test_migrations_lead_to_the_tables_of_the_models(records):
@@ -53,10 +52,9 @@ def _migrate_elsewhere(url, start, done):
 
 
 def test_processes_that_start_at_once_migrate_once(empty_database_url):
-    context = multiprocessing.get_context("spawn")
-    start, done = context.Barrier(5), context.Queue()
+    start, done = FORKS.Barrier(5), FORKS.Queue()
     processes = [
-        context.Process(target=_migrate_elsewhere, args=(empty_database_url, start, done))
+        FORKS.Process(target=_migrate_elsewhere, args=(empty_database_url, start, done))
         for _ in range(5)
     ]
     for process in processes:

@@ -220,6 +220,29 @@ def test_a_workbook_of_very_many_parts_is_refused():
     assert "parts" in refusal(read_tables("f.xlsx", out.getvalue()))
 
 
+def test_a_row_without_end_is_refused_before_it_is_kept():
+    part = OPEN + "<row>" + '<c r="A1"><v>1</v></c>' * 40_000 + "</row>" + CLOSE
+    book = with_part(workbook([["facility_id"]]), SHEET, part.encode())
+    assert "columns" in refusal(read_tables("f.xlsx", book))
+
+
+def test_a_workbook_whose_bytes_are_damaged_is_refused():
+    book = bytearray(workbook([["facility_id"], *[[str(n)] for n in range(500)]]))
+    at = book.index(SHEET.encode()) + len(SHEET)
+    book[at : at + 200] = b"\xff" * 200
+    assert "broken" in refusal(read_tables("f.xlsx", bytes(book)))
+
+
+def test_a_workbook_without_a_workbook_is_refused():
+    book = with_part(workbook([["facility_id"]]), "[Content_Types].xml", b"<Types/>")
+    assert "broken" in refusal(read_tables("f.xlsx", book))
+
+
+@pytest.mark.parametrize("line", [b"a" * 200_000, b";" * 100_000], ids=["a word", "columns"])
+def test_a_first_line_without_end_is_no_heading(line):
+    assert refusal(read_tables("f.csv", line))
+
+
 def test_a_row_far_below_is_read_and_one_below_every_sheet_is_refused():
     def read(last):
         part = OPEN + cell(1, "facility_id") + cell(last, "a") + CLOSE

@@ -7,14 +7,13 @@ from itertools import pairwise
 import pytest
 
 from gateway.model.rollout.register import as_of
-from gateway.records.engine import open_records
 from gateway.records.evidence import load_senders
 from gateway.records.register import Change, add_revisions
-from gateway.records.schema import migrate
 from gateway.rollout import saying, sender_shelf
 from gateway.rollout.evidence import homes_of, look, suggest
 from gateway.rollout.register import Shelf
 from gateway.rollout.sender_shelf import SenderShelf
+from tests.databases import open_without_rows
 from tests.rollout.test_evidence import CT, FACILITIES, ME, UNITS, XRAY_UNIT
 from tests.sightings import NOW, TODAY, Region, a_study
 
@@ -23,8 +22,7 @@ SENT = {"Modality": "DX", "StationName": "ROOM1", "DeviceSerialNumber": "0043"}
 
 @pytest.fixture
 def region(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     write(records, facilities=FACILITIES.values(), units=UNITS.values())
     yield Region(records)
     records.close()

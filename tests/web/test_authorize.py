@@ -17,7 +17,7 @@ from gateway.records.accounts import save_lock
 from gateway.records.clients import add_client, add_viewer, revoke_client
 from gateway.records.keyring import Keyring
 from gateway.records.sessions import end_sessions, login_session, start_session
-from gateway.web import create_app, identity
+from gateway.web import authorize, create_app, identity
 from tests.web.indexed import uids
 from tests.web.rows import ROWS
 from tests.web.signing_in import add_person, login_gateway
@@ -144,6 +144,15 @@ def test_a_form_that_another_page_sends_lets_nobody_in(region: Region) -> None:
 def test_who_may_not_see_images_lets_no_viewer_in(region: Region, role: str) -> None:
     _, browser = region.person(f"other-{role}", role)
     assert region.viewer().ask(browser).status_code == 403
+
+
+def test_a_viewers_name_that_no_database_takes_is_nobodys(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(authorize, "load_client", lambda _, client_id: asked.append(client_id))
+    assert region.nobody.get("/oauth/authorize?client_id=%00").status_code == 400
+    assert asked == []
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ def test_leading_zeros_are_found_but_not_stored(client):
 @pytest.mark.parametrize(
     ("query", "field"),
     [
+        ("PatientName=%C8%E2%E0%ED%EE%E2", "PatientName"),
+        ("PatientID=%C0%AE", "PatientID"),
         ("limit=-1", "limit"),
         ("limit=0", "limit"),
         ("limit=abc", "limit"),

@@ -71,6 +71,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
         ("evil.example", 400),
         ("images.example.evil.example", 400),
         ("images.example@evil.example", 400),
+        ("images.example:80@evil.example", 400),
         ("", 400),
     ],
 )

@@ -12,7 +12,9 @@ from gateway.model.wording import Words
 _MOMENT = timedelta(microseconds=1)
 _UNKNOWN = Words("нет в реестре в этот день", "is not in the register at that day")
 _SAME = Words("это она сама", "is the same one")
-_MERGED = Words("уже объединено", "was merged already")
+_MERGED = Words(
+    "уже объединено, в этот день или позже", "was merged already, at that day or a later one"
+)
 _SINGLE = Words("не объединено", "is not merged")
 
 
@@ -125,7 +127,7 @@ def _faults(lines: Timelines[T], one_id: str, into_id: str, day: date) -> Iterat
         thing = lines.at(thing_id, day)
         if thing is None:
             yield name, _UNKNOWN
-        elif thing.merged_into:
+        elif any(s.thing.merged_into for s in lines.spans(thing_id) if s.meets(day, None)):
             yield name, _MERGED
 
 

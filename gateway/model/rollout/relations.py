@@ -4,7 +4,7 @@ Only what a change touches is looked at: a mistake that stands in the register a
 from mending another row.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Generic
@@ -38,8 +38,20 @@ def check_relations(
 
     facilities, units  as the register would be, the changes among them
     """
+    linked = {
+        name: sorted(
+            {
+                span.start
+                for facility_id in facilities
+                for span in facilities.spans(facility_id)
+                if getattr(span.thing, name)
+            }
+        )
+        for name in ("parent_id", "merged_into")
+        if any(getattr(one.thing, name) for one in new_facilities)
+    }
     for facility in new_facilities:
-        for fault in _facility_faults(facilities, facility):
+        for fault in _facility_faults(facilities, facility, linked):
             yield facility, fault
     yield from _left_behind(units, new_facilities, facilities)
     for unit in new_units:
@@ -48,18 +60,30 @@ def check_relations(
     yield from _same_serials(units, new_units)
 
 
-def _facility_faults(facilities: Timelines[Facility], placed: Placed[Facility]) -> Iterator[Fault]:
+def _facility_faults(
+    facilities: Timelines[Facility],
+    placed: Placed[Facility],
+    linked: Mapping[str, Sequence[date]],
+) -> Iterator[Fault]:
+    """linked  days from which any facility is a part of another, or merged into it"""
     day, facility = placed.valid_from, placed.thing
-    for name in ("parent_id", "merged_into"):
+    end = facilities.next_after(facility.facility_id, day)
+    for name in linked:
         other_id = getattr(facility, name)
         if not other_id or other_id == facility.facility_id:
             continue
         other = facilities.at(other_id, day)
         if other is None:
             yield name, _no_such(other_id, facilities, day)
-        elif name == "parent_id" and other.merged_into:
+            continue
+        if name == "parent_id" and other.merged_into:
             yield name, _merged(other.merged_into)
-        elif _comes_back(facilities, facility.facility_id, other_id, name, day):
+            continue
+        later = (one for one in linked[name] if one > day and (end is None or one < end))
+        if any(
+            _comes_back(facilities, facility.facility_id, other_id, name, one)
+            for one in (day, *later)
+        ):
             yield name, _CIRCLE
 
 

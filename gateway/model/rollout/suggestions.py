@@ -111,7 +111,8 @@ class Suggester:
     @cached_property
     def _near(self) -> tuple[Mapping[str, list[Unit]], Mapping[str, list[Unit]]]:
         """Units that still stand, by site and by serial number; made when first asked for."""
-        by_site, by_serial = defaultdict(list), defaultdict(list)
+        by_site: dict[str, list[Unit]] = defaultdict(list)
+        by_serial: dict[str, list[Unit]] = defaultdict(list)
         for unit in self._units.values():
             if unit.merged_into or unit.state is UnitState.DECOMMISSIONED:
                 continue

@@ -94,8 +94,9 @@ class _Tree:
             return node.value
         try:
             return self._scalars.construct_object(node)
-        except ValueError:
-            # 2026-02-31 looks like a date to YAML; as a text it is told to be none.
+        except (ValueError, AttributeError, LookupError):
+            # 2026-02-31 looks like a date to YAML; as a text it is told to be none. What is tagged
+            # as something that it is not ends in whatever PyYAML stumbles over.
             return node.value
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:

@@ -189,6 +189,24 @@ def test_a_facility_is_looked_for_at_the_day_of_the_row():
     assert said(found) == [(2, "Код организации", "gkb1: 31.12.2024 ещё нет в реестре")]
 
 
+def test_a_circle_that_begins_later_is_one_too():
+    head = ("Код организации", "Название", "Вид организации", "Муниципалитет", "Присоединена к",
+            "Действует с")  # fmt: skip
+    kind = ("больница", "М")
+    found = plan(
+        table(
+            head,
+            ("a", "А", *kind, "", "2026-01-01"),
+            ("b", "Б", *kind, "", "2026-01-01"),
+            ("a", "А", *kind, "b", "2026-02-01"),
+            ("b", "Б", *kind, "a", "2026-01-15"),
+        )
+    )
+    assert {(row, column) for row, column, _ in said(found)} == {
+        (4, "Присоединена к"), (5, "Присоединена к"),
+    }  # fmt: skip
+
+
 def test_parents_above_each_other_make_no_circle():
     head = (*FACILITY_HEAD, "Входит в")
     found = plan(

@@ -143,3 +143,17 @@ def test_what_cannot_be_merged_is_refused():
     assert fields("c", "b", START - timedelta(days=1)) == ["one", "into"]
     undone = separate_facility(book.facilities, book.units, "c", LATER)
     assert [name for name, _ in undone.faults] == ["one"]
+
+
+def test_what_is_merged_later_is_not_merged_the_other_way_before():
+    """It would be a circle from then on, and everything of both would count nowhere."""
+    book = Book(facility("a"), facility("b"), facility("c"), unit("u", "a"), unit("v", "b"))
+    book.apply(merge_facility(book.facilities, book.units, "a", "b", LATER))
+    back = merge_facility(book.facilities, book.units, "b", "a", DAY)
+    other = merge_facility(book.facilities, book.units, "a", "c", DAY)
+    assert [name for name, _ in back.faults] == ["into"]
+    assert [name for name, _ in other.faults] == ["one"]
+    book.apply(merge_unit(book.units, "u", "v", LATER))
+    assert [name for name, _ in merge_unit(book.units, "v", "u", DAY).faults] == ["into"]
+    book.apply(separate_unit(book.units, "u", LATER))
+    assert merge_unit(book.units, "v", "u", LATER).faults == []

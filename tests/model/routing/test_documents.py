@@ -150,6 +150,10 @@ def test_a_wrong_action_is_named(then: list[Any], code: str) -> None:
         "'" + "x" * 1_100_000 + "'",
         "=",
         "? [a]\n: b",
+        "rules: !!timestamp x",
+        "rules: !!bool x",
+        "rules: !!int ''",
+        "rules: !!float ''",
     ],
     ids=lambda text: text[:16],
 )

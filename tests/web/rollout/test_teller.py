@@ -15,13 +15,12 @@ from gateway.model.rollout.register import (
     UnitKind,
     UnitState,
 )
-from gateway.records.engine import open_records
 from gateway.records.register import Change, add_revisions
-from gateway.records.schema import migrate
 from gateway.rollout.register import Shelf
 from gateway.rollout.report import backfill, correct
 from gateway.web.rollout.programme import Month, deliveries
 from gateway.web.rollout.teller import Teller
+from tests.databases import open_without_rows
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 3, 31)
 FROZEN = datetime(2026, 4, 1, 1, tzinfo=UTC)
@@ -34,8 +33,7 @@ NEW = replace(FILM, capture=Capture.DIGITAL, renewed=True)
 
 @pytest.fixture
 def records(tmp_path):
-    records = open_records(f"sqlite:///{tmp_path / 'gateway.db'}")
-    migrate(records)
+    records = open_without_rows(f"sqlite:///{tmp_path / 'gateway.db'}")
     yield records
     records.close()
 
