@@ -142,6 +142,8 @@ def list_users(region: Path | None, as_json: bool) -> None:
         ]  # fmt: skip
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
         return
+    if not found:
+        click.echo("никого нет: gateway users add / nobody: gateway users add", err=True)
     for one in found:
         marks = [", ".join(map(str, one.posts))]
         marks += ["▲ закрыта / locked"] if one.locked_at else []
@@ -254,6 +256,8 @@ def list_clients(region: Path | None, as_json: bool) -> None:
         ]  # fmt: skip
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
         return
+    if not found:
+        click.echo("программ нет: gateway clients add / none: gateway clients add", err=True)
     for one in found:
         may = ", ".join([*map(str, one.posts), *one.redirect_uris])
         revoked = "; ▲ отозвана / revoked" if one.revoked_at else ""

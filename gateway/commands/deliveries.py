@@ -91,6 +91,8 @@ def list_them(chosen: Filter, region: Path | None, as_json: bool, most: int) -> 
     if as_json:
         click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return
+    if not found:
+        click.echo("таких доставок нет / no such delivery", err=True)
     for one in found:
         click.echo(_line(one))
 

@@ -37,6 +37,8 @@ def list_persons(region: Path | None, as_json: bool, most: int) -> None:
     if as_json:
         _echo_json({"persons": found, "torn": torn})
         return
+    if not found and not torn:
+        click.echo("связанных номеров нет / no identifiers are linked", err=True)
     for person in found:
         click.echo(f"● {person.person}")
         for member in person.members:

@@ -84,6 +84,12 @@ def _show(records: Records, chosen: list[Figures], *, as_json: bool) -> None:
         ]
         click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return
+    if not chosen:
+        click.echo(
+            "сверок ещё не было, первая — ночью или gateway reconcile ПЛОЩАДКА / nothing was "
+            "compared yet: it is at night, or by gateway reconcile SITE",
+            err=True,
+        )
     for one in sorted(chosen, key=lambda each: (each.site_id, each.destination)):
         share = "—" if one.completeness is None else f"{100 * one.completeness:.2f} %"
         click.echo(

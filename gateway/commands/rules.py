@@ -92,8 +92,10 @@ def save(file: Path, comment: str, based_on: int | None, by: str, region: Path |
 def list_versions(owner: str, region: Path | None) -> None:
     """Versions of a hospital's rules (or of `ministry`), and what was activated when."""
     records = open_quietly(region).records
-    now = _active(records, owner)
-    for version in load_versions(records, owner):
+    now, versions = _active(records, owner), load_versions(records, owner)
+    if not versions:
+        click.echo(f"{owner}: версий нет / no version: gateway rules save", err=True)
+    for version in versions:
         mark = "●" if now and now.number == version.number else "○"
         click.echo(
             f"{mark} {version.number}  {_when(version.made_at)}  {version.author}: "
