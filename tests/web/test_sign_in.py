@@ -105,7 +105,7 @@ def test_a_newcomer_changes_the_password_sets_up_the_codes_and_is_in(clinic: Cli
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     assert uids(browser.get("/dicom-web/studies")) == ["2", "1"]
     account = told(browser.get("/account"))
-    assert "врач · doctor (gkb1)" in account
+    assert "врач · doctor (Больница gkb1)" in account
     assert "/upload" in account
     assert load_accounts(clinic.gateway.records, "newcomer")[0].one_time_until is None
 
