@@ -15,7 +15,7 @@ from flask import Response
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Dataset, text
 from gateway.dicom.media_types import EXPLICIT_LE, MULTIPART, OCTETS, choose_all_bulkdata
-from gateway.dicom.multipart import check_boundary, closing, new_boundary, part_head
+from gateway.dicom.multipart import closing, new_boundary, part_head
 from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import NotFound, SiteSpeaksGarbage
 from gateway.federation.retrieve import unwrapped
@@ -23,7 +23,14 @@ from gateway.model.sites import Site
 from gateway.orthanc.answer import SiteAnswer
 from gateway.web.decoding import pixel_data
 from gateway.web.metadata import PIXELS, Metadata
-from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, target_of, upstream_type
+from gateway.web.opening import (
+    WHOLE_AS_STORED,
+    Opener,
+    Target,
+    boundary_of,
+    target_of,
+    upstream_type,
+)
 from gateway.web.representation import in_parts
 from gateway.web.scope import Scope, accepted
 from gateway.web.streaming import streamed
@@ -92,13 +99,13 @@ class BulkData:
             return self._opener.ask(site, target.path, STORED_BYTES)
 
         opened = self._opener.open_at(scope, target, open_at, "bulk data")
-        kind, parameters = upstream_type(opened)
+        kind, _ = upstream_type(opened)
         if kind != MULTIPART:
             opened.answer.close()
             raise SiteSpeaksGarbage(opened.site.site_id, "an unexpected media type")
         if decoded[opened.site.site_id]:
             return next(pixel_data(self._opener, whole, replace(opened, asked=whole.asked)))
-        return unwrapped(opened, check_boundary(parameters.get("boundary")))[1]
+        return unwrapped(opened, boundary_of(opened))[1]
 
     def is_compressed(self, site: Site, instance: Target, tag: str) -> bool:
         """Whether these are pixels that are stored otherwise than they are to be given (8.7.3.3):

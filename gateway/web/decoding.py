@@ -6,11 +6,10 @@ from itertools import chain
 
 from flask import Response
 
-from gateway.dicom.media_types import EXPLICIT_LE, MULTIPART, OCTETS, Choice, parse_content_type
+from gateway.dicom.media_types import EXPLICIT_LE, MULTIPART, OCTETS, Choice
 from gateway.dicom.multipart import (
     MultipartReader,
     Part,
-    check_boundary,
     closing,
     new_boundary,
     part_head,
@@ -20,7 +19,7 @@ from gateway.dicom.transcode import DANGEROUS, CannotDecode
 from gateway.errors import BadRequest, NotAcceptable, NotFound, SiteStreamCut
 from gateway.federation.retrieve import Opened, checked_blocks
 from gateway.pixels.workers import Holding, PixelWorkers
-from gateway.web.opening import Opener, Target
+from gateway.web.opening import Opener, Target, boundary_of
 from gateway.web.representation import in_parts, single
 from gateway.web.stored import LARGEST, StoredInstance
 from gateway.web.streaming import streamed
@@ -147,8 +146,7 @@ def _frames(opener: Opener, target: Target, opened: Opened, numbers: Sequence[in
 
 def instances(opened: Opened, pixels: PixelWorkers) -> Items:
     """Each instance of an as-stored answer in Explicit VR Little Endian."""
-    _, parameters = parse_content_type(opened.answer.content_type)
-    boundary = check_boundary(parameters.get("boundary"))
+    boundary = boundary_of(opened)
     blocks = checked_blocks(opened, boundary)
     try:
         for part in MultipartReader(lambda _size: next(blocks, b""), boundary):

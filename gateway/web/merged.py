@@ -12,7 +12,6 @@ from flask import Response
 from gateway.dicom.media_types import DICOM, EXPLICIT_LE, MULTIPART, parse_content_type
 from gateway.dicom.multipart import (
     MultipartReader,
-    check_boundary,
     closing,
     new_boundary,
     part_head,
@@ -31,7 +30,7 @@ from gateway.federation.shares import Coverage, Share
 from gateway.model.answers import Location
 from gateway.pixels.workers import PixelWorkers
 from gateway.web.decoding import HEADER, instances
-from gateway.web.opening import Target, upstream_type
+from gateway.web.opening import Target, boundary_of, upstream_type
 from gateway.web.representation import in_parts
 from gateway.web.streaming import streamed
 
@@ -104,10 +103,10 @@ class Merger:
                 for item in instances(opened, self.pixels):
                     yield f"{DICOM}; transfer-syntax={EXPLICIT_LE}", iter(item)
                 return
-            kind, parameters = upstream_type(opened)
+            kind, _ = upstream_type(opened)
             if kind != MULTIPART:
                 raise SiteSpeaksGarbage(opened.site.site_id, "no multipart answer")
-            boundary = check_boundary(parameters.get("boundary"))
+            boundary = boundary_of(opened)
             blocks = checked_blocks(opened, boundary)
             for part in MultipartReader(lambda _size: next(blocks, b""), boundary):
                 yield _type_of(part.headers.get("content-type", DICOM)), part.chunks

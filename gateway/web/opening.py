@@ -19,6 +19,7 @@ from gateway.dicom.media_types import (
     MULTIPART,
     parse_content_type,
 )
+from gateway.dicom.multipart import check_boundary
 from gateway.dicom.query import Query
 from gateway.dicom.uids import check_uid
 from gateway.errors import (
@@ -418,6 +419,16 @@ def upstream_type(opened: Opened) -> tuple[str, dict[str, str]]:
     except BadRequest as error:
         opened.answer.close()
         raise SiteSpeaksGarbage(opened.site.site_id, "no media type") from error
+
+
+def boundary_of(opened: Opened) -> bytes:
+    """Boundary of an opened answer of several parts; raises SiteSpeaksGarbage if it has none."""
+    _, parameters = upstream_type(opened)
+    try:
+        return check_boundary(parameters.get("boundary"))
+    except BadRequest as error:  # the site's mistake, not the caller's
+        opened.answer.close()
+        raise SiteSpeaksGarbage(opened.site.site_id, "parts without a boundary") from error
 
 
 def kind_of(answer: SiteAnswer) -> str:

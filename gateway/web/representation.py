@@ -12,10 +12,9 @@ from werkzeug.urls import iri_to_uri
 
 from gateway.dicom.byte_range import Unsatisfiable, parse_range
 from gateway.dicom.media_types import MULTIPART, Choice, parse_content_type
-from gateway.dicom.multipart import check_boundary
 from gateway.errors import RangeNotSatisfiable, SiteSpeaksGarbage
 from gateway.federation.retrieve import Opened, checked_blocks, unwrapped
-from gateway.web.opening import SINGLE_KINDS, upstream_type
+from gateway.web.opening import SINGLE_KINDS, boundary_of, upstream_type
 from gateway.web.streaming import streamed, untouched
 from gateway.web.versions import stamp
 
@@ -35,7 +34,7 @@ def passed_on(opened: Opened, choice: Choice, tag: str | None = None) -> Respons
             answer.close()
             raise SiteSpeaksGarbage(opened.site.site_id, "an unexpected media type")
         return single(checked_blocks(opened, None), kind, answer.length_of_body, opened, tag)
-    boundary = check_boundary(parameters.get("boundary"))
+    boundary = boundary_of(opened)
     if not choice.single_part:
         part_type = parameters.get("type", choice.part_type)
         media_type = f'{MULTIPART}; type="{part_type}"; boundary="{boundary.decode()}"'

@@ -10,14 +10,13 @@ from dataclasses import replace
 
 from gateway.dicom.asked import coding_of
 from gateway.dicom.media_types import DICOM, EXPLICIT_LE, MULTIPART, OCTETS
-from gateway.dicom.multipart import check_boundary
 from gateway.dicom.part10 import DEFLATED, Glance, MoreBytesNeeded, NotUnderstood, glance
 from gateway.dicom.transcode import CannotDecode
-from gateway.errors import NotFound, SiteSpeaksGarbage
+from gateway.errors import NotFound
 from gateway.federation.retrieve import Opened, unwrapped
 from gateway.model.answers import Location
 from gateway.pixels.workers import Holding
-from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, frames_below, upstream_type
+from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, boundary_of, frames_below
 from gateway.web.scope import Scope
 
 HEADER_LIMIT = 64 * 2**20  # an encapsulated document is part of the header
@@ -140,9 +139,5 @@ def open_instance(
 
 
 def _only_part(opened: Opened) -> Iterator[bytes]:
-    _, parameters = upstream_type(opened)
-    if "boundary" not in parameters:
-        opened.answer.close()
-        raise SiteSpeaksGarbage(opened.site.site_id, "an instance without a boundary")
-    _, body = unwrapped(opened, check_boundary(parameters["boundary"]))
+    _, body = unwrapped(opened, boundary_of(opened))
     return body

@@ -16,7 +16,6 @@ from flask import Response, request
 from gateway.clock import Deadline
 from gateway.dicom.attributes import Dataset, integer, text
 from gateway.dicom.media_types import ZIP
-from gateway.dicom.multipart import check_boundary
 from gateway.errors import (
     BadRequest,
     NoSiteAnswered,
@@ -26,7 +25,7 @@ from gateway.errors import (
 )
 from gateway.federation.retrieve import Opened, unwrapped
 from gateway.model.sites import Site
-from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, upstream_type
+from gateway.web.opening import WHOLE_AS_STORED, Opener, Target, boundary_of
 from gateway.web.representation import located
 from gateway.web.scope import Scope
 from gateway.web.streaming import streamed
@@ -89,11 +88,7 @@ def _packed(
 
 
 def _part_of(opened: Opened) -> tuple[dict[str, str], Iterator[bytes]]:
-    _, parameters = upstream_type(opened)
-    if "boundary" not in parameters:
-        opened.answer.close()
-        raise SiteSpeaksGarbage(opened.site.site_id, "an instance without a boundary")
-    headers, body = unwrapped(opened, check_boundary(parameters["boundary"]))
+    headers, body = unwrapped(opened, boundary_of(opened))
     return dict(headers), body
 
 

@@ -259,6 +259,23 @@ def test_another_patients_images_are_never_given_for_those_that_were_asked_for(
     assert ("site_answers_other", "zlat", {"asked": ALONE.uid}) in shared.alarms()
 
 
+@pytest.mark.parametrize(
+    ("below", "line"),
+    [("", ORIGINAL), (ALONE.below, ORIGINAL), (ALONE.below, SINGLE)],
+    ids=["study", "instance", "single part"],
+)
+def test_parts_without_a_boundary_are_the_sites_fault_and_keep_no_place(
+    shared, region, below, line
+):
+    nameless = http("200 OK", b"--\r\n\r\n----", 'Content-Type: multipart/related; type="x/y"')
+    region["zlat"].proxy.fault = only(DOWNLOAD, says(nameless))
+    for _ in range(4):  # its breaker opens after five
+        answer = raw_get(shared.port, ALONE.path + below, line)
+        assert (answer.status, b"garbage" in answer.body) == (503, True)
+    region["zlat"].proxy.reset()
+    assert raw_get(shared.port, ALONE.path, ORIGINAL).is_whole
+
+
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
 def test_a_packed_answer_is_never_unpacked(shared, region, coding):
     """H21: it was not asked for; 100 KB may be 100 MB."""
