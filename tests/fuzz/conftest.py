@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import flask_wtf.csrf
 import pytest
 
 from gateway.bootstrap import build_gateway
@@ -29,6 +30,16 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """All pages and resources, over the rows of a small region; its sites do not answer."""
     with login_gateway(tmp_path_factory.mktemp("door"), ROWS) as (gateway, _):
         yield Door(create_app(gateway, lambda: LOCAL_OPERATOR))
+
+
+@pytest.fixture(scope="module")
+def form_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """The same; every form comes with its token, from a page of ours."""
+    with login_gateway(tmp_path_factory.mktemp("forms"), ROWS) as (gateway, _):
+        app = create_app(gateway, lambda: LOCAL_OPERATOR)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(flask_wtf.csrf, "validate_csrf", lambda *_, **__: None)
+            yield Door(app, gateway.settings.base_url)
 
 
 @pytest.fixture(scope="module")

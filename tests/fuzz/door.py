@@ -17,6 +17,7 @@ class Door:
     """Sends requests as the local operator, so that nothing is refused for want of a right."""
 
     app: Flask
+    base_url: str = "http://localhost"
 
     def ask(self, method: str, path: str, **kwargs: object) -> TestResponse:
         """The answer; it is no fault of the gateway and did not take long. 503 is the truth where
@@ -45,7 +46,7 @@ class Door:
     def _timed(self, method: str, path: str, **kwargs: object) -> tuple[TestResponse, float]:
         """The whole answer, and the processor seconds that it took."""
         began_s = time.thread_time()
-        answer = self.app.test_client().open(path, method=method, **kwargs)
+        answer = self.app.test_client().open(path, self.base_url, method=method, **kwargs)
         answer.get_data()
         answer.close()
         return answer, time.thread_time() - began_s
