@@ -36,7 +36,7 @@ HTML = "text/html; charset=utf-8"
 NO_FIGURES = (
     Words("Показателей ещё нет", "There are no figures yet"),
     Words(
-        "Их берут каждую ночь, как только в реестре есть учреждения. Взять сейчас: "
+        "Их берут каждую ночь, как только в реестре есть организации. Взять сейчас: "
         "gateway rollout snapshot.",
         "They are taken each night, as soon as the register has facilities. To take them now: "
         "gateway rollout snapshot.",

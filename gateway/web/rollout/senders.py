@@ -40,7 +40,7 @@ REASONS: Mapping[Reason, Words] = {
     Reason.SAME_MAKER: Words("тот же изготовитель", "same manufacturer"),
     Reason.SAME_KIND: Words("такие снимки делают такие аппараты", "such units make such images"),
     Reason.NO_IMAGES: Words("от аппарата нет снимков", "the unit has sent none"),
-    Reason.OTHER_FACILITY: Words("числится в другом учреждении", "stands elsewhere"),
+    Reason.OTHER_FACILITY: Words("числится в другой организации", "stands elsewhere"),
     Reason.OTHER_SERIAL: Words("другой серийный номер", "another serial number"),
     Reason.OTHER_KIND: Words("такие аппараты таких снимков не делают", "another kind of unit"),
 }

@@ -27,9 +27,9 @@ Cell = str | int | float | date | None
 SCOPES: Mapping[ScopeKind, Words] = {
     ScopeKind.REGION: Words("Регион", "Region"),
     ScopeKind.MUNICIPALITY: Words("Муниципалитеты", "Municipalities"),
-    ScopeKind.FACILITY_KIND: Words("Виды учреждений", "Kinds of facility"),
+    ScopeKind.FACILITY_KIND: Words("Виды организаций", "Kinds of facility"),
     ScopeKind.UNIT_KIND: Words("Виды аппаратов", "Kinds of unit"),
-    ScopeKind.FACILITY: Words("Учреждения", "Facilities"),
+    ScopeKind.FACILITY: Words("Организации", "Facilities"),
 }
 
 
@@ -80,7 +80,7 @@ def flat_table(shown: Shown, language: Language) -> Table:
 def _header(language: Language) -> tuple[str, ...]:
     say = language.say
     declared, proven = say("Заявлено", "Declared"), say("Подтверждено", "Proven")
-    reached = say("Учреждений с подтверждённым аппаратом", "Facilities with a proven unit")
+    reached = say("Организаций с подтверждённым аппаратом", "Facilities with a proven unit")
     return (
         say("Код", "Code"),
         say("Название", "Name"),
@@ -91,7 +91,7 @@ def _header(language: Language) -> tuple[str, ...]:
         f"{proven}, %",
         *(language.words(EVIDENCE[one]) for one in Evidence),
         reached,
-        say("Учреждений", "Facilities"),
+        say("Организаций", "Facilities"),
         f"{reached}, %",
         say("Подключено", "Joined"),
         say("Ещё по плану", "Planned"),
@@ -144,7 +144,7 @@ def _summary(shown: Shown, language: Language) -> Table:
         _share(say("Заявлено цифровыми", "Declared digital"), now.digital),
         _share(say("Подтверждено снимками", "Proven by images"), now.connected),
         _share(
-            say("Учреждений с подтверждённым аппаратом", "Facilities with a proven unit"),
+            say("Организаций с подтверждённым аппаратом", "Facilities with a proven unit"),
             now.proven_facilities,
         ),
     ]
@@ -160,9 +160,9 @@ def _summary(shown: Shown, language: Language) -> Table:
             for name, count in shown.snapshot.told.by_modality.items()
         ),
         *_clocks(shown, language),
-        (say("Учреждений подключено", "Facilities joined"), now.joined),
-        (say("Учреждений ещё по плану", "Facilities planned"), now.planned),
-        (say("Учреждений просрочено", "Facilities late"), now.late),
+        (say("Организаций подключено", "Facilities joined"), now.joined),
+        (say("Организаций ещё по плану", "Facilities planned"), now.planned),
+        (say("Организаций просрочено", "Facilities late"), now.late),
         (say("Потрачено, ₽", "Spent, RUB"), now.money.spent),
         (say("Обновлено аппаратов", "Units renewed"), now.money.renewed),
         (say("В среднем за аппарат, ₽", "Mean cost of a unit, RUB"), now.money.cost_per_renewed),

@@ -35,7 +35,7 @@ def test_the_workbook_of_a_month_says_what_its_page_says(browser: FlaskClient) -
     link = unescape(re.search(r'href="(/rollout/report\.xlsx[^"]*)"', page).group(1))
     found = sheets(browser.get(link).data)
     assert list(found) == [
-        "Сводка", "Ход", "Муниципалитеты", "Учреждения", "Виды учреждений", "Виды аппаратов",
+        "Сводка", "Ход", "Муниципалитеты", "Организации", "Виды организаций", "Виды аппаратов",
         "Деньги", "Поставки", "Подключение", "Источники",
     ]  # fmt: skip
     summary = {row[0]: row[1:] for row in found["Сводка"]}
