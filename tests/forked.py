@@ -84,11 +84,13 @@ class ForkedGateway:
 
 
 class ForkedProgram(Program):
-    """A Program whose command is `python -m gateway.cli WORDS`, started the short way."""
+    """A Program that is started the short way where its command is `python -m gateway.cli WORDS`."""
 
     def launch(self) -> None:
         python, option, module, *words = self.command
-        assert (python, option, module) == (sys.executable, "-m", "gateway.cli")
+        if (python, option, module) != (sys.executable, "-m", "gateway.cli"):
+            super().launch()
+            return
         self._asked_to_stop = False
         folder = self.folder or Path.cwd()
         for place in (self.log_file.parent, folder):

@@ -150,7 +150,7 @@ def test_a_site_that_refuses_is_left_alone(watched):
     metadata = [path(14, number) + "/metadata" for number in (1, 2)]
     watched.proxy.fault = only(metadata[1], says(http("503 Busy", b"")))
     assert watched.gateway.get(metadata[0]).ok
-    wait_until(lambda: watched.asked(14, 2), 60, "the try")
+    wait_until(lambda: watched.asked(14, 2) == 2, 60, "the try, and the second one")
     watched.proxy.reset()
     assert watched.gateway.get(path(14, 3) + "/metadata").ok  # the site goes on being asked
     assert watched.gateway.get(metadata[1]).ok

@@ -125,7 +125,7 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
 def test_a_doctor_of_the_issuer_comes_in_with_the_role_of_the_group(region: Region) -> None:
     browser = region.sign_in("ivanova")
     account = browser.get(region.url + "/account").text
-    assert "врач · doctor (gkb1)" in account
+    assert "врач · doctor (Больница gkb1)" in account
     found = browser.get(region.url + "/dicom-web/studies")
     assert len(found.json()) == 2
     (listed,) = [a for a in load_accounts(region.gateway.records) if a.name == "Имя ivanova"]
@@ -137,7 +137,7 @@ def test_a_doctor_of_the_issuer_comes_in_with_the_role_of_the_group(region: Regi
 
 def test_several_posts_of_a_group_and_none_of_a_group_without_one(region: Region) -> None:
     account = region.sign_in("petrov").get(region.url + "/account").text
-    assert "врач · doctor (zlat)" in account
+    assert "врач · doctor (Больница zlat)" in account
     assert "инженер больницы" in account
     browser = Browser()
     refused = region.prove(browser, "stranger")
