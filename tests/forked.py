@@ -84,7 +84,7 @@ class ForkedGateway:
 
 
 class ForkedProgram(Program):
-    """A Program that is started the short way where its command is `python -m gateway.cli WORDS`."""
+    """A Program, started the short way where its command is `python -m gateway.cli WORDS`."""
 
     def launch(self) -> None:
         python, option, module, *words = self.command
