@@ -22,6 +22,7 @@ from gateway.federation.retrieve import unwrapped
 from gateway.model.sites import Site
 from gateway.orthanc.answer import SiteAnswer
 from gateway.web.decoding import pixel_data
+from gateway.web.grants import check_files, may_be_by_grant
 from gateway.web.metadata import PIXELS, Metadata
 from gateway.web.opening import (
     WHOLE_AS_STORED,
@@ -67,7 +68,10 @@ class BulkData:
     ) -> Response:
         choose_all_bulkdata(accepted())
         scope = self._opener.scope(site_id)
-        opened, datasets = self._metadata.datasets(scope, target_of(uids, "/metadata"))
+        target = target_of(uids, "/metadata")
+        if may_be_by_grant():
+            check_files(target.study, self._opener.locate(scope, target.study))
+        opened, datasets = self._metadata.datasets(scope, target)
         found = [one for one in _elements(datasets, scope.service_url) if is_wanted(one)]
         if not found:
             raise NotFound("bulk data")

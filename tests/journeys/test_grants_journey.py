@@ -19,6 +19,7 @@ from tests.journeys.test_retrieve_journey import path_of
 pytestmark = pytest.mark.real
 FILES = "application/dicom; transfer-syntax=*"
 PARTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+OCTETS = 'multipart/related; type="application/octet-stream"'
 FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 
 
@@ -73,6 +74,8 @@ def test_a_grant_shows_images_and_gives_no_files(door: Door, region: Region) -> 
         (study, PARTS), (study, "application/zip"), (study, "*/*"), (whole, FILES), (whole, PARTS),
         (whole.rpartition("/instances/")[0], PARTS),
         (f"/sites/gkb1{study}", PARTS),
+        (study, OCTETS), (whole, OCTETS), (f"{study}/bulkdata", OCTETS),
+        (f"{study}/pixeldata", OCTETS), (f"{whole}/pixeldata", "*/*"),
         (f"/wado?requestType=WADO&studyUID={image.study_uid}&seriesUID={image.series_uid}"
          f"&objectUID={image.instance_uid}&contentType=application/dicom", "*/*"),
     ):  # fmt: skip
