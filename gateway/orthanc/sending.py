@@ -15,7 +15,7 @@ from gateway.dicom.uids import is_lenient_uid
 from gateway.errors import SiteRefused, SiteSpeaksGarbage, SiteTimeout
 from gateway.model.sites import Site
 from gateway.orthanc.entries import PLAIN
-from gateway.orthanc.storing import CANNOT_WRITE, FULL, STORES_BYTES_S, STORES_S
+from gateway.orthanc.storing import CANNOT_WRITE, FULL, Counted
 from gateway.orthanc.wire import Wire
 
 ANSWER_LIMIT = 64 * 1024
@@ -35,25 +35,15 @@ def post_instance(
 
     raises  SiteError; SiteRefused with 507 if there is no room; with 400 if it takes no such file
     """
-    sent = 0
-
-    def counted(blocks: Iterable[bytes]) -> Iterator[bytes]:
-        nonlocal sent
-        for block in blocks:
-            sent += len(block)
-            yield block
-
-    def answer_s() -> float:
-        return server.timeouts.store_s + min(sent / STORES_BYTES_S, STORES_S)
-
+    counted = None if isinstance(body, bytes) else Counted(server, body)
     with wire.open(
         server,
         "POST",
         "/instances",
-        deadline=Deadline(server.timeouts.store_s if isinstance(body, bytes) else longest_s),
+        deadline=Deadline(longest_s if counted else server.timeouts.store_s),
         headers=[("Content-Type", "application/dicom")],
-        body=body if isinstance(body, bytes) else counted(body),
-        answer_s=answer_s,
+        body=counted or body,
+        answer_s=counted.answer_s if counted else None,
         carries_pixels=True,
     ) as answer:
         said = _object(server, answer.read_all(ANSWER_LIMIT), answer.status == 200)

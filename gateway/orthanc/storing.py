@@ -18,6 +18,22 @@ STORES_S = 600.0
 CANNOT_WRITE = (14, 19)  # Orthanc's numbers for "cannot write to file" and "file storage is full"
 
 
+class Counted:
+    """A body to be stored, and how long its site may take to answer: the longer, the more came."""
+
+    def __init__(self, site: Site, body: Iterable[Chunk]) -> None:
+        self._site, self._body, self._sent_bytes = site, body, 0
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for chunk in self._body:
+            self._sent_bytes += size_of(chunk)
+            yield chunk
+
+    def answer_s(self) -> float:
+        """Seconds for the head of the answer, once all is sent."""
+        return self._site.timeouts.store_s + min(self._sent_bytes / STORES_BYTES_S, STORES_S)
+
+
 def send_store(
     wire: Wire, site: Site, boundary: str, body: Iterable[Chunk], longest_s: float
 ) -> SiteSaid:
@@ -27,17 +43,7 @@ def send_store(
     what is really there is asked afterwards.
     raises  SiteError if the exchange itself failed; SiteRefused with 507 if the site has no room
     """
-    sent = 0
-
-    def counted() -> Iterator[Chunk]:
-        nonlocal sent
-        for chunk in body:
-            sent += size_of(chunk)
-            yield chunk
-
-    def answer_s() -> float:
-        return site.timeouts.store_s + min(sent / STORES_BYTES_S, STORES_S)
-
+    counted = Counted(site, body)
     with wire.open(
         site,
         "POST",
@@ -47,8 +53,8 @@ def send_store(
             ("Content-Type", f'multipart/related; type="application/dicom"; boundary={boundary}'),
             ("Accept", "application/dicom+json"),
         ],
-        body=counted(),
-        answer_s=answer_s,
+        body=counted,
+        answer_s=counted.answer_s,
         carries_pixels=True,
     ) as answer:
         full = answer.status == FULL
